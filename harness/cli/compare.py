@@ -1,0 +1,85 @@
+"""``fidelity compare``: the main verb."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cli.display import make_display
+from harness.cli.execution import execute
+from harness.config import Places
+from harness.pipeline import DEFAULT_LADDER, Candidate, Request
+from harness.targets.spec import Runtime
+
+
+@click.command("compare")
+@click.argument("reference")
+@click.argument("candidates", nargs=-1, required=True)
+@click.option("--claim", "claims", multiple=True, metavar="PRECISION",
+              help="What the candidates are sold as: bf16, fp8, int8, nf4, gguf:Q8_0, int4g128, ... "
+              "Once for all, or once per candidate.")  # fmt: skip
+@click.option("--suite", default="core", show_default=True, help="A shipped suite, or a folder of your own.")
+@click.option("--profile", default="full", show_default=True, help="The part of the suite: quick or full.")
+@click.option("--gate", default="", metavar="EXPR", help="Judge by a bound instead of the band: 'kl_ref_cand<=0.02'.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, auto (transformers' device_map).")
+@click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+              help="Number format in which both sides run.")  # fmt: skip
+@click.option("--batch", default=1, show_default=True, help="Sequences per forward pass, the same on both sides.")
+@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--band/--no-band", default=True, help="Measure the honest band in the same run.")
+@click.option("--ladder", default=",".join(map(str, DEFAULT_LADDER)), show_default=True, metavar="BITS",
+              help="Round-to-nearest rungs to measure, or 'none'.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
+@click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
+@click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
+def command(
+    reference: str,
+    candidates: tuple[str, ...],
+    claims: tuple[str, ...],
+    suite: str,
+    profile: str,
+    gate: str,
+    device: str,
+    dtype: str,
+    batch: int,
+    threads: int,
+    band: bool,  # noqa: FBT001
+    ladder: str,
+    fresh: bool,  # noqa: FBT001
+    results: Path | None,
+    display: str,
+) -> int:
+    """Compare CANDIDATES with a REFERENCE checkpoint and say what differs, with error bars.
+
+    A target is a folder (PATH), a Hub name (org/name@revision), or a change of one: dtype:bf16:PATH, bnb:nf4:PATH,
+    rtn:4g64:PATH, fp8:PATH, ggufq:Q8_0:PATH, gguf:FILE, gptq:PATH.
+    """
+    if len(claims) not in {0, 1, len(candidates)}:
+        raise click.UsageError("give --claim once, or once per candidate")
+    per_candidate = claims * len(candidates) if len(claims) == 1 else claims or ("",) * len(candidates)
+    try:
+        bits = () if ladder == "none" else tuple(int(part) for part in ladder.split(","))
+    except ValueError as error:
+        raise click.UsageError("--ladder takes bit widths such as 8,6,5,4,3, or 'none'") from error
+    if any(not 2 <= b <= 8 for b in bits):
+        raise click.UsageError("--ladder takes bit widths from 2 to 8")
+    request = Request(
+        reference=reference,
+        candidates=tuple(Candidate(spec, claim) for spec, claim in zip(candidates, per_candidate, strict=True)),
+        suite=suite,
+        profile=profile,
+        runtime=Runtime(device=device, dtype=dtype, batch=batch, threads=threads),
+        band=band,
+        ladder=bits,
+        gate=gate,
+        fresh=fresh,
+        command="fidelity " + shlex.join(sys.argv[1:]),
+    )
+    places = Places.default()
+    if results:
+        places = Places(results, places.cache)
+    scorecard = execute(request, places, make_display(display))
+    return scorecard.exit_code

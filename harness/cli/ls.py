@@ -1,0 +1,26 @@
+"""``fidelity ls``: stored runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.config import Places
+from harness.observations.journal import read_manifest
+from harness.redact import safe_line
+
+
+@click.command("ls")
+@click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
+def command(results: Path | None) -> int:
+    """List stored runs, newest last."""
+    folder = results or Places.default().results
+    manifests = [manifest for path in sorted(folder.glob("*-*")) if (manifest := read_manifest(path))]
+    if not manifests:
+        click.echo(f"no runs in {folder}")
+        return 0
+    for manifest in manifests:
+        names = ", ".join(safe_line(name, 30) for name in manifest.candidates)
+        click.echo(f"{manifest.run}  {manifest.status:<11}  {manifest.suite:<8}  {safe_line(manifest.reference, 30)} vs {names}")
+    return 0

@@ -1,0 +1,33 @@
+"""``fidelity show``: what a stored run holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.config import Places
+from harness.observations.journal import Journal
+from harness.redact import safe_line
+
+
+@click.command("show")
+@click.argument("run", default="latest")
+@click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
+def command(run: str, results: Path | None) -> int:
+    """Show the plan of a stored RUN (default: the newest) and how far it came."""
+    journal = Journal.open(results or Places.default().results, run)
+    try:
+        manifest, plan = journal.manifest, journal.plan
+        click.echo(f"run      {manifest.run} ({manifest.status}) {safe_line(manifest.problem)}".rstrip())
+        click.echo(f"command  {safe_line(manifest.command, 400)}")
+        click.echo(f"plan     {plan.digest[:16]}  suite {manifest.suite} ({plan.suite['profile']})")
+        click.echo(f"items    {len(plan.sequences)}, {sum(s.scored for s in plan.items()):,} scored tokens")
+        for target in plan.targets:
+            done = len(journal.finished(target.key))
+            click.echo(f"  {target.role:<10} {safe_line(target.label):<28} {done} of {len(plan.of(target))} items")
+        for claim in plan.claims:
+            click.echo(f"  claim      {safe_line(claim.candidate)}: {claim.precision} (from {claim.source})")
+    finally:
+        journal.close()
+    return 0

@@ -1,0 +1,1 @@
+"""How the answers differ: pure functions of what is stored."""

@@ -1,0 +1,66 @@
+"""The candidate against the honest band: how many times further than an honest configuration does it move?"""
+
+from __future__ import annotations
+
+from harness.comparisons.model import Result
+from harness.comparisons.table import TokenTable
+from harness.evidence.clustered import positive_mean_interval, ratio_interval
+
+
+class BandMember(Result):
+    """The mean KL of one honest configuration on the part of the items where it was measured."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    tokens: int
+
+
+class BandReading(Result):
+    """Candidate's mean KL over the widest honest member's, on the same tokens, paired by document.
+
+    ``se`` is that of the log ratio. ``member`` names the widest configuration; it was picked on the same data, which
+    favours the candidate a little.
+    """
+
+    member: str
+    ratio: float
+    low: float
+    high: float
+    se: float
+    tokens: int
+    clusters: int
+    note: str
+
+
+def band_member(name: str, table: TokenTable) -> BandMember:
+    """Summarise one honest configuration."""
+    kl = positive_mean_interval(table.column("kl_ref_cand"), table.cluster)
+    return BandMember(name=name, value=kl.value, low=kl.low, high=kl.high, tokens=kl.tokens)
+
+
+def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandReading | None:
+    """Compare with the widest member; None if no member moved at all or none was measured."""
+    widest, most = "", 0.0
+    for name, table in honest.items():
+        shared = set(s.key for s in table.sequences) & set(s.key for s in candidate.sequences)
+        value = table.restrict(shared).sums("kl_ref_cand").mean if shared else 0.0
+        if value > most:
+            widest, most = name, value
+    if not widest:
+        return None
+    member = honest[widest]
+    keys = {s.key for s in member.sequences} & {s.key for s in candidate.sequences}
+    ours, theirs = candidate.restrict(keys), member.restrict(keys)
+    ratio = ratio_interval(ours.column("kl_ref_cand"), theirs.column("kl_ref_cand"), ours.cluster)
+    return BandReading(
+        member=widest,
+        ratio=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        se=ratio.se,
+        tokens=ratio.tokens,
+        clusters=ratio.clusters,
+        note=ratio.note,
+    )

@@ -1,0 +1,75 @@
+"""What the files of both sides say differently. Facts only; what they mean is the verdict's business."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import JsonValue
+
+from harness.comparisons.model import Difference
+from harness.targets.base import ModelIdentity
+
+#: Configuration fields that change what the model computes, by family; see docs/findings.
+OUTPUT_FIELDS = (
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+    "hidden_act", "rms_norm_eps", "layer_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "sliding_window",
+    "layer_types", "use_sliding_window", "max_window_layers", "tie_word_embeddings", "attention_bias", "mlp_bias",
+    "final_logit_softcapping", "attn_logit_softcapping", "query_pre_attn_scalar", "logit_scale", "logits_scaling",
+    "embedding_multiplier", "residual_multiplier", "attention_multiplier", "num_experts", "num_local_experts",
+    "num_experts_per_tok", "norm_topk_prob", "scoring_func", "routed_scaling_factor", "model_type",
+)  # fmt: skip
+
+
+def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list[Difference]:
+    """List differing facts, most telling first: computation, tokenizer, template, stops, settings, licence."""
+    found: list[Difference] = []
+
+    def compare(field: str, ours: JsonValue, theirs: JsonValue) -> None:
+        if ours != theirs:
+            found.append(Difference(field=field, reference=_words(ours), candidate=_words(theirs)))
+
+    if reference.config and candidate.config:
+        compare("architecture", reference.architecture, candidate.architecture)
+        ours, theirs = normalise_rope(reference.config), normalise_rope(candidate.config)
+        for name in OUTPUT_FIELDS:
+            compare(f"config.{name}", ours.get(name), theirs.get(name))
+        compare("config.vocab_size", ours.get("vocab_size"), theirs.get("vocab_size"))
+    if reference.vocabulary_sha256 and candidate.vocabulary_sha256:
+        compare("tokenizer.vocabulary", reference.vocabulary_sha256[:12], candidate.vocabulary_sha256[:12])
+        compare("tokenizer.rules", reference.tokenizer_sha256[:12], candidate.tokenizer_sha256[:12])
+        compare("tokenizer.special_tokens", reference.special_tokens, candidate.special_tokens)
+    if reference.config and candidate.config:
+        compare("template", reference.template_sha256[:12], candidate.template_sha256[:12])
+        compare("stop_ids", list(reference.stop_ids), list(candidate.stop_ids))
+        for name in sorted(set(reference.generation) | set(candidate.generation)):
+            compare(f"generation.{name}", reference.generation.get(name), candidate.generation.get(name))
+    compare("quantization", reference.quantization, candidate.quantization)
+    compare("weights.dtype", reference.dtype, candidate.dtype)
+    compare("weights.parameters", reference.parameters, candidate.parameters)
+    compare("licence.name", reference.licence.name, candidate.licence.name)
+    compare("licence.file", reference.licence.file_sha256[:12], candidate.licence.file_sha256[:12])
+    compare("missing", list(reference.missing), list(candidate.missing))
+    return found
+
+
+def normalise_rope(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Bring rope settings of transformers 4 (``rope_theta``, ``rope_scaling``) and 5 (``rope_parameters``) together."""
+    merged = dict(config)
+    parameters = merged.pop("rope_parameters", None)
+    rope: dict[str, JsonValue] = dict(parameters) if isinstance(parameters, dict) else {}
+    scaling = merged.pop("rope_scaling", None)
+    if isinstance(scaling, dict):
+        rope.update(scaling)
+    theta = merged.pop("rope_theta", None)
+    if theta is not None:
+        rope["rope_theta"] = theta
+    if rope.get("rope_type") in {None, "default"}:
+        rope.pop("rope_type", None)
+    merged["rope_parameters"] = rope
+    return merged
+
+
+def _words(value: JsonValue) -> str:
+    if value is None or value in ("", [], {}):
+        return "(not given)"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)

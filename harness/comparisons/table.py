@@ -1,0 +1,73 @@
+"""All rows of one target with the cluster and domain of every token: the input of the distribution checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from harness.evidence.clustered import Floats, Ints, Sums, cluster_sums
+from harness.prompts.sequences import Sequence
+from harness.targets.rows import FLAG_NON_FINITE, FLAG_SUPPORT, Rows
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Rows in plan order. ``owner`` indexes ``sequences``; ``cluster`` indexes ``units``."""
+
+    rows: Rows
+    owner: Ints
+    cluster: Ints
+    sequences: tuple[Sequence, ...]
+    units: tuple[str, ...]
+
+    @classmethod
+    def build(cls, parts: Iterable[tuple[Sequence, Rows]]) -> TokenTable:
+        """Join the rows of several sequences."""
+        sequences, blocks, owners, clusters = [], [], [], []
+        units: dict[str, int] = {}
+        for sequence, rows in parts:
+            unit = units.setdefault(sequence.cluster, len(units))
+            owners.append(np.full(len(rows), len(sequences), dtype=np.int64))
+            clusters.append(np.full(len(rows), unit, dtype=np.int64))
+            sequences.append(sequence)
+            blocks.append(rows)
+        return cls(
+            np.concatenate(blocks), np.concatenate(owners), np.concatenate(clusters), tuple(sequences), tuple(units)
+        )
+
+    def column(self, name: str) -> Floats:
+        """A column in fp64; infinite entries (support violations) become NaN, so that a mean leaves them out."""
+        values = self.rows[name].astype(np.float64)
+        values[~np.isfinite(values)] = np.nan
+        return values
+
+    @cached_property
+    def scored(self) -> Ints:
+        """1 where the token's distributions were finite, 0 where NaN or +inf voided it."""
+        return ((self.rows["flags"] & FLAG_NON_FINITE) == 0).astype(np.int64)
+
+    @property
+    def non_finite(self) -> int:
+        """Tokens voided by NaN or +inf logits."""
+        return int(((self.rows["flags"] & FLAG_NON_FINITE) > 0).sum())
+
+    @property
+    def violations(self) -> int:
+        """Tokens where the candidate rules out an id that the reference can emit."""
+        return int(((self.rows["flags"] & FLAG_SUPPORT) > 0).sum())
+
+    def sums(self, name: str) -> Sums:
+        """Per-cluster sums of a column."""
+        return cluster_sums(self.column(name), self.cluster)
+
+    def restrict(self, keys: set[str]) -> TokenTable:
+        """The same table on a subset of its sequences."""
+        parts = [
+            (sequence, self.rows[self.owner == index])
+            for index, sequence in enumerate(self.sequences)
+            if sequence.key in keys
+        ]
+        return TokenTable.build(parts)

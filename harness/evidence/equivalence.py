@@ -1,0 +1,44 @@
+"""Three answers instead of two: inside a bound, outside it, or not enough data to say."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from harness.evidence.clustered import Estimate, t_quantile
+
+Side = Literal["inside", "outside", "inconclusive"]
+
+
+def against_bound(estimate: Estimate, bound: float) -> Side:
+    """Where a quantity stands to an upper bound, judged by its two-sided 95 % interval.
+
+    ``inside`` if the upper end is at most the bound (one-sided error 2.5 %), ``outside`` if the lower end exceeds it
+    (2.5 %), otherwise ``inconclusive``. A NaN anywhere is inconclusive: what was not measured is not inside.
+    """
+    if math.isnan(estimate.low) or math.isnan(estimate.high) or math.isnan(bound):
+        return "inconclusive"
+    if estimate.high <= bound:
+        return "inside"
+    return "outside" if estimate.low > bound else "inconclusive"
+
+
+def detectable_ratio(bound: float, relative_se: float, clusters: int, power: float = 0.8) -> float:
+    """The smallest true ratio that would have been found to exceed ``bound`` with the given power.
+
+    Normal approximation on the log scale: bound x exp((t + z) se). Trust it as an order of size, not to the digit.
+    """
+    from scipy.special import ndtri  # noqa: PLC0415 - scipy is slow to import and --help must not
+
+    z = float(ndtri(power))
+    return bound * math.exp(min((t_quantile(clusters) + z) * relative_se, 700.0))
+
+
+def clusters_needed(distance: float, relative_se: float, clusters: int) -> int:
+    """About how many clusters would decide, if value and spread stayed as they are.
+
+    ``distance`` is |log value - log bound|. The error shrinks with the square root of the number of clusters.
+    """
+    if distance <= 0 or not math.isfinite(relative_se):
+        return 0
+    return math.ceil(clusters * (t_quantile(clusters) * relative_se / distance) ** 2)

@@ -1,0 +1,53 @@
+"""Intervals for statistics that have no formula: quantiles by cluster bootstrap, smooth functions by jackknife."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from harness.evidence.clustered import LEVEL, Estimate, Floats, Ints, cluster_note, t_quantile
+
+_MIN_EXCEEDANCES = 10
+_DRAWS = 400
+
+
+def quantile_interval(values: Floats, clusters: Ints, share: float, rng: np.random.Generator) -> Estimate:
+    """A quantile over tokens with a percentile interval from resampling whole clusters.
+
+    Suppressed (NaN, with a note) when fewer than ten tokens lie beyond it: such a quantile is one outlier's value.
+    The percentile bootstrap is rough under about 20 clusters.
+    """
+    kept = np.isfinite(values)
+    values, clusters = values[kept], clusters[kept]
+    groups = np.unique(clusters)
+    nan = float("nan")
+    if len(values) * (1 - share) < _MIN_EXCEEDANCES:
+        return Estimate(nan, nan, nan, nan, len(values), len(groups), nan, "too few tokens beyond this quantile")
+    order = np.argsort(values)
+    ranked, owner = values[order], np.searchsorted(groups, clusters[order])
+    picks = rng.integers(0, len(groups), size=(_DRAWS, len(groups)))
+    draws = np.empty(_DRAWS)
+    for index, pick in enumerate(picks):
+        weight = np.bincount(pick, minlength=len(groups))[owner].cumsum()
+        draws[index] = ranked[np.searchsorted(weight, share * weight[-1])]
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    note = cluster_note(len(groups))
+    value = float(np.quantile(values, share))
+    return Estimate(value, float(low), float(high), float(draws.std()), len(values), len(groups), nan, note)
+
+
+def jackknife(statistic: Callable[[Floats], float], groups: int, tokens: int) -> Estimate:
+    """Delete-one-cluster jackknife of a smooth statistic.
+
+    ``statistic`` takes a 0/1 weight per cluster. Not for quantiles or counts, whose jackknife variance is wrong.
+    """
+    whole = statistic(np.ones(groups))
+    left_out = np.array([statistic(np.arange(groups) != g) for g in range(groups)], dtype=np.float64)
+    finite = left_out[np.isfinite(left_out)]
+    if len(finite) < 2 or not np.isfinite(whole):
+        nan = float("nan")
+        return Estimate(whole, nan, nan, nan, tokens, groups, nan, "not enough documents for an interval")
+    se = float(np.sqrt((len(finite) - 1) / len(finite) * np.sum((finite - finite.mean()) ** 2)))
+    reach = t_quantile(groups) * se
+    return Estimate(whole, whole - reach, whole + reach, se, tokens, groups, float("nan"), cluster_note(groups))

@@ -1,0 +1,101 @@
+"""The loop that asks: reference first (once), then every planned target, batch by batch, each noted before it is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from harness.errors import FidelityError, NumericsError
+from harness.observations.events import Event, TargetFinished, TargetStarted, TokensScored
+from harness.observations.journal import Journal
+from harness.observations.plan import Plan, PlannedTarget
+from harness.observations.reference_cache import ReferenceCache
+from harness.prompts.sequences import Sequence
+from harness.targets.batches import Batch, group
+from harness.targets.checkpoint.target import CheckpointTarget
+from harness.targets.rows import Rows
+
+Opener = Callable[[PlannedTarget], CheckpointTarget]
+
+_LOWEST_KL = -1e-6
+
+
+def collect_reference(plan: Plan, cache: ReferenceCache) -> Iterator[Event]:
+    """Run the reference on every sequence whose hidden states are not cached."""
+    size = plan.reference.spec.runtime.batch
+    batches = [batch for batch in group(plan.items(), size) if cache.missing(batch)]
+    if not batches:
+        return
+    label = plan.reference.label
+    started = time.monotonic()
+    yield TargetStarted(label, "reference", sum(s.scored for batch in batches for s in batch))
+    for batch in batches:
+        cache.fill(batch)
+        yield TokensScored(label, sum(sequence.scored for sequence in batch))
+    yield TargetFinished(label, time.monotonic() - started)
+
+
+def collect_target(
+    plan: Plan, planned: PlannedTarget, open_target: Opener, cache: ReferenceCache, journal: Journal
+) -> Iterator[Event]:
+    """Score one target on everything planned for it that is not in the journal."""
+    done = journal.finished(planned.key)
+    reference_keys = _cache_names(plan, cache)
+    batches = [
+        batch
+        for batch in group(plan.of(planned), planned.spec.runtime.batch)
+        if any(sequence.key not in done for sequence in batch)
+    ]
+    if not batches:
+        return
+    started = time.monotonic()
+    yield TargetStarted(planned.label, planned.role, sum(s.scored for batch in batches for s in batch))
+    target = open_target(planned)
+    journal.note("capabilities", planned.key, target.capabilities().model_dump(mode="json"))
+    for batch in batches:
+        attempt = journal.begin(planned.key, [sequence.key for sequence in batch])
+        try:
+            names = [reference_keys[sequence.key] for sequence in batch]
+            rows = target.score(Batch.of(batch), cache.folder, names, plan.vocabulary)
+            journal.finish(attempt, planned.key, _split(rows, batch))
+        except FidelityError as error:
+            journal.fail(attempt, error.problem)
+            raise
+        yield TokensScored(planned.label, sum(sequence.scored for sequence in batch))
+    yield TargetFinished(planned.label, time.monotonic() - started)
+
+
+def _cache_names(plan: Plan, cache: ReferenceCache) -> dict[str, str]:
+    """For each sequence the name under which the reference's states are cached (in the reference's own batches)."""
+    names: dict[str, str] = {}
+    for batch in group(plan.items(), plan.reference.spec.runtime.batch):
+        for sequence, name in zip(batch, cache.keys(batch), strict=True):
+            names[sequence.key] = name
+    return names
+
+
+def _split(rows: Rows, batch: list[Sequence]) -> dict[str, Rows]:
+    """Rows per sequence, with segment and depth filled in; refuses a divergence that is clearly negative."""
+    parts: dict[str, Rows] = {}
+    start = 0
+    for sequence in batch:
+        part = rows[start : start + sequence.scored].copy()
+        start += sequence.scored
+        lowest = np.nanmin(part["kl_ref_cand"], initial=0.0)
+        if lowest < _LOWEST_KL:
+            raise NumericsError(
+                f"a divergence of {lowest:.2e} nat was computed; it can never be negative",
+                where=sequence.key,
+                fix="report this with the model and the versions that 'fidelity doctor' prints",
+            )
+        segments = np.array([*sequence.segments, sequence.segments[-1]])
+        starts = np.maximum.accumulate(
+            np.where(np.concatenate([[True], segments[1:] != segments[:-1]]), np.arange(len(segments)), 0)
+        )
+        predicted = part["position"] + 1
+        part["segment"] = segments[predicted]
+        part["depth"] = predicted - starts[predicted]
+        parts[sequence.key] = part
+    return parts

@@ -1,0 +1,244 @@
+"""The journal of a run: one SQLite file, one writer, every attempt noted before it is made.
+
+``manifest.json`` beside it is written atomically and says how the run stands; its status becomes ``complete`` last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue, ValidationError
+
+from harness import __version__
+from harness.config import writable
+from harness.errors import StorageError, StoredRunError, UnknownName
+from harness.observations.plan import Plan
+from harness.suites.model import Frozen
+from harness.targets.rows import Rows, pack_rows, unpack_rows
+
+Status = Literal["started", "complete", "interrupted", "error"]
+
+_APPLICATION = 0x46494445  # "FIDE"
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY, target TEXT NOT NULL, sequences TEXT NOT NULL,
+    started REAL NOT NULL, finished REAL, outcome TEXT NOT NULL) STRICT;
+CREATE TABLE rows (
+    target TEXT NOT NULL, sequence TEXT NOT NULL, attempt INTEGER NOT NULL REFERENCES attempts (id),
+    blob BLOB NOT NULL, PRIMARY KEY (target, sequence)) STRICT;
+CREATE TABLE notes (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) STRICT;
+"""
+
+
+class Manifest(Frozen):
+    """How a run stands, for people and for ``fidelity ls``."""
+
+    run: str
+    status: Status
+    created: str
+    plan: str
+    suite: str
+    reference: str
+    candidates: tuple[str, ...]
+    command: str
+    version: str
+    problem: str = ""
+
+
+class Journal:
+    """A run folder, open for writing (``create``, ``resume``) or for reading (``open``)."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._db = connection
+
+    @classmethod
+    def create(cls, results: Path, plan: Plan, command: str) -> Journal:
+        """Start a new run folder with the plan in it."""
+        writable(results, "results")
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        folder = results / f"{stamp}-{secrets.token_hex(3)}"
+        folder.mkdir()
+        with storage(folder):
+            journal = cls(folder, _connect(folder / "run.sqlite"))
+            journal._db.executescript(f"PRAGMA application_id={_APPLICATION}; PRAGMA user_version=1;" + _SCHEMA)
+            with journal._db:
+                journal._db.execute("INSERT INTO meta VALUES ('plan', ?)", (plan.model_dump_json(),))
+            journal.write_manifest(
+                Manifest(
+                    run=folder.name,
+                    status="started",
+                    created=stamp,
+                    plan=plan.digest,
+                    suite=f"{plan.suite['name']}@{plan.suite['version']}",
+                    reference=plan.reference.label,
+                    candidates=tuple(target.label for target in plan.role("candidate")),
+                    command=command,
+                    version=__version__,
+                )
+            )
+        return journal
+
+    @classmethod
+    def resume(cls, results: Path, plan: Plan) -> Journal | None:
+        """The newest unfinished run of exactly this plan, or None."""
+        for folder in sorted(results.glob("*-*"), reverse=True):
+            manifest = read_manifest(folder)
+            if manifest and manifest.plan == plan.digest and manifest.status != "complete":
+                journal = cls(folder, _connect(folder / "run.sqlite"))
+                journal.set_status("started")
+                return journal
+        return None
+
+    @classmethod
+    def open(cls, results: Path, run: str) -> Journal:
+        """Open a stored run for reading, by folder, name or unique beginning of its name; ``latest`` is the newest."""
+        direct = Path(run)
+        folders = [folder for folder in sorted(results.glob("*-*")) if (folder / "run.sqlite").is_file()]
+        if (direct / "run.sqlite").is_file():
+            matches = [direct]
+        elif run == "latest":
+            matches = folders[-1:]
+        else:
+            matches = [folder for folder in folders if folder.name.startswith(run) or folder.name.endswith(run)]
+        if len(matches) != 1:
+            raise UnknownName(
+                f"{len(matches)} stored runs match {run!r}", where=str(results), fix="'fidelity ls' lists the runs"
+            )
+        path = (matches[0] / "run.sqlite").resolve()
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        return cls(matches[0], connection)
+
+    @property
+    def plan(self) -> Plan:
+        """The frozen plan; raises StoredRunError if another version wrote it."""
+        try:
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'plan'").fetchone()
+            return Plan.model_validate_json(row[0])
+        except (sqlite3.DatabaseError, ValidationError, TypeError) as error:
+            raise StoredRunError(
+                "the plan of this run cannot be read",
+                where=str(self.folder),
+                fix="use the version of fidelity-harness named in its manifest.json",
+            ) from error
+
+    def begin(self, target: str, sequences: list[str]) -> int:
+        """Note an attempt before it is made."""
+        with storage(self.folder), self._db:
+            cursor = self._db.execute(
+                "INSERT INTO attempts (target, sequences, started, outcome) VALUES (?, ?, ?, 'sent')",
+                (target, json.dumps(sequences), time.time()),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def finish(self, attempt: int, target: str, rows: dict[str, Rows]) -> None:
+        """Store the rows of an attempt and mark it done, in one transaction."""
+        with storage(self.folder), self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)",
+                [(target, sequence, attempt, pack_rows(part)) for sequence, part in rows.items()],
+            )
+            self._db.execute("UPDATE attempts SET finished = ?, outcome = 'ok' WHERE id = ?", (time.time(), attempt))
+
+    def fail(self, attempt: int, problem: str) -> None:
+        """Keep the failure of an attempt."""
+        with storage(self.folder), self._db:
+            self._db.execute(
+                "UPDATE attempts SET finished = ?, outcome = ? WHERE id = ?", (time.time(), problem[:500], attempt)
+            )
+
+    def finished(self, target: str) -> set[str]:
+        """Sequences of a target that are in the journal."""
+        rows = self._db.execute("SELECT sequence FROM rows WHERE target = ?", (target,))
+        return {str(row[0]) for row in rows}
+
+    def rows(self, target: str, sequence: str) -> Rows | None:
+        """The rows of one sequence, or None if it was not scored."""
+        row = self._db.execute("SELECT blob FROM rows WHERE target = ? AND sequence = ?", (target, sequence)).fetchone()
+        return unpack_rows(row[0]) if row else None
+
+    def note(self, kind: str, key: str, value: JsonValue) -> None:
+        """Store a fact about the run (an identity, a rendering, a piece table); the first one stands."""
+        with storage(self.folder), self._db:
+            self._db.execute("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", (kind, key, json.dumps(value)))
+
+    def noted(self, kind: str, key: str) -> JsonValue:
+        """A stored fact, or None."""
+        row = self._db.execute("SELECT value FROM notes WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def notes(self, kind: str) -> dict[str, JsonValue]:
+        """All stored facts of a kind."""
+        rows = self._db.execute("SELECT key, value FROM notes WHERE kind = ?", (kind,))
+        return {str(key): json.loads(value) for key, value in rows}
+
+    @property
+    def manifest(self) -> Manifest:
+        """How the run stands."""
+        manifest = read_manifest(self.folder)
+        if manifest is None:
+            raise StoredRunError("the run has no readable manifest.json", where=str(self.folder))
+        return manifest
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Replace ``manifest.json`` atomically."""
+        write_atomically(self.folder / "manifest.json", manifest.model_dump_json(indent=2).encode())
+
+    def set_status(self, status: Status, problem: str = "") -> None:
+        """Change the status in the manifest."""
+        self.write_manifest(self.manifest.model_copy(update={"status": status, "problem": problem}))
+
+    def close(self) -> None:
+        """Close the database; its log is folded in, so that the folder holds one file."""
+        self._db.close()
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a run folder, or None if there is none that can be read."""
+    try:
+        return Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a temporary name, flush to the disk, rename: a reader sees the old file or the new one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with storage(path.parent):
+        try:
+            with partial.open("wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def storage(folder: Path) -> Iterator[None]:
+    """Turn a full disk and other storage failures into one error with a way out."""
+    try:
+        yield
+    except (sqlite3.OperationalError, OSError) as error:
+        raise StorageError(
+            f"the run cannot be written: {error}",
+            where=str(folder),
+            fix="free some space and give the same command again; what was finished is kept",
+        ) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+    return connection

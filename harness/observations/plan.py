@@ -1,0 +1,85 @@
+"""The frozen plan of a run: what is asked of whom, in which order, before anything is asked."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from harness.identity import digest_json
+from harness.prompts.sequences import Sequence
+from harness.suites.model import Frozen
+from harness.targets.spec import Runtime, TargetSpec
+
+Role = Literal["candidate", "band", "claim", "ladder"]
+
+
+class PlannedTarget(Frozen):
+    """A target to score. ``scope`` is ``all`` sequences or the ``band`` part; ``key`` is unique in the plan."""
+
+    key: str
+    label: str
+    kind: str
+    detail: str
+    base: str
+    runtime: dict[str, JsonValue]
+    role: Role
+    scope: Literal["all", "band"]
+    digest: str  # content identity of the files behind it
+
+    @property
+    def spec(self) -> TargetSpec:
+        """The specification, rebuilt."""
+        return TargetSpec(self.kind, self.detail, self.base, Runtime(**self.runtime))  # type: ignore[arg-type]
+
+
+class Claimed(Frozen):
+    """What a candidate says it is, and the planned target that rebuilds it from the reference.
+
+    ``source`` tells where the claim comes from; ``rebuild`` is empty where the claim is the reference itself or
+    cannot be rebuilt (``problem`` then says why).
+    """
+
+    candidate: str
+    precision: str
+    source: str
+    rebuild: str = ""
+    problem: str = ""
+
+
+class Plan(Frozen):
+    """Everything that decides the outcome of a run, but for the answers."""
+
+    reference: PlannedTarget
+    targets: tuple[PlannedTarget, ...]
+    claims: tuple[Claimed, ...]
+    suite: dict[str, JsonValue]
+    sequences: tuple[dict[str, JsonValue], ...]
+    band: tuple[str, ...]
+    vocabulary: int
+    ladder: tuple[float, ...]
+    gate: str
+    estimator: str
+    software: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan; a run is resumed only under the digest that it was started with."""
+        return digest_json(self.model_dump(mode="json"))
+
+    def items(self) -> list[Sequence]:
+        """The sequences, in order."""
+        return [Sequence.from_json(raw) for raw in self.sequences]
+
+    def of(self, target: PlannedTarget) -> list[Sequence]:
+        """The sequences that a target is scored on."""
+        wanted = set(self.band)
+        return [s for s in self.items() if target.scope == "all" or s.key in wanted]
+
+    def target(self, key: str) -> PlannedTarget:
+        """A planned target by key."""
+        return next(target for target in self.targets if target.key == key)
+
+    def role(self, role: Role) -> list[PlannedTarget]:
+        """The planned targets of one role."""
+        return [target for target in self.targets if target.role == role]

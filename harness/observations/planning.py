@@ -1,0 +1,178 @@
+"""From specifications and a suite to a frozen plan: encode items once, choose the band, list who is scored on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
+
+from harness.errors import UsageError
+from harness.observations.events import Event, StageStarted
+from harness.observations.plan import Claimed, Plan, PlannedTarget, Role
+from harness.observations.reference_cache import ReferenceCache
+from harness.prompts.sequences import Sequence, chat_sequence, document_sequence, reply_sequence
+from harness.suites.model import Item, Profile, Suite, spread
+from harness.targets.alternatives import (
+    Alternative,
+    buildable,
+    declared_claim,
+    honest_band,
+    ladder,
+    native_precision,
+    rebuild,
+)
+from harness.targets.base import ModelIdentity
+from harness.targets.checkpoint.target import CheckpointTarget
+from harness.targets.spec import TargetSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A candidate as the user asked for it; ``claim`` empty means: ask the candidate."""
+
+    target: CheckpointTarget
+    claim: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is measured around the candidates."""
+
+    band: bool
+    bits: tuple[int, ...]
+    gate: str
+
+
+def encode_items(
+    suite: Suite, profile: Profile, target: CheckpointTarget, cache: ReferenceCache
+) -> Generator[Event, None, list[Sequence]]:
+    """Turn the items of a profile into sequences by the reference's tokenizer; returns them in suite order."""
+    items = suite.select(profile)
+    yield StageStarted("prompts", f"{len(items)} items of {suite.head.name} in the reference's tokenizer")
+    texts = [item for item in items if item.text is not None]
+    chats = [item for item in items if item.messages and not item.sample]
+    asked = [item for item in items if item.sample]
+    skip = suite.head.skip_tokens
+    made: dict[str, Sequence] = {}
+    for item, encoded in zip(texts, target.tokenize([item.text or "" for item in texts]), strict=True):
+        made[item.id] = document_sequence(item.id, item.domain, item.unit, encoded.ids, skip)
+    for item, encoded in zip(chats, target.render([item.messages for item in chats], open_reply=False), strict=True):
+        made[item.id] = chat_sequence(item.id, item.domain, item.unit, encoded.ids, encoded.segments, skip)
+    if asked:
+        yield StageStarted("replies", f"{len(asked)} replies sampled from the reference")
+        prompts = target.render([item.messages for item in asked], open_reply=True)
+        replies = cache.replies([p.ids for p in prompts], [item.sample for item in asked], suite.head.sampling_seed)
+        for item, prompt, reply in zip(asked, prompts, replies, strict=True):
+            if reply:
+                made[item.id] = reply_sequence(item.id, item.domain, item.unit, prompt.ids, prompt.segments, reply)
+    return [made[item.id] for item in items if item.id in made and made[item.id].scored > 0]
+
+
+def band_keys(sequences: list[Sequence], count: int) -> tuple[str, ...]:
+    """The declared part on which band and ladder are measured: spread over the domains, in suite order."""
+    stand_ins = [Item(id=s.key, domain=s.domain, text="") for s in sequences]
+    chosen = {item.id for item in spread(stand_ins, count)}
+    return tuple(s.key for s in sequences if s.key in chosen)
+
+
+def make_plan(
+    reference: CheckpointTarget,
+    wanted: list[Wanted],
+    suite: Suite,
+    profile_name: str,
+    sequences: list[Sequence],
+    vocabulary: int,
+    software: dict[str, str],
+    scope: Scope,
+) -> Plan:
+    """List every target, once each, with the part of the sequences that it is scored on."""
+    profile = suite.head.profiles[profile_name]
+    identity = reference.identity()
+    native = native_precision(identity)
+    targets: dict[tuple[str, str], PlannedTarget] = {}
+
+    def add(name: str, spec: TargetSpec, role: Role, digest: str) -> str:
+        wide = role in {"candidate", "claim"}
+        key = f"{spec.text}|{spec.runtime.dtype}|{spec.runtime.attention}|{spec.runtime.batch}"
+        known = targets.get((key, role)) or targets.get((key, "candidate"))
+        if known is None:
+            same = sum(1 for target in targets.values() if target.role == role and target.label == name)
+            unique = f"{role}:{name}" + (f"#{same + 1}" if same else "")
+            known = _planned(unique, name, spec, role, digest, wide=wide)
+            targets[key, role] = known
+        return known.key
+
+    keys = [
+        add(entry.target.spec.label, entry.target.spec, "candidate", entry.target.identity().digest)
+        for entry in wanted
+    ]
+    band: list[Alternative] = honest_band(reference.spec, native) if scope.band else []
+    for alternative in band:
+        add(alternative.name, alternative.spec, "band", identity.digest)
+    claims = [_claim(key, entry, reference.spec, native, identity, add) for key, entry in zip(keys, wanted, strict=True)]
+    rungs = ladder(reference.spec, scope.bits)
+    for alternative in rungs:
+        add(alternative.name, alternative.spec, "ladder", identity.digest)
+    return Plan(
+        reference=_planned("reference", reference.spec.label, reference.spec, "candidate", identity.digest, wide=True),
+        targets=tuple(targets.values()),
+        claims=tuple(claims),
+        suite={
+            "name": suite.head.name,
+            "version": suite.head.version,
+            "digest": suite.digest,
+            "profile": profile_name,
+        },
+        sequences=tuple(sequence.to_json() for sequence in sequences),  # type: ignore[misc]
+        band=band_keys(sequences, profile.band_documents),
+        vocabulary=vocabulary,
+        ladder=tuple(float(b) for b in scope.bits) if rungs else (),
+        gate=scope.gate,
+        estimator="exact",
+        software=software,
+    )
+
+
+def _claim(
+    key: str,
+    entry: Wanted,
+    reference: TargetSpec,
+    native: str,
+    identity: ModelIdentity,
+    add: Callable[[str, TargetSpec, Role, str], str],
+) -> Claimed:
+    precision, source = (entry.claim, "the command line") if entry.claim else ("", "")
+    if not precision:
+        precision, source = declared_claim(entry.target.spec, entry.target.identity())
+    if not precision:
+        precision, source = native, "the reference's number format"
+    try:
+        spec = rebuild(precision, reference, native)
+    except UsageError as error:
+        if entry.claim:
+            raise
+        return Claimed(candidate=key, precision=precision, source=source, problem=error.problem)
+    if spec is None:
+        return Claimed(candidate=key, precision=precision, source=source)
+    if not buildable(reference):
+        problem = "other precisions can only be rebuilt from a plain checkpoint folder"
+        return Claimed(candidate=key, precision=precision, source=source, problem=problem)
+    return Claimed(
+        candidate=key,
+        precision=precision,
+        source=source,
+        rebuild=add(f"claim {precision}", spec, "claim", identity.digest),
+    )
+
+
+def _planned(key: str, label: str, spec: TargetSpec, role: Role, digest: str, *, wide: bool) -> PlannedTarget:
+    return PlannedTarget(
+        key=key,
+        label=label,
+        kind=spec.kind,
+        detail=spec.detail,
+        base=spec.base,
+        runtime=asdict(spec.runtime),
+        role=role,
+        scope="all" if wide else "band",
+        digest=digest,
+    )

@@ -1,0 +1,179 @@
+"""A run, told once: one function per stage. The command line, the tests and other programs all come through here.
+
+plan -> files -> prompts -> collect -> judge -> render. Every stage yields events; nobody here knows who listens.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import __version__
+from harness.config import Places, writable
+from harness.errors import FidelityError, Interrupted
+from harness.observations.collect import collect_reference, collect_target
+from harness.observations.events import Event, Noticed, PlanReady, StageStarted
+from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
+from harness.observations.journal import Journal
+from harness.observations.plan import Plan, PlannedTarget
+from harness.observations.planning import Scope, Wanted, encode_items, make_plan
+from harness.observations.reference_cache import ReferenceCache
+from harness.prompts.sequences import Sequence
+from harness.reports.build import build_scorecard
+from harness.reports.render import write_reports
+from harness.reports.scorecard import Scorecard
+from harness.suites.load import load_suite
+from harness.suites.model import Suite
+from harness.targets.alternatives import CLAIMS
+from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.opening import open_target
+from harness.targets.spec import Runtime, parse_spec
+
+DEFAULT_LADDER = (8, 6, 5, 4, 3)
+
+__all__ = ["CLAIMS", "DEFAULT_LADDER", "Candidate", "Request", "Stop", "compare", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate as the user names it; an empty claim asks the candidate itself."""
+
+    spec: str
+    claim: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that a user can ask of a comparison."""
+
+    reference: str
+    candidates: tuple[Candidate, ...]
+    suite: str = "core"
+    profile: str = "full"
+    runtime: Runtime = field(default_factory=Runtime)
+    band: bool = True
+    ladder: tuple[int, ...] = DEFAULT_LADDER
+    gate: str = ""
+    fresh: bool = False
+    command: str = ""
+
+
+class Stop:
+    """A flag that a signal handler may raise; the run looks at it between batches."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+
+@dataclass(slots=True)
+class Session:
+    """What a run holds open."""
+
+    reference: CheckpointTarget
+    candidates: list[CheckpointTarget]
+    cache: ReferenceCache
+    workers: Workers
+    places: Places
+
+    def open(self, planned: PlannedTarget) -> CheckpointTarget:
+        """The target of a plan's entry; candidates that are open already are not opened twice."""
+        known = next((t for t in [self.reference, *self.candidates] if t.spec == planned.spec), None)
+        return known or open_target(planned.spec, self.workers, self.places.cache)
+
+
+def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, None, Scorecard]:
+    """Run a comparison from start to finish, resuming an unfinished run of the same plan."""
+    writable(places.results, "results")
+    writable(places.cache, "cache")
+    with Workers() as workers:
+        suite = load_suite(request.suite)
+        profile = suite.profile(request.profile)
+        session = yield from open_session(request, places, workers)
+        sequences = yield from encode_items(suite, profile, session.reference, session.cache)
+        plan = _plan(request, session, suite, sequences)
+        journal = (None if request.fresh else Journal.resume(places.results, plan)) or Journal.create(
+            places.results, plan, request.command
+        )
+        try:
+            yield from run(plan, suite, session, journal, stop)
+        except BaseException as error:
+            status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "error"
+            problem = error.problem if isinstance(error, FidelityError) else type(error).__name__
+            journal.set_status(status, problem)
+            raise
+        finally:
+            journal.close()
+    yield StageStarted("report", "judging and writing the report")
+    return judge(journal.folder)
+
+
+def open_session(request: Request, places: Places, workers: Workers) -> Generator[Event, None, Session]:
+    """Read the files of every target, then load the reference: what is refused is refused before anything runs."""
+    yield StageStarted("files", "reading and hashing the files of every target")
+    reference = open_target(parse_spec(request.reference, request.runtime), workers, places.cache)
+    candidates = [open_target(parse_spec(c.spec, request.runtime), workers, places.cache) for c in request.candidates]
+    yield StageStarted("reference", f"loading {reference.spec.label} in an isolated process")
+    cache = ReferenceCache(places.cache, reference, reference.capabilities())
+    cache.prepare()
+    return Session(reference, candidates, cache, workers, places)
+
+
+def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop) -> Iterator[Event]:
+    """Collect everything that the plan asks for and the journal does not hold."""
+    items = plan.items()
+    passes = sum(s.scored for s in items) + sum(s.scored for t in plan.targets for s in plan.of(t))
+    resumed = any(journal.finished(target.key) for target in plan.targets)
+    tokens = sum(s.scored for s in items)
+    yield PlanReady(journal.folder.name, len(plan.targets), tokens, len({s.cluster for s in items}), passes, resumed)
+    note_files(journal, plan, suite, session.reference, session.candidates)
+    for event in collect_reference(plan, session.cache):
+        yield event
+        _halt(stop, journal)
+    blocked = yield from note_prompts(journal, plan, suite, session.reference, session.candidates)
+    for planned in plan.targets:
+        if planned.key in blocked:
+            yield Noticed(f"{planned.label} is not scored: {blocked[planned.key]}")
+            continue
+        for event in collect_target(plan, planned, session.open, session.cache, journal):
+            yield event
+            _halt(stop, journal)
+        if planned.role == "candidate":
+            note_weights(journal, planned, session.open(planned), session.reference)
+    note_pieces(journal, plan, session.reference)
+    journal.set_status("complete")
+
+
+def judge(folder: Path) -> Scorecard:
+    """Judge a stored run again and rewrite its reports; needs no model."""
+    journal = Journal.open(folder.parent, str(folder))
+    try:
+        scorecard = build_scorecard(journal)
+    finally:
+        journal.close()
+    write_reports(scorecard, folder)
+    return scorecard
+
+
+def _plan(request: Request, session: Session, suite: Suite, sequences: list[Sequence]) -> Plan:
+    software = {
+        "fidelity": __version__,
+        "platform": platform.platform(terse=True),
+        "machine": platform.machine(),
+        **session.reference.capabilities().versions,
+    }
+    wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
+    scope = Scope(band=request.band, bits=request.ladder, gate=request.gate)
+    vocabulary = session.reference.vocabulary()
+    return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
+
+
+def _halt(stop: Stop, journal: Journal) -> None:
+    if stop.wanted:
+        raise Interrupted(
+            "stopped; everything that was finished is in the journal",
+            where=str(journal.folder),
+            fix="give the same command again to go on",
+        )
+

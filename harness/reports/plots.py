@@ -1,0 +1,132 @@
+"""Figures as inline SVG: colours come from the page's style sheet, numbers stand in the tables beside them."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from harness.comparisons.model import Slice
+from harness.reports.numbers import number
+from harness.verdicts.evidence import CandidateEvidence, LadderReading
+
+_WIDTH = 640
+_LEFT, _RIGHT, _TOP = 150, 24, 16
+
+
+def ladder_plot(ladder: LadderReading) -> str:
+    """Mean KL over bits for the rungs (log scale), with the candidate's level and its reading."""
+    height, bottom = 230, 40
+    rungs = [(bits, kl) for bits, kl in ladder.rungs if kl > 0]
+    levels = [kl for _, kl in rungs] + ([ladder.value] if ladder.value > 0 else [])
+    if len(rungs) < 2 or not levels:
+        return ""
+    low, high = math.floor(math.log10(min(levels))), math.ceil(math.log10(max(levels)))
+    high = max(high, low + 1)
+    first, last = rungs[0][0], rungs[-1][0]
+    left = 70
+
+    def x(bits: float) -> float:
+        return left + (bits - first) / (last - first) * (_WIDTH - left - _RIGHT)
+
+    def y(kl: float) -> float:
+        return _TOP + (high - math.log10(kl)) / (high - low) * (height - _TOP - bottom)
+
+    parts = []
+    for power in range(low, high + 1):
+        parts.append(_line(left, y(10**power), _WIDTH - _RIGHT, y(10**power), "grid"))
+        parts.append(_text(left - 8, y(10**power) + 4, f"1e{power}", "end"))
+    points = " ".join(f"{x(b):.1f},{y(kl):.1f}" for b, kl in rungs)
+    parts.append(f'<polyline class="rung" points="{points}"/>')
+    for bits, kl in rungs:
+        parts.append(f'<circle class="rungdot" cx="{x(bits):.1f}" cy="{y(kl):.1f}" r="4"/>')
+        parts.append(_text(x(bits), height - 18, f"{bits:g}"))
+    if ladder.value > 0:
+        parts.append(_line(left, y(ladder.value), _WIDTH - _RIGHT, y(ladder.value), "level"))
+        if not math.isnan(ladder.low):
+            a, b = x(max(ladder.low, first)), x(min(ladder.high, last))
+            parts.append(f'<rect class="band" x="{a:.1f}" y="{_TOP}" width="{max(b - a, 2):.1f}" '
+                         f'height="{height - _TOP - bottom}"/>')  # fmt: skip
+        parts.append(f'<circle class="here" cx="{x(ladder.bits):.1f}" cy="{y(ladder.value):.1f}" r="6"/>')
+    parts.append(_text((left + _WIDTH) / 2, height - 2, "bits per weight, round to nearest, groups of 64"))
+    return _svg(height, "Mean KL of the reference rounded to fewer bits, and where the candidate stands", parts)
+
+
+def histogram_plot(evidence: CandidateEvidence) -> str:
+    """How many tokens have which divergence, in quarter decades; the honest band's mean is marked."""
+    if not evidence.histogram:
+        return ""
+    height, bottom, left = 200, 40, 70
+    counts = dict(evidence.histogram)
+    low, high = min(counts), max(counts) + 0.25
+    marks = [m.value for m in evidence.honest if m.value > 0]
+    floor = math.log10(max(marks)) if marks else None
+    if floor is not None:
+        low, high = min(low, floor), max(high, floor + 0.25)
+    most = max(counts.values())
+
+    def x(power: float) -> float:
+        return left + (power - low) / (high - low) * (_WIDTH - left - _RIGHT)
+
+    parts = []
+    for edge, count in sorted(counts.items()):
+        tall = count / most * (height - _TOP - bottom)
+        width = x(edge + 0.25) - x(edge) - 1
+        parts.append(f'<rect class="bar" x="{x(edge):.1f}" y="{height - bottom - tall:.1f}" '
+                     f'width="{max(width, 1):.1f}" height="{tall:.1f}"><title>{count} tokens</title></rect>')  # fmt: skip
+    parts.append(_line(left, height - bottom, _WIDTH - _RIGHT, height - bottom, "axis"))
+    for power in range(math.ceil(low), math.floor(high) + 1):
+        parts.append(_text(x(power), height - 22, f"1e{power}"))
+    if floor is not None:
+        parts.append(_line(x(floor), _TOP, x(floor), height - bottom, "level"))
+        parts.append(_text(x(floor) + 4, _TOP + 8, "mean of the honest band", "start"))
+    parts.append(_text(left - 8, _TOP + 8, f"{most}", "end"))
+    parts.append(_text((left + _WIDTH) / 2, height - 4, "KL of one token, nat"))
+    return _svg(height, "Distribution of the divergence over tokens", parts)
+
+
+def slice_plot(slices: list[Slice], floor: float) -> str:
+    """Mean KL with its interval per slice, on a log scale."""
+    shown = [s for s in slices if s.value > 0]
+    if not shown:
+        return ""
+    row, bottom = 22, 34
+    height = _TOP + row * len(shown) + bottom
+    ends = [v for s in shown for v in (s.low, s.high, s.value) if v > 0 and math.isfinite(v)]
+    ends += [floor] if floor > 0 else []
+    low, high = math.log10(min(ends)) - 0.05, math.log10(max(ends)) + 0.05
+    high = max(high, low + 0.5)
+
+    def x(value: float) -> float:
+        power = math.log10(value) if value > 0 else low
+        return _LEFT + (min(max(power, low), high) - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+    parts = []
+    for power in range(math.ceil(low), math.floor(high) + 1):
+        parts.append(_line(x(10**power), _TOP, x(10**power), height - bottom, "grid"))
+        parts.append(_text(x(10**power), height - bottom + 14, f"1e{power}"))
+    if floor > 0:
+        parts.append(_line(x(floor), _TOP, x(floor), height - bottom, "level"))
+    for index, part in enumerate(shown):
+        y = _TOP + row * (index + 0.5)
+        parts.append(_text(_LEFT - 8, y + 4, part.name, "end"))
+        if math.isfinite(part.high):
+            parts.append(_line(x(part.low), y, x(part.high), y, "whisker"))
+        title = f"<title>{escape(part.name)}: {number(part.value)} nat over {part.tokens} tokens</title>"
+        parts.append(f'<circle class="rungdot" cx="{x(part.value):.1f}" cy="{y:.1f}" r="4">{title}</circle>')
+    parts.append(_text((_LEFT + _WIDTH) / 2, height - 4, "mean KL, nat per token; line: honest band"))
+    return _svg(height, "Mean divergence by slice", parts)
+
+
+def _svg(height: float, title: str, parts: list[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -1,0 +1,121 @@
+"""Targets that are built from the reference: honest variations of it, rungs of damage, and rebuilt claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from harness.errors import UsageError
+from harness.targets.base import ModelIdentity
+from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_TYPES, TargetSpec
+
+_NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+CLAIMS = (*DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "intN[gGROUP], for example int4g128")
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A derived target with the name under which it is reported."""
+
+    name: str
+    spec: TargetSpec
+
+
+def native_precision(identity: ModelIdentity) -> str:
+    """The number format that most weights of a checkpoint are stored in, as a claim."""
+    return _NATIVE.get(identity.dtype, "fp32")
+
+
+def buildable(reference: TargetSpec) -> bool:
+    """Whether other precisions can be derived from this reference: only from a plain checkpoint folder."""
+    return reference.kind == "plain"
+
+
+def honest_band(reference: TargetSpec, native: str) -> list[Alternative]:
+    """Configurations that an honest host may run: another batch shape, another attention kernel, another dtype.
+
+    They differ from the reference in rounding alone. What the reference itself moves between them is the yardstick
+    for everybody else.
+    """
+    other = 2 if reference.runtime.batch != 2 else 1
+    kernel = "eager" if reference.runtime.attention != "eager" else "sdpa"
+    band = [
+        Alternative(f"batch {other}", reference.with_runtime(batch=other)),
+        Alternative(f"{kernel} attention", reference.with_runtime(attention=kernel)),
+    ]
+    if buildable(reference):
+        dtype = "bf16" if native != "bf16" else "fp32"
+        band.append(Alternative(dtype, derived(reference, "dtype", dtype)))
+    return band
+
+
+def ladder(reference: TargetSpec, bits: tuple[int, ...]) -> list[Alternative]:
+    """The reference rounded to nearest at each bit width, in groups of 64."""
+    if not buildable(reference):
+        return []
+    return [Alternative(f"{b}-bit", derived(reference, "rtn", f"{b}g{DEFAULT_GROUP}")) for b in bits]
+
+
+def derived(reference: TargetSpec, kind: str, detail: str) -> TargetSpec:
+    """The same checkpoint, changed."""
+    return TargetSpec(kind, detail, reference.base, reference.runtime)
+
+
+def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None:
+    """The specification that rebuilds a claimed precision from the reference; None if the claim is the reference.
+
+    Raises UsageError for a claim that cannot be read.
+    """
+    if claim == native:
+        return None
+    if claim in DTYPES:
+        return derived(reference, "dtype", claim)
+    if claim == "fp8":
+        return derived(reference, "fp8", "")
+    if claim in BNB_MODES:
+        return derived(reference, "bnb", claim)
+    kind, _, detail = claim.partition(":")
+    if kind == "gguf" and detail in GGUF_TYPES:
+        return derived(reference, "ggufq", detail)
+    if claim.startswith("int") and claim[3:4].isdigit():
+        bits, _, group = claim[3:].partition("g")
+        if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or group.isdigit()):
+            return derived(reference, "rtn", f"{bits}g{group or DEFAULT_GROUP}")
+    raise UsageError(f"the claim {claim!r} cannot be rebuilt from the reference", fix=f"use one of {', '.join(CLAIMS)}")
+
+
+def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]:
+    """The precision that a candidate itself declares and where, or two empty strings.
+
+    A quantization that we applied at the user's request (``bnb:nf4:...``) is as good as declared.
+    """
+    if spec.kind == "bnb":
+        return spec.detail, "its specification"
+    if spec.kind == "rtn":
+        return f"int{spec.detail}", "its specification"
+    if spec.kind == "fp8":
+        return "fp8", "its specification"
+    if spec.kind == "ggufq":
+        return f"gguf:{spec.detail}", "its specification"
+    if spec.kind == "dtype":
+        return spec.detail, "its specification"
+    claim = _from_config(identity.quantization)
+    return (claim, "its quantization config") if claim else ("", "")
+
+
+def _from_config(config: dict[str, JsonValue]) -> str:
+    method = str(config.get("quant_method", "")).lower()
+    if method in {"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"}:
+        if config.get("load_in_8bit") or config.get("_load_in_8bit"):
+            return "int8"
+        return str(config.get("bnb_4bit_quant_type", "fp4"))
+    if method in {"fp8", "fbgemm_fp8"}:
+        return "fp8"
+    bits = config.get("bits", config.get("w_bit"))
+    if method in {"gptq", "awq"} or (not method and bits):
+        size = config.get("group_size", config.get("q_group_size", 128))
+        group = int(str(size)) if size else 128
+        return f"int{bits}g{group if group > 0 else 1 << 20}"
+    return ""

@@ -1,0 +1,89 @@
+"""Weights rounded to a grid and put back as floats: what quantization does to the numbers, without its kernels.
+
+The *arithmetic of the weights* is what is judged. An engine that also rounds activations moves further than this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.errors import MissingExtra
+
+Rounding = Callable[[Tensor], Tensor]
+
+
+def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:
+    """Asymmetric round to nearest: per row, each ``group`` neighbouring inputs share 2**bits levels from min to max."""
+    rows, width = weight.shape
+    padding = -width % group
+    groups = nn.functional.pad(weight.float(), (0, padding), mode="constant", value=torch.nan)
+    groups = groups.reshape(rows, -1, group)
+    blank = groups.isnan()
+    low = groups.masked_fill(blank, torch.inf).amin(-1, keepdim=True)
+    high = groups.masked_fill(blank, -torch.inf).amax(-1, keepdim=True)
+    step = ((high - low) / (2**bits - 1)).clamp_min(torch.finfo(torch.float32).tiny)
+    levels = ((groups - low) / step).round_()
+    return (levels * step + low).reshape(rows, -1)[:, :width].to(weight.dtype)
+
+
+def round_to_fp8(weight: Tensor) -> Tensor:
+    """e4m3 with one scale per output row, the largest weight of the row at the largest finite value (448)."""
+    wide = weight.float()
+    scale = (wide.abs().amax(-1, keepdim=True) / 448.0).clamp_min(torch.finfo(torch.float32).tiny)
+    return ((wide / scale).to(torch.float8_e4m3fn).float() * scale).to(weight.dtype)
+
+
+def gguf_round_trip(weight: Tensor, type_name: str) -> Tensor:
+    """Through llama.cpp's quantizer and back, by the ``gguf`` package; rows must be multiples of 32."""
+    try:
+        from gguf import GGMLQuantizationType, quants  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtra(
+            "GGUF quantization needs the gguf package", fix="pip install 'fidelity-harness[gguf]'"
+        ) from error
+    kind = GGMLQuantizationType[type_name]
+    packed = quants.quantize(weight.float().cpu().numpy(), kind)
+    dense = np.ascontiguousarray(quants.dequantize(packed, kind))
+    return torch.from_numpy(dense).to(weight.dtype).to(weight.device)
+
+
+def rounding_of(kind: str, detail: str) -> Rounding:
+    """The rounding that a specification like ``rtn:4g64`` names."""
+    if kind == "rtn":
+        bits, group = (int(part) for part in detail.split("g"))
+        return lambda weight: round_to_nearest(weight, bits, group)
+    if kind == "fp8":
+        return round_to_fp8
+    return lambda weight: gguf_round_trip(weight, detail)
+
+
+def apply_rounding(model: Any, kind: str, detail: str) -> int:
+    """Round a model's matrices in place, one at a time; returns how many were changed.
+
+    Linear layers only, the output head excepted, as GPTQ, AWQ and bitsandbytes do; ``ggufq`` takes every matrix with
+    rows of a multiple of 32, embeddings included, as llama.cpp does.
+    """
+    rounding = rounding_of(kind, detail)
+    count = 0
+    with torch.no_grad():
+        for parameter in _matrices(model, everything=kind == "ggufq"):
+            parameter.data.copy_(rounding(parameter.data))
+            count += 1
+    return count
+
+
+def _matrices(model: Any, *, everything: bool) -> Iterator[nn.Parameter]:
+    if everything:
+        for parameter in model.parameters():  # tied matrices are listed once
+            if parameter.ndim == 2 and parameter.shape[1] % 32 == 0:
+                yield parameter
+        return
+    head = model.get_output_embeddings()
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module is not head:
+            yield module.weight

@@ -1,0 +1,59 @@
+"""Replies sampled from a checkpoint; runs in the isolated process only."""
+
+from __future__ import annotations
+
+import torch
+
+from harness.targets.checkpoint.loading import Loaded
+
+_PROMPTS_AT_ONCE = 10
+
+
+def sample_replies(
+    loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int
+) -> list[list[int]]:
+    """Sample one reply per prompt at temperature 1 from the full distribution.
+
+    The checkpoint's own generation settings are set aside (top-p or a repetition penalty would change what is
+    sampled from); its stop ids are kept. Prompts are padded on the left and run ten at a time, seeded per group, so
+    that the result depends on nothing but weights, prompts, seed and arithmetic. A stop token stays in its reply.
+    """
+    from transformers import GenerationConfig  # noqa: PLC0415
+
+    model = loaded.model
+    stops = model.generation_config.eos_token_id
+    model.generation_config = GenerationConfig(eos_token_id=stops)
+    replies: list[list[int]] = []
+    for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
+        group = prompts[start : start + _PROMPTS_AT_ONCE]
+        caps = limits[start : start + _PROMPTS_AT_ONCE]
+        longest = max(len(prompt) for prompt in group)
+        ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in group], device=model.device)
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in group])
+        settings = GenerationConfig(
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            max_new_tokens=max(caps),
+            pad_token_id=pad,
+            eos_token_id=stops,
+        )
+        torch.manual_seed(seed + start)
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=mask.to(model.device),
+                generation_config=settings,
+            )
+        for row, cap in zip(out[:, longest:].tolist(), caps, strict=True):
+            replies.append(_until_stop(row[:cap], stops))
+    return replies
+
+
+def _until_stop(reply: list[int], stops: int | list[int] | None) -> list[int]:
+    ends = {stops} if isinstance(stops, int) else set(stops or ())
+    for position, token in enumerate(reply):
+        if token in ends:
+            return reply[: position + 1]
+    return reply

@@ -1,0 +1,151 @@
+"""From a specification to a model in memory; runs in the isolated process only."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.errors import BrokenCheckpoint, MissingExtra
+from harness.targets.checkpoint.fake_quant import apply_rounding
+from harness.targets.checkpoint.head import Head, find_head
+from harness.targets.spec import TargetSpec
+
+_TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_EXTRAS = {
+    "bitsandbytes": "bitsandbytes",
+    "gptqmodel": "gptq",
+    "optimum": "gptq",
+    "gguf": "gguf",
+    "accelerate": "local",
+    "compressed_tensors": "compressed-tensors (pip install compressed-tensors)",
+    "torchao": "torchao (pip install torchao)",
+    "hqq": "hqq (pip install hqq)",
+    "quanto": "optimum-quanto (pip install optimum-quanto)",
+}
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model ready to score. ``head`` is None where the head cannot be replayed apart from the model."""
+
+    spec: TargetSpec
+    model: Any
+    head: Head | None
+    changed: int  # matrices rounded by us
+
+
+def load(spec: TargetSpec) -> Loaded:
+    """Load a model and prove its head."""
+    if spec.runtime.threads:
+        torch.set_num_threads(spec.runtime.threads)
+    model, changed = load_model(spec)
+    head = find_head(model)
+    gc.collect()
+    return Loaded(spec, model, head, changed)
+
+
+def load_model(spec: TargetSpec) -> tuple[Any, int]:
+    """Load and, where the specification says so, quantize; refuses incomplete and non-finite weights.
+
+    Returns the model, which has not run yet, and the number of matrices that were rounded by us.
+    """
+    model = _from_files(spec)
+    model.eval()
+    model.requires_grad_(False)  # noqa: FBT003
+    changed = 0
+    if spec.kind in {"rtn", "fp8", "ggufq"}:
+        changed = apply_rounding(model, spec.kind, spec.detail)
+    _refuse_non_finite(model)
+    return model, changed
+
+
+def _from_files(spec: TargetSpec) -> Any:
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+    options: dict[str, Any] = {
+        "trust_remote_code": False,
+        "local_files_only": True,
+        "attn_implementation": spec.runtime.attention,
+        "output_loading_info": True,
+        "dtype": _TORCH_DTYPES.get(spec.runtime.dtype, "auto"),
+    }
+    if spec.runtime.device != "cpu":
+        options["device_map"] = spec.runtime.device
+    folder = spec.base
+    if spec.kind == "dtype":
+        options["dtype"] = _TORCH_DTYPES[spec.detail]
+    elif spec.kind == "bnb":
+        options |= _bitsandbytes(spec)
+    elif spec.kind == "gguf":
+        path = Path(spec.base)
+        folder = str(path.parent)
+        options |= {"gguf_file": path.name}
+        options["dtype"] = _TORCH_DTYPES.get(spec.runtime.dtype, torch.float32)
+    if spec.kind == "gptq":
+        from harness.targets.checkpoint.gptq import load_gptq  # noqa: PLC0415
+
+        return load_gptq(Path(spec.base), _TORCH_DTYPES.get(spec.runtime.dtype), spec.runtime)
+    if spec.kind != "gguf":
+        options["use_safetensors"] = True
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(folder, **options)
+    except ImportError as error:
+        raise _missing_extra(error) from error
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise BrokenCheckpoint(
+            f"transformers cannot load this checkpoint: {str(error).strip().splitlines()[0][:300]}",
+            where=spec.base,
+            fix="check that the download is complete and that config.json belongs to these weights",
+        ) from error
+    _refuse_incomplete(info, spec.base)
+    return model
+
+
+def _bitsandbytes(spec: TargetSpec) -> dict[str, Any]:
+    try:
+        import bitsandbytes  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise _missing_extra(error) from error
+    from transformers import BitsAndBytesConfig  # noqa: PLC0415
+
+    if spec.detail == "int8":
+        config = BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        config = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type=spec.detail, bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    device = spec.runtime.device
+    return {"quantization_config": config, "dtype": torch.bfloat16, "device_map": device}
+
+
+def _missing_extra(error: ImportError) -> MissingExtra:
+    text = str(error)
+    name = next((extra for module, extra in _EXTRAS.items() if module in text.replace("-", "_")), "")
+    fix = f"pip install 'fidelity-harness[{name}]'" if name and " " not in name else f"install {name or 'what it names'}"
+    return MissingExtra(f"this checkpoint needs a package that is not installed: {text.splitlines()[0][:200]}", fix=fix)
+
+
+def _refuse_incomplete(info: dict[str, Any], where: str) -> None:
+    missing = sorted(info.get("missing_keys") or ())
+    mismatched = sorted(str(entry[0]) for entry in info.get("mismatched_keys") or ())
+    if missing or mismatched:
+        names = ", ".join((missing + mismatched)[:3])
+        raise BrokenCheckpoint(
+            f"{len(missing) + len(mismatched)} weights are missing or of the wrong shape ({names}, ...)",
+            where=where,
+            fix="transformers would fill them with random numbers; fetch the complete checkpoint",
+        )
+
+
+def _refuse_non_finite(model: Any) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.dtype.is_floating_point and parameter.element_size() > 1:
+            if not bool(torch.isfinite(parameter).all()):
+                raise BrokenCheckpoint(
+                    f"the weights hold NaN or infinite values, first in {name}",
+                    fix="the file is damaged or was quantized with an overflow; no score of it would mean anything",
+                )

@@ -1,0 +1,236 @@
+"""A local checkpoint, as seen from our side of the wall: it lives in an isolated process and is asked over a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from harness.errors import FidelityError, MissingExtra, WorkerDied, error_classes
+from harness.redact import safe_text
+from harness.suites.model import Message
+from harness.targets.base import Capabilities, Encoded, ModelIdentity
+from harness.targets.batches import Batch
+from harness.targets.checkpoint.files import DigestCache, read_identity
+from harness.targets.checkpoint.isolation import child_environment
+from harness.targets.checkpoint.wire import Arrays, Body, receive, send
+from harness.targets.rows import ROW, Rows
+from harness.targets.spec import TargetSpec
+from harness.targets.weight_evidence import WeightEvidence
+
+
+class WorkerProcess:
+    """One isolated process. It serves every target built from the same checkpoint, one model in memory at a time."""
+
+    def __init__(self) -> None:
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "harness.targets.checkpoint.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=child_environment(),
+            start_new_session=True,  # Ctrl-C is ours to handle: it must not tear a frame in two
+        )
+
+    @property
+    def pid(self) -> int:
+        """The operating system's id of the process."""
+        return self._process.pid
+
+    def ask(self, request: str, body: Body | None = None, arrays: Arrays | None = None) -> tuple[Body, Arrays]:
+        """Send one request and wait for its answer; errors of the other side are raised here as what they were."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            send(self._process.stdin, {"request": request, **(body or {})}, arrays)  # type: ignore[arg-type]
+            answer, out = receive(self._process.stdout)  # type: ignore[arg-type]
+        except (BrokenPipeError, WorkerDied) as error:
+            raise self._death(request) from error
+        if "error" in answer:
+            kind = error_classes().get(str(answer["error"]), FidelityError)
+            raise kind(str(answer["problem"]), where=str(answer["where"]), fix=str(answer["fix"]))
+        return answer, out
+
+    def _death(self, request: str) -> WorkerDied:
+        code = self._process.wait(timeout=30)
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        tail = self._last_words()
+        fix = "give the machine more memory, or use a smaller --batch" if code == -signal.SIGKILL else ""
+        if "No module named 'torch'" in tail or "No module named 'transformers'" in tail:
+            raise MissingExtra(
+                "comparing checkpoints needs torch and transformers", fix="pip install 'fidelity-harness[local]'"
+            )
+        return WorkerDied(
+            f"the isolated process of the checkpoint ended during '{request}' ({how})",
+            where=tail.splitlines()[-1] if tail else "",
+            fix=fix or "the same command resumes; if it happens again, do not trust this checkpoint",
+        )
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(self._stderr.tell() - 4000, 0))
+        return safe_text(self._stderr.read().decode("utf-8", "replace"), 4000).strip()
+
+    def close(self) -> None:
+        """End the process politely, then not."""
+        with contextlib.suppress(OSError, ValueError):
+            assert self._process.stdin is not None
+            send(self._process.stdin, {"request": "quit"})  # type: ignore[arg-type]
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._stderr.close()
+
+
+class Workers:
+    """The isolated processes of a run, one per checkpoint folder: targets that share weights share a process."""
+
+    def __init__(self) -> None:
+        self._by_base: dict[str, WorkerProcess] = {}
+
+    def for_base(self, base: str) -> WorkerProcess:
+        """The process of a checkpoint; others are ended first, because two models may not fit into memory."""
+        if base not in self._by_base:
+            self.close()
+            self._by_base[base] = WorkerProcess()
+        return self._by_base[base]
+
+    def close(self) -> None:
+        """End every process."""
+        for process in self._by_base.values():
+            process.close()
+        self._by_base.clear()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class CheckpointTarget:
+    """A checkpoint as a target; loads nothing until it is asked to score, sample or tokenise."""
+
+    def __init__(self, spec: TargetSpec, workers: Workers, cache: Path) -> None:
+        self.spec = spec
+        self._workers = workers
+        self._identity = read_identity(spec, DigestCache(cache))
+        self._vocabulary = 0
+
+    def identity(self) -> ModelIdentity:
+        """What the files say."""
+        return self._identity
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return Path(self.spec.base)
+
+    def capabilities(self) -> Capabilities:
+        """Load the model and say what it can do."""
+        process = self._workers.for_base(self.spec.base)
+        hello, _ = process.ask("hello")
+        info, _ = process.ask("load", self._spec_body())
+        return Capabilities.model_validate(
+            {
+                "level": "L0",
+                "vocabulary": info["vocabulary"],
+                "separable_head": info["separable"],
+                "dtype": info["dtype"],
+                "attention": info["attention"],
+                "matrices_rounded": info["changed"],
+                "versions": hello["versions"],
+                "isolation": hello["isolation"],
+            }
+        )
+
+    def vocabulary(self) -> int:
+        """Number of ids that the tokenizer knows."""
+        if not self._vocabulary:
+            self._encode([])
+        return self._vocabulary
+
+    def tokenize(self, texts: list[str]) -> list[Encoded]:
+        """Plain texts as ids."""
+        return self._encode([{"text": text} for text in texts])
+
+    def render(self, conversations: list[tuple[Message, ...]], *, open_reply: bool) -> list[Encoded]:
+        """Conversations as rendered text and ids."""
+        return self._encode(
+            [
+                {"messages": [message.model_dump(mode="json") for message in turns], "open": open_reply}
+                for turns in conversations
+            ]
+        )
+
+    def generate(self, prompts: list[tuple[int, ...]], limits: list[int], seed: int) -> list[tuple[int, ...]]:
+        """Sampled replies at temperature 1 as ids."""
+        body: Body = {"prompts": [list(prompt) for prompt in prompts], "limits": list(limits), "seed": seed}
+        answer, _ = self._loaded().ask("sample", body)
+        return [tuple(int(str(i)) for i in reply) for reply in _listed(answer["replies"])]
+
+    def score(self, batch: Batch, reference: Path, keys: list[str], vocabulary: int) -> Rows:
+        """Rows of a batch against the reference cached in ``reference``, whose sequences are named by ``keys``."""
+        body: Body = {"reference": str(reference), "keys": list(keys), "vocabulary": vocabulary}
+        _, out = self._loaded().ask("score", body, _batch_arrays(batch))
+        return out["rows"].view(ROW)
+
+    def hidden(self, batch: Batch) -> NDArray[np.float32]:
+        """Final hidden states of the scored positions, ``[tokens, width]``."""
+        _, out = self._loaded().ask("hidden", {}, _batch_arrays(batch))
+        return out["hidden"]
+
+    def save_head(self, path: Path) -> None:
+        """Store the output head as a file of plain tensors."""
+        self._loaded().ask("save_head", {"path": str(path)})
+
+    def weights(self, reference: Path) -> WeightEvidence:
+        """This checkpoint's weights beside those in the reference's folder."""
+        process = self._workers.for_base(self.spec.base)
+        answer, _ = process.ask("weights", {**self._spec_body(), "reference": str(reference)})
+        return WeightEvidence.model_validate(answer["evidence"])
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The text of single ids."""
+        arrays: Arrays = {"ids": np.array(ids, dtype=np.int64)}
+        answer, _ = self._workers.for_base(self.spec.base).ask("pieces", self._spec_body(), arrays)
+        return [str(piece) for piece in _listed(answer["pieces"])]
+
+    def _loaded(self) -> WorkerProcess:
+        process = self._workers.for_base(self.spec.base)
+        process.ask("load", self._spec_body())
+        return process
+
+    def _encode(self, entries: list[dict[str, JsonValue]]) -> list[Encoded]:
+        process = self._workers.for_base(self.spec.base)
+        answer, _ = process.ask("encode", {**self._spec_body(), "entries": list(entries)})
+        self._vocabulary = int(str(answer["vocabulary"]))
+        return [Encoded.model_validate(entry) for entry in _listed(answer["answers"])]
+
+    def _spec_body(self) -> Body:
+        return {"spec": asdict(self.spec)}
+
+
+def _batch_arrays(batch: Batch) -> Arrays:
+    return {"ids": batch.ids, "lengths": batch.lengths, "first": batch.first, "end": batch.end}
+
+
+def _listed(value: JsonValue) -> list[Any]:
+    assert isinstance(value, list)
+    return value

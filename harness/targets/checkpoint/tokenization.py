@@ -1,0 +1,86 @@
+"""The checkpoint's own tokenizer and chat template, used in the isolated process only: both are untrusted programs."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from harness.errors import BrokenCheckpoint, NoChatTemplate
+from harness.prompts.sequences import label_segments
+from harness.suites.model import Message
+from harness.targets.spec import TargetSpec
+
+#: Templates that print the date would make the same prompt differ from one day to the next.
+FROZEN_CLOCK = datetime.datetime(2026, 1, 15, 12, 0, 0)
+_MAX_RENDERED = 4 << 20
+
+
+def load_tokenizer(spec: TargetSpec) -> Any:
+    """The checkpoint's fast tokenizer."""
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    path = Path(spec.base)
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    if spec.kind == "gguf":
+        options["gguf_file"] = path.name
+        path = path.parent
+    try:
+        return AutoTokenizer.from_pretrained(str(path), **options)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenCheckpoint(
+            f"the tokenizer cannot be loaded: {str(error).strip().splitlines()[0][:200]}",
+            where=spec.base,
+            fix="the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
+        ) from error
+
+
+def encode_text(tokenizer: Any, text: str) -> dict[str, JsonValue]:
+    """Ids of a plain text with the tokenizer's own special tokens."""
+    return {"ids": [int(i) for i in tokenizer(text)["input_ids"]]}
+
+
+def encode_chat(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, where: str) -> dict[str, JsonValue]:
+    """Rendered text, ids and segments of a conversation; ``open_reply`` adds the generation prompt.
+
+    The text is tokenised without further special tokens: the template has put them where it wants them.
+    """
+    if not tokenizer.chat_template:
+        raise NoChatTemplate(
+            "this model ships no chat template, but the suite has chat items",
+            where=where,
+            fix="copy chat_template.jinja from the vendor's release, or choose --suite without chat items",
+        )
+    rendered = _render(tokenizer, messages, open_reply=open_reply, where=where)
+    encoded = tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = [(int(a), int(b)) for a, b in encoded["offset_mapping"]]
+    segments = label_segments(rendered, offsets, messages)
+    return {
+        "text": rendered,
+        "ids": [int(i) for i in encoded["input_ids"]],
+        "segments": [int(code) for code in segments],
+    }
+
+
+def _render(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, where: str) -> str:
+    from jinja2.exceptions import TemplateError  # noqa: PLC0415
+
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        rendered = tokenizer.apply_chat_template(
+            turns,
+            tokenize=False,
+            add_generation_prompt=open_reply,
+            strftime_now=lambda form: FROZEN_CLOCK.strftime(form),
+        )
+    except (TemplateError, TypeError, ValueError) as error:
+        raise BrokenCheckpoint(
+            f"the chat template fails on a plain conversation: {str(error).splitlines()[0][:200]}",
+            where=where,
+            fix="repair chat_template.jinja or take the vendor's",
+        ) from error
+    if len(rendered) > _MAX_RENDERED:
+        raise BrokenCheckpoint("the chat template produced more than 4 MiB of text", where=where)
+    return str(rendered)

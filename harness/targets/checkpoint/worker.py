@@ -1,0 +1,215 @@
+"""The isolated process of one checkpoint: reads requests, answers them, holds at most one model at a time.
+
+Started by ``target.py`` as ``python -I -m harness.targets.checkpoint.worker``. It isolates itself before it imports
+anything that could touch the checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from harness.errors import FidelityError
+from harness.targets.batches import Batch
+from harness.targets.checkpoint.isolation import isolate
+from harness.targets.checkpoint.wire import Arrays, Body, receive, send
+from harness.targets.spec import Runtime, TargetSpec
+
+if TYPE_CHECKING:
+    from harness.targets.checkpoint.loading import Loaded
+    from harness.targets.checkpoint.scoring import ReferenceStates
+
+Answer = tuple[Body, Arrays]
+
+
+class Worker:
+    """One method per request; each takes the request's body and arrays and returns the answer's."""
+
+    def __init__(self, achieved: dict[str, str]) -> None:
+        self.achieved = achieved
+        self.loaded: Loaded | None = None
+        self.states: ReferenceStates | None = None
+        self.tokenizers: dict[str, Any] = {}
+
+    def hello(self, body: Body, arrays: Arrays) -> Answer:
+        """Versions of what computes, and the isolation that was achieved."""
+        import torch  # noqa: PLC0415
+        import transformers  # noqa: PLC0415
+
+        versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}
+        return {"versions": dict(versions), "isolation": dict(self.achieved)}, {}
+
+    def load(self, body: Body, arrays: Arrays) -> Answer:
+        """Load the specified model, unless it is the one in memory."""
+        from harness.targets.checkpoint.loading import load  # noqa: PLC0415
+
+        spec = read_spec(body)
+        if self.loaded is None or self.loaded.spec != spec:
+            self.loaded = None
+            self.loaded = load(spec)
+        model, head = self.loaded.model, self.loaded.head
+        return {
+            "vocabulary": head.vocabulary if head else int(model.config.get_text_config().vocab_size),
+            "separable": head is not None,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "changed": self.loaded.changed,
+            "attention": str(getattr(model.config, "_attn_implementation", "")),
+        }, {}
+
+    def encode(self, body: Body, arrays: Arrays) -> Answer:
+        """Tokenise texts and render conversations with the checkpoint's own tokenizer and template."""
+        from harness.suites.model import Message  # noqa: PLC0415
+        from harness.targets.checkpoint.tokenization import encode_chat, encode_text  # noqa: PLC0415
+
+        spec = read_spec(body)
+        tokenizer = self.tokenizer(spec)
+        answers: list[Any] = []
+        for entry in _listed(body["entries"]):
+            if entry.get("text") is not None:
+                answers.append(encode_text(tokenizer, entry["text"]))
+            else:
+                messages = tuple(Message.model_validate(message) for message in entry["messages"])
+                answers.append(encode_chat(tokenizer, messages, open_reply=bool(entry["open"]), where=spec.base))
+        return {"answers": answers, "vocabulary": len(tokenizer)}, {}
+
+    def pieces(self, body: Body, arrays: Arrays) -> Answer:
+        """The text of single ids, for showing."""
+        tokenizer = self.tokenizer(read_spec(body))
+        return {"pieces": [str(tokenizer.decode([int(i)])) for i in arrays["ids"]]}, {}
+
+    def sample(self, body: Body, arrays: Arrays) -> Answer:
+        """Sample replies from the loaded model."""
+        from harness.targets.checkpoint.generation import sample_replies  # noqa: PLC0415
+
+        prompts = [[int(i) for i in prompt] for prompt in _listed(body["prompts"])]
+        limits = [int(n) for n in _listed(body["limits"])]
+        pad = self.tokenizer(self.model.spec).pad_token_id or 0
+        replies = sample_replies(self.model, prompts, limits, int(str(body["seed"])), int(pad))
+        return {"replies": [list(reply) for reply in replies]}, {}
+
+    def hidden(self, body: Body, arrays: Arrays) -> Answer:
+        """Final hidden states of a batch, in fp32 (exact for every narrower type)."""
+        from harness.targets.checkpoint.scoring import hidden_states  # noqa: PLC0415
+
+        return {}, {"hidden": hidden_states(self.model, _batch(arrays)).float().cpu().numpy()}
+
+    def save_head(self, body: Body, arrays: Arrays) -> Answer:
+        """Store the loaded model's head as a file of plain tensors."""
+        if self.model.head is None:
+            raise FidelityError("the output head of this model cannot be replayed apart from the model")
+        self.model.head.save(Path(str(body["path"])))
+        return {}, {}
+
+    def score(self, body: Body, arrays: Arrays) -> Answer:
+        """Rows of a batch against the cached reference."""
+        from harness.targets.checkpoint.scoring import ReferenceStates, score_batch  # noqa: PLC0415
+
+        folder = Path(str(body["reference"]))
+        device = self.model.spec.runtime.device
+        if self.states is None or self.states.folder != folder:
+            self.states = ReferenceStates(folder, device if device != "auto" else "cpu")
+        keys = [str(key) for key in _listed(body["keys"])]
+        rows = score_batch(self.model, _batch(arrays), self.states, keys, int(str(body["vocabulary"])))
+        return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
+
+    def weights(self, body: Body, arrays: Arrays) -> Answer:
+        """Hold a candidate's weights, freshly loaded, against the reference's files."""
+        from harness.targets.checkpoint.loading import load_model  # noqa: PLC0415
+        from harness.targets.checkpoint.weights import weight_evidence  # noqa: PLC0415
+
+        self.loaded = None
+        model, _ = load_model(read_spec(body))
+        return {"evidence": weight_evidence(model, Path(str(body["reference"]))).model_dump(mode="json")}, {}
+
+    def convert(self, body: Body, arrays: Arrays) -> Answer:
+        """Dequantise a GGUF file to an fp32 checkpoint folder."""
+        from harness.targets.checkpoint.conversion import gguf_to_checkpoint  # noqa: PLC0415
+
+        gguf_to_checkpoint(Path(str(body["gguf"])), Path(str(body["folder"])))
+        return {}, {}
+
+    @property
+    def model(self) -> Loaded:
+        """The loaded model."""
+        if self.loaded is None:
+            raise FidelityError("no model is loaded")
+        return self.loaded
+
+    def tokenizer(self, spec: TargetSpec) -> Any:
+        """The tokenizer of a checkpoint, loaded once."""
+        from harness.targets.checkpoint.tokenization import load_tokenizer  # noqa: PLC0415
+
+        if spec.base not in self.tokenizers:
+            self.tokenizers[spec.base] = load_tokenizer(spec)
+        return self.tokenizers[spec.base]
+
+
+def read_spec(body: Body) -> TargetSpec:
+    """The specification in a request."""
+    raw = body["spec"]
+    assert isinstance(raw, dict)
+    runtime = raw["runtime"]
+    assert isinstance(runtime, dict)
+    return TargetSpec(
+        str(raw["kind"]),
+        str(raw["detail"]),
+        str(raw["base"]),
+        Runtime(
+            device=str(runtime["device"]),
+            dtype=str(runtime["dtype"]),
+            attention=str(runtime["attention"]),
+            batch=int(str(runtime["batch"])),
+            threads=int(str(runtime["threads"])),
+        ),
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    assert isinstance(value, list)
+    return value
+
+
+def _batch(arrays: Arrays) -> Batch:
+    return Batch(arrays["ids"].copy(), arrays["lengths"], arrays["first"], arrays["end"])
+
+
+_REQUESTS = ("hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "score", "weights", "convert")
+
+
+def serve(reader: BinaryIO, writer: BinaryIO, worker: Worker) -> None:
+    """Answer requests until ``quit``; a known error goes back as data, an unknown one ends the process."""
+    while True:
+        body, arrays = receive(reader)
+        request = str(body["request"])
+        if request == "quit":
+            return
+        if request not in _REQUESTS:
+            raise ValueError(f"unknown request {request}")
+        try:
+            answer, out = getattr(worker, request)(body, arrays)
+        except FidelityError as error:
+            failure: Body = {
+                "error": type(error).__name__,
+                "problem": error.problem,
+                "where": error.where,
+                "fix": error.fix,
+            }
+            send(writer, failure)
+        else:
+            send(writer, answer, out)
+
+
+def main() -> None:
+    """Take the pipe for ourselves, so that no library's print can break a frame, then isolate and serve."""
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    achieved = isolate()
+    serve(sys.stdin.buffer, writer, Worker(achieved))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Target specifications: the short strings by which users name what is compared.
+
+``PATH`` or ``org/name[@revision]``  a checkpoint folder, or one on the Hub
+``dtype:bf16:REF``                   the same weights in another number format
+``bnb:int8|nf4|fp4:REF``             quantized on loading by bitsandbytes
+``rtn:BITS[gGROUP]:REF``             round to nearest, asymmetric, per group of GROUP inputs (default 64)
+``fp8:REF``                          weights rounded to e4m3, one scale per output row
+``ggufq:Q8_0|Q5_0|Q4_0:REF``         weights sent through llama.cpp's quantizer and back
+``gguf:FILE``                        a GGUF file, dequantised
+``gptq:PATH``                        a GPTQ checkpoint, unpacked to dense weights
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from harness.errors import BadSpec
+
+DTYPES = ("fp32", "bf16", "fp16")
+BNB_MODES = ("int8", "nf4", "fp4")
+GGUF_TYPES = ("Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1")
+DEFAULT_GROUP = 64
+_RTN = re.compile(r"^([2-8])(?:g(\d+))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How a checkpoint is run; part of its identity, because each of these moves logits."""
+
+    device: str = "cpu"
+    dtype: str = "auto"
+    attention: str = "sdpa"
+    batch: int = 1
+    threads: int = 0  # 0: as many as the machine offers
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """A parsed specification: ``kind`` is how the weights at ``base`` are changed, ``detail`` by how much."""
+
+    kind: str
+    detail: str
+    base: str
+    runtime: Runtime = Runtime()
+
+    @property
+    def text(self) -> str:
+        """The specification as the user would write it."""
+        if self.kind == "plain":
+            return self.base
+        middle = f":{self.detail}" if self.detail else ""
+        return f"{self.kind}{middle}:{self.base}"
+
+    @property
+    def label(self) -> str:
+        """A short name for tables: the change for derived targets, the last part of the path for others."""
+        name = self.base.rstrip("/").rsplit("/", 1)[-1]
+        if self.kind in {"plain", "gguf", "gptq"}:
+            return name
+        return f"{self.kind}:{self.detail}" if self.detail else self.kind
+
+    @property
+    def derived(self) -> bool:
+        """Whether this target is built from another checkpoint by us."""
+        return self.kind in {"dtype", "bnb", "rtn", "fp8", "ggufq"}
+
+    def with_runtime(self, **changes: str | int) -> TargetSpec:
+        """The same weights, run differently."""
+        return replace(self, runtime=replace(self.runtime, **changes))  # type: ignore[arg-type]
+
+
+def parse_spec(text: str, runtime: Runtime | None = None) -> TargetSpec:
+    """Read a specification; raises BadSpec with the accepted values."""
+    runtime = runtime or Runtime()
+    kind, _, rest = text.partition(":")
+    if kind in {"fp8", "gguf", "gptq"} and rest:
+        return TargetSpec(kind, "", rest, runtime)
+    choices: dict[str, tuple[str, ...]] = {"dtype": DTYPES, "bnb": BNB_MODES, "ggufq": GGUF_TYPES}
+    if kind in choices or kind == "rtn":
+        detail, _, base = rest.partition(":")
+        if not base:
+            raise BadSpec(f"{text!r} lacks a checkpoint", fix=f"write {kind}:{detail or 'KIND'}:PATH")
+        if kind == "rtn":
+            found = _RTN.match(detail)
+            if not found:
+                raise BadSpec(f"{detail!r} is no bit width", where=text, fix="write rtn:4:PATH or rtn:4g64:PATH")
+            group = int(found.group(2) or DEFAULT_GROUP)
+            if group < 2:
+                raise BadSpec(f"a group of {group} weights cannot be rounded", where=text, fix="use g32, g64 or g128")
+            return TargetSpec(kind, f"{found.group(1)}g{group}", base, runtime)
+        if detail not in choices[kind]:
+            raise BadSpec(f"{kind} has no {detail!r}", where=text, fix=f"use one of {', '.join(choices[kind])}")
+        return TargetSpec(kind, detail, base, runtime)
+    if re.match(r"^https?://", text):
+        raise BadSpec("hosted endpoints are not supported by this version", where=text, fix="give a checkpoint")
+    if not text.strip():
+        raise BadSpec("a target specification is empty", fix="give the path of a checkpoint folder")
+    return TargetSpec("plain", "", text, runtime)

@@ -1,0 +1,137 @@
+"""Gather what was measured about one candidate under one claim into the evidence that the verdict reads. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.comparisons.distributions.band import against_band, band_member
+from harness.comparisons.distributions.metrics import headline, with_floors
+from harness.comparisons.distributions.scalar import scalar_fit
+from harness.comparisons.distributions.slices import all_slices
+from harness.comparisons.distributions.worst import worst_items
+from harness.comparisons.files import file_differences
+from harness.comparisons.model import CheckResult
+from harness.comparisons.prompts import PromptReading
+from harness.comparisons.table import TokenTable
+from harness.comparisons.weights import read_weights
+from harness.evidence.ladder import equivalent_bits
+from harness.targets.base import ModelIdentity
+from harness.targets.weight_evidence import WeightEvidence
+from harness.verdicts.evidence import CandidateEvidence, LadderReading
+from harness.verdicts.gates import Gate, read_gate
+
+
+@dataclass(frozen=True, slots=True)
+class Yardsticks:
+    """What every candidate of a run is measured against."""
+
+    reference: ModelIdentity
+    honest: dict[str, TokenTable]  # by name; the claim's rebuild is added per candidate
+    rungs: dict[float, TokenTable]  # by bits
+    gate: Gate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was stored about one candidate."""
+
+    label: str
+    spec: str
+    claim: str
+    claim_source: str
+    claim_problem: str
+    identity: ModelIdentity
+    table: TokenTable | None
+    rebuilt: TokenTable | None
+    prompts: PromptReading
+    weights: WeightEvidence
+    unscored: str = ""
+    in_memory: bool = field(default=False)  # quantized by us at the user's request
+
+
+def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
+    """Run every check on one candidate."""
+    differences = tuple(file_differences(sticks.reference, measured.identity))
+    honest = dict(sticks.honest)
+    if measured.rebuilt is not None:
+        honest[f"claimed {measured.claim}"] = measured.rebuilt
+    table = measured.table
+    common = {
+        "label": measured.label,
+        "spec": measured.spec,
+        "claim": measured.claim,
+        "claim_source": measured.claim_source,
+        "claim_problem": measured.claim_problem,
+        "declared_quantization": bool(measured.identity.quantization) or measured.in_memory,
+        "differences": differences,
+        "prompts": measured.prompts,
+        "weights": read_weights(measured.weights),
+        "honest": tuple(band_member(name, member) for name, member in honest.items()),
+        "unscored": measured.unscored,
+    }
+    if table is None:
+        return CandidateEvidence.model_validate(common | _NOTHING)
+    checks = _with_band(table, honest)
+    kl = table.column("kl_ref_cand")
+    # A support violation makes the divergence infinite: it counts as a violation, and its mass is kept.
+    return CandidateEvidence.model_validate(
+        common
+        | {
+            "checks": tuple(checks),
+            "slices": tuple(all_slices(table)),
+            "scalar": scalar_fit(table),
+            "band": against_band(table, honest),
+            "ladder": _ladder(table, sticks.rungs),
+            "gate": read_gate(sticks.gate, checks) if sticks.gate else None,
+            "worst": tuple(worst_items(table)),
+            "histogram": histogram(kl),
+            "tokens": len(table.rows),
+            "documents": len(table.units),
+            "non_finite": table.non_finite,
+            "violations": table.violations,
+            "violated_mass": float(np.nansum(table.rows["violated_mass"].astype(np.float64))),
+            "padded_mass": float(np.nanmax(table.rows["padded_mass"], initial=0.0)),
+            "all_zero": bool(np.nanmax(np.abs(kl), initial=0.0) == 0.0) and not table.non_finite,
+        }
+    )
+
+
+_NOTHING: dict[str, object] = {
+    "checks": (), "slices": (), "scalar": None, "band": None, "ladder": None, "gate": None, "worst": (),
+    "histogram": (), "tokens": 0, "documents": 0, "non_finite": 0, "violations": 0, "violated_mass": 0.0,
+    "padded_mass": 0.0, "all_zero": False,
+}  # fmt: skip
+
+
+def histogram(values: np.ndarray) -> tuple[tuple[float, int], ...]:  # type: ignore[type-arg]
+    """Counts of log10 of a positive quantity in quarter decades; exact zeros are not counted."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return ()
+    bins = np.floor(np.log10(positive) * 4).astype(int).clip(-48, 8)
+    found, counts = np.unique(bins, return_counts=True)
+    return tuple((float(edge) / 4, int(count)) for edge, count in zip(found, counts, strict=True))
+
+
+def _with_band(table: TokenTable, honest: dict[str, TokenTable]) -> list[CheckResult]:
+    return with_floors(headline(table), [headline(member) for member in honest.values()])
+
+
+def _ladder(table: TokenTable, rungs: dict[float, TokenTable]) -> LadderReading | None:
+    if not rungs:
+        return None
+    keys = {sequence.key for sequence in next(iter(rungs.values())).sequences}
+    keys &= {sequence.key for sequence in table.sequences}
+    ours = table.restrict(keys).sums("kl_ref_cand")
+    steps = {bits: rung.restrict(keys).sums("kl_ref_cand") for bits, rung in rungs.items()}
+    reading = equivalent_bits(ours.total, {bits: sums.total for bits, sums in steps.items()}, ours.count)
+    return LadderReading(
+        bits=reading.value,
+        low=reading.low,
+        high=reading.high,
+        rungs=tuple((bits, steps[bits].mean) for bits in sorted(steps)),
+        value=ours.mean,
+        note=reading.note,
+    )

@@ -1,0 +1,79 @@
+"""Which cause explains a displacement best. The order runs from the most specific evidence to the least.
+
+Quantization is named only on positive evidence (a grid in the weights, or a declaration), never because nothing else
+was found: "unlisted" is the honest name for that.
+"""
+
+from __future__ import annotations
+
+from harness.verdicts.evidence import CandidateEvidence
+from harness.verdicts.model import Cause, Finding
+
+SCALAR_SHARE = 0.5
+
+
+def distribution_findings(evidence: CandidateEvidence) -> list[Finding]:
+    """Findings of weights and distributions."""
+    found = []
+    weights = evidence.weights
+    names = ", ".join(weights.examples)
+    size = f"median SQNR {weights.sqnr_db:.1f} dB over {weights.changed_matrices} changed matrices"
+    if weights.kind == "permuted":
+        found.append(Finding(code="TOKN103", detail=names))
+    elif weights.kind == "damaged":
+        found.append(Finding(code="FILE202", detail=names))
+    elif weights.kind == "scaled":
+        found.append(Finding(code="FILE203", detail=names))
+    elif weights.kind == "grid":
+        share = f"{weights.on_grid} of {weights.changed_matrices} changed matrices"
+        found.append(Finding(code="FILE201", detail=f"{share} on the grid '{weights.grid}', {size}"))
+    elif weights.kind == "moved":
+        found.append(Finding(code="REPL401", detail=f"{size}; for example {names}"))
+    elif weights.kind == "unrelated":
+        found.append(Finding(code="REPL402", detail=size))
+    if evidence.violations:
+        detail = f"{evidence.violations} of {evidence.tokens} tokens, {evidence.violated_mass:.2e} of the mass"
+        found.append(Finding(code="DIST303", detail=detail))
+    if evidence.non_finite:
+        found.append(Finding(code="DIST304", detail=f"{evidence.non_finite} of {evidence.tokens} tokens"))
+    if evidence.all_zero:
+        found.append(Finding(code="DIST302", detail=f"{evidence.tokens} tokens, every divergence exactly 0"))
+    if scalar_explains(evidence) and evidence.scalar:
+        fit = evidence.scalar
+        detail = f"tau {fit.tau:.3f} removes {fit.share:.0%} of the KL (95 % interval {fit.low:.0%} to {fit.high:.0%})"
+        found.append(Finding(code="DIST305", detail=detail))
+    if evidence.padded_mass > 1e-6:
+        found.append(Finding(code="DIST306", detail=f"up to {evidence.padded_mass:.1e} on one token"))
+    return found
+
+
+def scalar_explains(evidence: CandidateEvidence) -> bool:
+    """Whether one temperature removes over half of the divergence, with confidence, and there is one to remove."""
+    kl = evidence.check("kl_ref_cand")
+    material = kl is not None and evidence.band is not None and evidence.band.low > 2
+    return material and evidence.scalar is not None and evidence.scalar.low > SCALAR_SHARE
+
+
+def cause_of(evidence: CandidateEvidence, findings: list[Finding]) -> tuple[Cause, str]:
+    """The cause of a displacement beyond the claim, and the sentence that names the evidence."""
+    codes = {finding.code for finding in findings}
+    if codes & {"DIST303", "DIST304"}:
+        return Cause.NUMERICS, "logits are impossible or not finite"
+    if "TOKN103" in codes:
+        return Cause.TOKENIZER, "the embedding holds the reference's rows in another order"
+    if "FILE202" in codes:
+        return Cause.NUMERICS, f"a few weights are damaged ({', '.join(evidence.weights.examples[:2])})"
+    if "FILE101" in codes:
+        fields = [d.field for d in evidence.differences if d.field.startswith("config.") or d.field == "architecture"]
+        return Cause.NUMERICS, f"the configuration computes something else ({', '.join(fields[:3])})"
+    if codes & {"FILE203", "DIST305"}:
+        return Cause.NUMERICS, "one scale factor explains most of the divergence"
+    if "REPL402" in codes:
+        return Cause.OTHER_MODEL, "most weights share next to nothing with the reference's"
+    if "REPL401" in codes:
+        return Cause.OTHER_MODEL, "the weights were moved in a way that no rounding explains"
+    if "FILE201" in codes:
+        return Cause.QUANTIZATION, f"the weights lie on a coarser grid ({evidence.weights.grid})"
+    if evidence.declared_quantization and evidence.weights.kind == "unknown":
+        return Cause.QUANTIZATION, "the files declare a quantization, and no other cause was found"
+    return Cause.UNLISTED, "no listed cause explains it"

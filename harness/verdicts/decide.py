@@ -1,0 +1,171 @@
+"""From evidence to verdict: one pure function per axis, and the rule that joins them."""
+
+from __future__ import annotations
+
+import math
+
+from harness.evidence.equivalence import clusters_needed, detectable_ratio
+from harness.verdicts.attribution import cause_of, distribution_findings
+from harness.verdicts.evidence import CandidateEvidence
+from harness.verdicts.findings import file_findings
+from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, Verdict, worst
+
+#: How many times the widest honest configuration's KL a candidate may have. Declared, not fitted: an effect under
+#: twice the floor cannot be told from the floor.
+MARGIN = 2.0
+
+
+def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
+    """The verdict on one candidate under its claim, and the findings behind it."""
+    findings = file_findings(list(evidence.differences)) + _prompt_findings(evidence)
+    findings += distribution_findings(evidence)
+    integrity = _integrity(evidence, findings)
+    displacement = _displacement(evidence, findings)
+    if displacement.outcome is Outcome.BEYOND:
+        findings.append(Finding(code="DIST301", detail=displacement.reason))
+    identity = _identity(evidence, displacement)
+    harm = AxisVerdict(axis="harm", outcome=Outcome.NOT_RUN, reason="no task suite was part of this run")
+    axes = (integrity, identity, displacement, harm)  # in the order of the layers: the lowest fault comes first
+    outcome = worst([axis.outcome for axis in axes])
+    lead = displacement if outcome is displacement.outcome is Outcome.WITHIN else None
+    lead = lead or next((axis for axis in axes if axis.outcome is outcome), displacement)
+    others = [str(a.cause) for a in axes if a.outcome is Outcome.BEYOND and a.cause not in {None, lead.cause}]
+    sentence = lead.reason + (f" Also: {', '.join(sorted(set(others)))}." if others else "")
+    verdict = Verdict(
+        outcome=outcome, cause=lead.cause, sentence=sentence, overturn=_overturn(outcome, evidence), axes=axes
+    )
+    return verdict, findings
+
+
+def _prompt_findings(evidence: CandidateEvidence) -> list[Finding]:
+    found = []
+    for code, kind, total in (("TOKN102", "text", evidence.prompts.texts), ("TMPL102", "chat", evidence.prompts.chats)):
+        items = [d for d in evidence.prompts.differing if d.kind == kind]
+        if items:
+            first = items[0]
+            detail = f"{len(items)} of {total} items, first {first.item} at token {first.position}"
+            found.append(Finding(code=code, detail=detail))
+    if evidence.prompts.problem:
+        found.append(Finding(code="TMPL103", detail=evidence.prompts.problem))
+    return found
+
+
+def _integrity(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
+    """Do both sides see the same prompt? Judged on the ids of the suite's own items."""
+    codes = {finding.code for finding in findings}
+    if codes & {"TOKN101", "TOKN102"}:
+        reason = "The same text becomes other ids: the tokenizer is not the reference's."
+        return AxisVerdict(axis="integrity", outcome=Outcome.BEYOND, cause=Cause.TOKENIZER, reason=reason)
+    if codes & {"TMPL102", "TMPL103"}:
+        reason = "The same conversations become other prompts: the chat template is not the reference's."
+        return AxisVerdict(axis="integrity", outcome=Outcome.BEYOND, cause=Cause.TEMPLATE, reason=reason)
+    count = evidence.prompts.texts + evidence.prompts.chats
+    if not count:
+        return AxisVerdict(axis="integrity", outcome=Outcome.NOT_RUN, reason="no items were encoded by both sides")
+    reason = f"All {count} items become the same ids on both sides."
+    return AxisVerdict(axis="integrity", outcome=Outcome.WITHIN, reason=reason)
+
+
+def _displacement(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
+    """How far is the distribution? Judged by the gate where one is given, else against the honest band."""
+    if evidence.unscored:
+        return AxisVerdict(axis="displacement", outcome=Outcome.NOT_TESTABLE, reason=evidence.unscored)
+    if evidence.violations or evidence.non_finite:
+        reason = "The candidate's logits are not finite, or rule out ids that the reference can emit."
+        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=Cause.NUMERICS, reason=reason)
+    if evidence.gate:
+        return _by_gate(evidence, findings)
+    if evidence.all_zero:
+        reason = "Not one of the scored tokens differs: the same distribution as the reference."
+        return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
+    if evidence.claim_problem:
+        return AxisVerdict(axis="displacement", outcome=Outcome.NOT_TESTABLE, reason=evidence.claim_problem)
+    if evidence.band is None:
+        reason = "No honest band was measured, so there is no yardstick; give --gate, or leave the band on."
+        return AxisVerdict(axis="displacement", outcome=Outcome.NOT_TESTABLE, reason=reason)
+    return _by_band(evidence, findings)
+
+
+def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
+    band = evidence.band
+    assert band is not None
+    against = f"{_times(band.ratio)} the KL of '{band.member}' (95 % interval {_times(band.low)} to {_times(band.high)})"
+    if band.low > MARGIN:
+        cause, why = cause_of(evidence, findings)
+        reason = f"Inconsistent with the claim {evidence.claim}: {against}; best explained by {cause}: {why}."
+        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
+    if band.low == band.high == 1.0:
+        reason = f"Consistent with the claim {evidence.claim}: exactly what '{band.member}', built from the reference, gives."
+        return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
+    if band.high <= MARGIN:
+        smallest = detectable_ratio(MARGIN, band.se, band.clusters)
+        reason = (
+            f"Consistent with the claim {evidence.claim}: {against}, at most {MARGIN:g} times; "
+            f"a true ratio of {_times(smallest)} would have been found with 80 % power."
+        )
+        return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
+    needed = clusters_needed(abs(math.log(band.ratio) - math.log(MARGIN)), band.se, band.clusters)
+    smallest = detectable_ratio(MARGIN, band.se, band.clusters)
+    reason = (
+        f"Undecided: {against} straddles {MARGIN:g} times. About {needed} documents in place of {band.clusters} would "
+        f"decide; the smallest ratio that this run would have found with 80 % power is {_times(smallest)}."
+    )
+    return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+def _by_gate(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
+    gate = evidence.gate
+    assert gate is not None
+    seen = f"{gate.gate.key} is {gate.value:.4g} (95 % interval {gate.low:.4g} to {gate.high:.4g})"
+    if gate.side == "inside":
+        reason = f"Gate {gate.gate.text} passed: {seen}."
+        return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
+    if gate.side == "outside":
+        cause, why = cause_of(evidence, findings)
+        reason = f"Gate {gate.gate.text} failed: {seen}; best explained by {cause}: {why}."
+        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
+    reason = f"Gate {gate.gate.text} undecided: {seen} straddles the bound; more documents would decide."
+    return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+def _identity(evidence: CandidateEvidence, displacement: AxisVerdict) -> AxisVerdict:
+    """Is it the claimed model? Judged by the weights themselves."""
+    weights = evidence.weights
+    size = f"median signal-to-noise ratio {weights.sqnr_db:.1f} dB"
+    same = {
+        "equal": f"All {weights.tensors} tensors are the reference's.",
+        "cast": f"All {weights.tensors} tensors are the reference's, rounded to another number format.",
+        "grid": f"The weights are the reference's on the grid '{weights.grid}' ({size}).",
+        "scaled": "The weights are the reference's, some of them times a constant.",
+        "damaged": f"The weights are the reference's but for a few that are damaged ({', '.join(weights.examples[:2])}).",
+        "permuted": "The weights are the reference's, with embedding rows in another order.",
+    }
+    if weights.kind in same:
+        return AxisVerdict(axis="identity", outcome=Outcome.WITHIN, reason=same[weights.kind])
+    if weights.kind == "unknown":
+        why = weights.problem or "too few tensors have the same name and shape on both sides"
+        return AxisVerdict(axis="identity", outcome=Outcome.NOT_RUN, reason=f"The weights cannot be compared: {why}.")
+    if weights.kind == "moved" and displacement.outcome is Outcome.WITHIN and not evidence.gate:
+        reason = f"The weights differ slightly and on no grid ({size}), with no effect beyond the honest band."
+        return AxisVerdict(axis="identity", outcome=Outcome.WITHIN, reason=reason)
+    how = "moved by training, merging or editing" if weights.kind == "moved" else "those of another model"
+    reason = f"The weights are {how}: {size}, on no grid."
+    return AxisVerdict(axis="identity", outcome=Outcome.BEYOND, cause=Cause.OTHER_MODEL, reason=reason)
+
+
+def _overturn(outcome: Outcome, evidence: CandidateEvidence) -> str:
+    if outcome is Outcome.BEYOND:
+        return (
+            "A claim that covers what was found (--claim), a reference that is not the one meant, or another run of the "
+            "same command with another result."
+        )
+    if outcome is Outcome.WITHIN:
+        return (
+            "Items of a kind that this suite does not hold (see its limits), task scores, or a fault outside weights, "
+            "tokenizer, template and next-token distribution."
+        )
+    return "More documents: a larger profile of the suite, or a suite of your own."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g} times"

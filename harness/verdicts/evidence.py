@@ -1,0 +1,57 @@
+"""Everything that was measured about one candidate: the input of the verdict, and the body of the scorecard."""
+
+from __future__ import annotations
+
+from harness.comparisons.distributions.band import BandMember, BandReading
+from harness.comparisons.distributions.scalar import ScalarFit
+from harness.comparisons.distributions.worst import WorstItem
+from harness.comparisons.model import CheckResult, Difference, Result, Slice
+from harness.comparisons.prompts import PromptReading
+from harness.comparisons.weights import WeightReading
+from harness.verdicts.gates import GateReading
+
+
+class LadderReading(Result):
+    """The candidate on the ladder of round-to-nearest copies of the reference."""
+
+    bits: float
+    low: float
+    high: float
+    rungs: tuple[tuple[float, float], ...]  # bits, mean KL
+    value: float  # the candidate's mean KL on the ladder's items
+    note: str
+
+
+class CandidateEvidence(Result):
+    """One candidate under one claim."""
+
+    label: str
+    spec: str
+    claim: str
+    claim_source: str
+    claim_problem: str
+    declared_quantization: bool
+    differences: tuple[Difference, ...]
+    prompts: PromptReading
+    weights: WeightReading
+    checks: tuple[CheckResult, ...]
+    slices: tuple[Slice, ...]
+    scalar: ScalarFit | None
+    band: BandReading | None
+    honest: tuple[BandMember, ...]
+    ladder: LadderReading | None
+    gate: GateReading | None
+    worst: tuple[WorstItem, ...]
+    histogram: tuple[tuple[float, int], ...]  # lower edge of log10 KL, tokens
+    tokens: int
+    documents: int
+    non_finite: int
+    violations: int
+    violated_mass: float
+    padded_mass: float
+    all_zero: bool
+    unscored: str = ""  # why no distribution was measured
+
+    def check(self, key: str) -> CheckResult | None:
+        """A check by key."""
+        return next((check for check in self.checks if check.key == key), None)

@@ -1,0 +1,190 @@
+"""The catalogue of findings. Each code has a page in docs/findings, made from this table by ``make docs``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.comparisons.model import Difference
+from harness.verdicts.model import Cause, Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a code means, how bad it is, what it points to and what to do about it."""
+
+    title: str
+    severity: Severity
+    cause: Cause | None
+    meaning: str
+    fix: str
+
+
+CATALOGUE: dict[str, Entry] = {
+    "FILE101": Entry(
+        "configuration that changes outputs differs", "S3", Cause.NUMERICS,
+        "A field of config.json that enters the computation (sizes, rope, norms, attention window, softcap, experts) is "
+        "not the reference's. The same weights then compute something else.",
+        "copy config.json from the vendor's release, or explain the field",
+    ),
+    "FILE102": Entry(
+        "the candidate declares a quantization", "S1", None,
+        "The files say that the weights are quantized. Openly declared, this is a claim and not a fault.",
+        "nothing, if the release is sold as quantized; otherwise pass --claim with what it is sold as",
+    ),
+    "FILE103": Entry(
+        "stop ids differ", "S2", Cause.TEMPLATE,
+        "The sets of ids that end generation differ. A missing one makes replies run on; an extra one cuts them short.",
+        "copy generation_config.json and the eos_token_id of config.json from the vendor's release",
+    ),
+    "FILE104": Entry(
+        "generation defaults differ", "S1", Cause.SAMPLING,
+        "Default temperature, top-p, penalties or lengths differ; users who pass none get another sampler.",
+        "copy generation_config.json from the vendor's release",
+    ),
+    "FILE105": Entry(
+        "files of a complete release are missing", "S1", None,
+        "The candidate lacks files that the reference has and that users need.",
+        "copy the named files from the vendor's release",
+    ),
+    "FILE106": Entry(
+        "the licence differs", "S1", None,
+        "Declared licence or licence file is not the reference's. A derivative usually has to carry the original terms.",
+        "restore the licence file and the license field of the model card",
+    ),
+    "FILE107": Entry(
+        "weights are stored in another number format", "S0", None,
+        "For example bf16 instead of fp32. Rounding to bf16 belongs to the honest band.",
+        "nothing",
+    ),
+    "FILE201": Entry(
+        "weights lie on a coarser grid", "S2", Cause.QUANTIZATION,
+        "In most matrices the values sit on a quantization grid that the reference's do not sit on, whatever number "
+        "format the file has.",
+        "declare the quantization (--claim), or publish the unquantized weights",
+    ),
+    "FILE202": Entry(
+        "some weights are damaged", "S4", Cause.NUMERICS,
+        "A few tensors are zero or share little with the reference's, while the others agree.",
+        "fetch or convert the named tensors again",
+    ),
+    "FILE203": Entry(
+        "weights differ by one constant factor", "S3", Cause.NUMERICS,
+        "Every changed tensor is the reference's times a constant: a scale was applied twice or not at all.",
+        "look for a scale folded into a norm or head during conversion",
+    ),
+    "TOKN101": Entry(
+        "the tokenizer's vocabulary differs", "S4", Cause.TOKENIZER,
+        "The id tables are not the same, so equal ids are not equal words.",
+        "take tokenizer.json from the vendor's release",
+    ),
+    "TOKN102": Entry(
+        "plain text becomes other ids", "S4", Cause.TOKENIZER,
+        "The same text is tokenised differently by both sides.",
+        "take tokenizer.json and tokenizer_config.json from the vendor's release",
+    ),
+    "TOKN103": Entry(
+        "embedding rows are permuted", "S4", Cause.TOKENIZER,
+        "The embedding holds the reference's rows in another order, so ids mean other words to the weights than to the "
+        "tokenizer.",
+        "restore the order of the rows, or ship the tokenizer that belongs to it",
+    ),
+    "TOKN104": Entry(
+        "special tokens or tokenizer rules differ", "S2", Cause.TOKENIZER,
+        "Normalizer, pre-tokenizer, added tokens or the declared special tokens differ; see whether ids differ too.",
+        "take the tokenizer files from the vendor's release",
+    ),
+    "TMPL101": Entry(
+        "the chat template's text differs", "S1", Cause.TEMPLATE,
+        "The template is another program. It may still render the same prompts; TMPL102 says whether it does.",
+        "take chat_template.jinja from the vendor's release",
+    ),
+    "TMPL102": Entry(
+        "conversations become other ids", "S3", Cause.TEMPLATE,
+        "The same messages are turned into different prompts. The model is asked something else.",
+        "take chat_template.jinja from the vendor's release",
+    ),
+    "TMPL103": Entry(
+        "the candidate has no chat template", "S3", Cause.TEMPLATE,
+        "The reference ships a chat template, the candidate none; hosts will guess one.",
+        "copy chat_template.jinja from the vendor's release",
+    ),
+    "DIST301": Entry(
+        "further from the reference than its claim allows", "S3", None,
+        "The mean KL divergence exceeds twice that of the widest honest configuration, with 97.5 % confidence.",
+        "see the cause named in the verdict",
+    ),
+    "DIST302": Entry(
+        "exactly zero everywhere", "S2", None,
+        "Not one token differs. If this was meant to be a quantized model, the quantization never engaged; if both "
+        "sides are the same file, nothing was tested.",
+        "check that the candidate is what you meant to compare",
+    ),
+    "DIST303": Entry(
+        "ids that the reference can emit are impossible", "S4", Cause.NUMERICS,
+        "The candidate gives probability zero to ids that the reference can emit; the divergence is infinite there.",
+        "look for masked logits, a cut vocabulary or an overflow",
+    ),
+    "DIST304": Entry(
+        "logits are not finite", "S4", Cause.NUMERICS,
+        "NaN or infinite logits. Such tokens are left out of every mean and fail the candidate.",
+        "look for an overflow, most often fp16 activations",
+    ),
+    "DIST305": Entry(
+        "one scalar explains most of the difference", "S3", Cause.NUMERICS,
+        "Re-reading the candidate at another temperature removes over half of the divergence: a scale, softcap or "
+        "sampler fault, not quantization.",
+        "look for a logit scale, a softcap or a temperature that is applied twice or not at all",
+    ),
+    "DIST306": Entry(
+        "probability on ids beyond the tokenizer", "S1", None,
+        "Padded ids of the embedding carry more than a millionth of the probability.",
+        "mask padded ids when sampling",
+    ),
+    "REPL401": Entry(
+        "weights were moved without a grid", "S3", Cause.OTHER_MODEL,
+        "The weights differ by small amounts that no rounding explains: trained further, merged or edited.",
+        "name the model by what it is",
+    ),
+    "REPL402": Entry(
+        "weights of another model", "S4", Cause.OTHER_MODEL,
+        "Most matrices share next to nothing with the reference's.",
+        "name the model by what it is",
+    ),
+}  # fmt: skip
+
+
+def entry(code: str) -> Entry:
+    """The catalogue entry of a code."""
+    return CATALOGUE[code]
+
+
+def file_findings(differences: list[Difference]) -> list[Finding]:
+    """Turn differing facts of the files into findings, one per fact that has a code."""
+    found = []
+    for difference in differences:
+        code = _code_of(difference.field)
+        if code:
+            detail = f"{difference.field}: {difference.reference} -> {difference.candidate}"
+            found.append(Finding(code=code, detail=detail[:500]))
+    return found
+
+
+def _code_of(field: str) -> str:
+    if field in {"config.vocab_size", "weights.parameters"}:
+        return ""
+    if field == "architecture" or field.startswith("config."):
+        return "FILE101"
+    if field.startswith("generation."):
+        return "" if field.endswith("_token_id") else "FILE104"
+    return {
+        "tokenizer.vocabulary": "TOKN101",
+        "tokenizer.rules": "TOKN104",
+        "tokenizer.special_tokens": "TOKN104",
+        "template": "TMPL101",
+        "stop_ids": "FILE103",
+        "quantization": "FILE102",
+        "weights.dtype": "FILE107",
+        "licence.name": "FILE106",
+        "licence.file": "FILE106",
+        "missing": "FILE105",
+    }.get(field, "")
