@@ -71,7 +71,7 @@ def _kind(
     if permuted:
         return "permuted", permuted
     broken = [t for t in changed if t.zeroed or t.relative_error > _UNRELATED]
-    scaled = [t for t in changed if t.scaled_error < _SCALE_ONLY and abs(t.scale - 1) > _SCALE_ONLY]
+    scaled = [t for t in changed if not t.zeroed and t.scaled_error < _SCALE_ONLY]
     if len(scaled) == len(changed):
         return "scaled", scaled
     zeroed = [t for t in changed if t.zeroed]

@@ -15,7 +15,11 @@ Role = Literal["candidate", "band", "claim", "ladder"]
 
 
 class PlannedTarget(Frozen):
-    """A target to score. ``scope`` is ``all`` sequences or the ``band`` part; ``key`` is unique in the plan."""
+    """A target to score, once, whatever it is needed for.
+
+    ``scope`` is ``all`` sequences or the ``band`` part; ``key`` is unique in the plan; ``role`` is the first purpose
+    that asked for it.
+    """
 
     key: str
     label: str
@@ -53,11 +57,12 @@ class Plan(Frozen):
     reference: PlannedTarget
     targets: tuple[PlannedTarget, ...]
     claims: tuple[Claimed, ...]
+    honest: dict[str, str]  # name of an honest configuration -> key of the target that shows it
+    rungs: dict[int, str]  # bits -> key of the target that shows them
     suite: dict[str, JsonValue]
     sequences: tuple[dict[str, JsonValue], ...]
     band: tuple[str, ...]
     vocabulary: int
-    ladder: tuple[float, ...]
     gate: str
     estimator: str
     software: dict[str, str]

@@ -88,34 +88,38 @@ def make_plan(
     profile = suite.head.profiles[profile_name]
     identity = reference.identity()
     native = native_precision(identity)
-    targets: dict[tuple[str, str], PlannedTarget] = {}
+    targets: dict[str, PlannedTarget] = {}
 
     def add(name: str, spec: TargetSpec, role: Role, digest: str) -> str:
         wide = role in {"candidate", "claim"}
-        key = f"{spec.text}|{spec.runtime.dtype}|{spec.runtime.attention}|{spec.runtime.batch}"
-        known = targets.get((key, role)) or targets.get((key, "candidate"))
+        runtime = spec.runtime
+        where = f"{spec.text}|{runtime.dtype}|{runtime.attention}|{runtime.batch}"
+        known = targets.get(where)
         if known is None:
             same = sum(1 for target in targets.values() if target.role == role and target.label == name)
             unique = f"{role}:{name}" + (f"#{same + 1}" if same else "")
-            known = _planned(unique, name, spec, role, digest, wide=wide)
-            targets[key, role] = known
-        return known.key
+            targets[where] = _planned(unique, name, spec, role, digest, wide=wide)
+        elif wide and known.scope != "all":
+            targets[where] = known.model_copy(update={"scope": "all"})
+        return targets[where].key
 
     keys = [
         add(entry.target.spec.label, entry.target.spec, "candidate", entry.target.identity().digest)
         for entry in wanted
     ]
     band: list[Alternative] = honest_band(reference.spec, native) if scope.band else []
-    for alternative in band:
-        add(alternative.name, alternative.spec, "band", identity.digest)
+    honest = {alternative.name: add(alternative.name, alternative.spec, "band", identity.digest) for alternative in band}
     claims = [_claim(key, entry, reference.spec, native, identity, add) for key, entry in zip(keys, wanted, strict=True)]
-    rungs = ladder(reference.spec, scope.bits)
-    for alternative in rungs:
-        add(alternative.name, alternative.spec, "ladder", identity.digest)
+    rungs = {
+        bits: add(alternative.name, alternative.spec, "ladder", identity.digest)
+        for bits, alternative in zip(scope.bits, ladder(reference.spec, scope.bits), strict=False)
+    }
     return Plan(
         reference=_planned("reference", reference.spec.label, reference.spec, "candidate", identity.digest, wide=True),
         targets=tuple(targets.values()),
         claims=tuple(claims),
+        honest=honest,
+        rungs=rungs,
         suite={
             "name": suite.head.name,
             "version": suite.head.version,
@@ -125,7 +129,6 @@ def make_plan(
         sequences=tuple(sequence.to_json() for sequence in sequences),  # type: ignore[misc]
         band=band_keys(sequences, profile.band_documents),
         vocabulary=vocabulary,
-        ladder=tuple(float(b) for b in scope.bits) if rungs else (),
         gate=scope.gate,
         estimator="exact",
         software=software,

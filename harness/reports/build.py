@@ -37,8 +37,8 @@ def build_scorecard(journal: Journal) -> Scorecard:
     reference = ModelIdentity.model_validate(journal.noted("identity", "reference"))
     sticks = Yardsticks(
         reference=reference,
-        honest={t.label: _need(journal, plan, t) for t in plan.role("band")},
-        rungs={float(t.detail.split("g")[0]): _need(journal, plan, t) for t in plan.role("ladder")},
+        honest={name: _need(journal, plan, plan.target(key)) for name, key in plan.honest.items()},
+        rungs={float(bits): _need(journal, plan, plan.target(key)) for bits, key in plan.rungs.items()},
         gate=parse_gate(plan.gate, METRICS) if plan.gate else None,
     )
     cards = [_card(journal, plan, claimed, sticks) for claimed in plan.claims]

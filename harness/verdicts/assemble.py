@@ -55,7 +55,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
     """Run every check on one candidate."""
     differences = tuple(file_differences(sticks.reference, measured.identity))
     honest = dict(sticks.honest)
-    if measured.rebuilt is not None:
+    if measured.rebuilt is not None and measured.claim not in honest:
         honest[f"claimed {measured.claim}"] = measured.rebuilt
     table = measured.table
     common = {

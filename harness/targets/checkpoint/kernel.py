@@ -185,8 +185,8 @@ def _reduce_with_edges(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows
     if barred.any():
         flags |= FLAG_SUPPORT
     live_p, live_q = p > 0, q > 0
-    rows["kl_ref_cand"] = np.inf if barred.any() else np.sum(p[live_p] * (log_p - log_q)[live_p])
-    rows["kl_cand_ref"] = np.inf if (live_q & np.isneginf(a)).any() else np.sum(q[live_q] * (log_q - log_p)[live_q])
+    rows["kl_ref_cand"] = np.inf if barred.any() else np.sum(p[live_p] * (log_p[live_p] - log_q[live_p]))
+    rows["kl_cand_ref"] = np.inf if (live_q & np.isneginf(a)).any() else np.sum(q[live_q] * (log_q[live_q] - log_p[live_q]))
     middle = 0.5 * (p + q)
     rows["js"] = 0.5 * (
         np.sum(p[live_p] * np.log(p[live_p] / middle[live_p])) + np.sum(q[live_q] * np.log(q[live_q] / middle[live_q]))

@@ -19,7 +19,7 @@ from torch import Tensor
 from harness.targets.weight_evidence import TensorEvidence, WeightEvidence
 
 _FLOAT_NOISE = 1e-5  # relative; conversions through fp32 leave less than this
-_SAMPLED_ROWS = 48
+_SAMPLED_ROWS = 16
 _BLOCK = 64
 #: (name, block length or 0 for a whole row, levels between zero or minimum and maximum, symmetric)
 _LATTICES = (  # coarse before fine: values on a 4-bit grid also lie on the 8-bit one

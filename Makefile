@@ -1,0 +1,58 @@
+# One word per job; .ci/run calls the same ones.
+PYTHON ?= python3
+VENV ?= .venv
+# The CPU build of torch that everything here was measured with. Plain pip brings CUDA on Linux;
+# TORCH_INDEX points pip at an index of CPU wheels instead (see README).
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+# One compute thread per engine: two spinning pools on two cores run many times slower.
+TEST_ENV = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
+
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+READY = $(VENV)/.ready
+
+.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fidelity-harness needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) "$(TORCH)" -e '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/fidelity demo
+
+test: $(READY)
+	$(TEST_ENV) $(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: $(READY)
+	$(BIN)/mypy
+
+fmt: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+bench-logits: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'lm-eval[hf]==0.4.13'
+	$(BIN)/python bench/logit_throughput.py
+
+bench-llamacpp: $(READY)
+	$(BIN)/python bench/llamacpp_anchor.py
+
+bench-calibration: $(READY)
+	$(BIN)/python bench/interval_coverage.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,21 @@
+"""Write a benchmark's result as JSON and print it as a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write(name: str, rows: list[dict[str, object]], facts: dict[str, object]) -> None:
+    """Store ``bench/results/NAME.json`` and print the rows."""
+    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()} | facts
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=1) + "\n")
+    columns = list(rows[0])
+    print("  ".join(columns))
+    for row in rows:
+        print("  ".join(str(row[column]) for column in columns))

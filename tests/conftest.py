@@ -1,0 +1,71 @@
+"""Shared fixtures: the toy checkpoint, a small suite, the real demo model, a place for runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.config import Places
+from harness.pipeline import Candidate, Request, Stop, compare
+from harness.reports.scorecard import Scorecard
+from harness.targets.demo_model import build_demo_reference, demo_reference
+from harness.targets.spec import Runtime
+from tests.support.toy import make_suite, make_toy
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy checkpoint that tests must not change."""
+    return make_toy(tmp_path_factory.mktemp("toy") / "reference")
+
+
+@pytest.fixture(scope="session")
+def tiny_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small suite folder."""
+    return make_suite(tmp_path_factory.mktemp("suite") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all runs of the session, so that the reference runs once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Path:
+    """The real demo reference, built once into the user's cache."""
+    cache = Places.default().cache
+    for _ in build_demo_reference(cache, None):
+        pass
+    return demo_reference(cache)
+
+
+class Runner:
+    """Runs comparisons without a command line."""
+
+    def __init__(self, cache: Path, results: Path) -> None:
+        self.places = Places(results, cache)
+
+    def __call__(self, reference: Path | str, *candidates: tuple[str, str], **options: object) -> Scorecard:
+        """Compare; candidates are (specification, claim) pairs. The last event list is kept in ``events``."""
+        threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+        options.setdefault("runtime", Runtime(threads=threads))
+        request = Request(
+            reference=str(reference), candidates=tuple(Candidate(*pair) for pair in candidates), **options  # type: ignore[arg-type]
+        )
+        self.events = []
+        steps = compare(request, self.places, Stop())
+        while True:
+            try:
+                self.events.append(next(steps))
+            except StopIteration as end:
+                return end.value
+
+
+@pytest.fixture
+def runner(shared_cache: Path, tmp_path: Path) -> Iterator[Runner]:
+    """A runner with its own results folder."""
+    yield Runner(shared_cache, tmp_path / "results")

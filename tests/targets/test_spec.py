@@ -1,0 +1,69 @@
+"""Target specifications."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import BadSpec, UsageError
+from harness.targets.alternatives import declared_claim, honest_band, rebuild
+from harness.targets.spec import parse_spec
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "detail", "base"),
+    [
+        ("models/a", "plain", "", "models/a"),
+        ("org/name@main", "plain", "", "org/name@main"),
+        ("dtype:bf16:models/a", "dtype", "bf16", "models/a"),
+        ("bnb:nf4:models/a", "bnb", "nf4", "models/a"),
+        ("rtn:4:models/a", "rtn", "4g64", "models/a"),
+        ("rtn:3g128:models/a", "rtn", "3g128", "models/a"),
+        ("fp8:models/a", "fp8", "", "models/a"),
+        ("ggufq:Q8_0:models/a", "ggufq", "Q8_0", "models/a"),
+        ("gguf:models/a.gguf", "gguf", "", "models/a.gguf"),
+        ("gptq:models/a", "gptq", "", "models/a"),
+        ("C:/models/a", "plain", "", "C:/models/a"),
+    ],
+)
+def test_specifications_are_read(text, kind, detail, base):
+    """Every documented form, and paths that only look like one."""
+    spec = parse_spec(text)
+    assert (spec.kind, spec.detail, spec.base) == (kind, detail, base)
+
+
+@pytest.mark.parametrize("text", ["", "bnb:int3:a", "bnb:nf4", "rtn:9:a", "rtn:4g1:a", "dtype:int8:a", "https://x/v1#m"])
+def test_bad_specifications_say_what_is_accepted(text):
+    """Each refusal carries a way out."""
+    with pytest.raises(BadSpec) as caught:
+        parse_spec(text)
+    assert caught.value.fix
+
+
+def test_claims_are_rebuilt_from_the_reference():
+    """A claim becomes a change of the reference; the reference's own format needs none; nonsense is refused."""
+    reference = parse_spec("models/a")
+    assert rebuild("fp32", reference, "fp32") is None
+    assert rebuild("nf4", reference, "fp32").text == "bnb:nf4:models/a"
+    assert rebuild("gguf:Q8_0", reference, "bf16").text == "ggufq:Q8_0:models/a"
+    assert rebuild("int4g128", reference, "bf16").text == "rtn:4g128:models/a"
+    for claim in ("int9", "gguf:Q4_K_M", "awesome"):
+        with pytest.raises(UsageError):
+            rebuild(claim, reference, "fp32")
+
+
+def test_a_quantization_that_the_user_asked_for_is_declared(toy, tmp_path):
+    """bnb:nf4:... claims nf4; a plain checkpoint claims nothing."""
+    from harness.targets.checkpoint.files import DigestCache, read_identity
+
+    identity = read_identity(parse_spec(str(toy)), DigestCache(tmp_path))
+    assert declared_claim(parse_spec(f"bnb:nf4:{toy}"), identity) == ("nf4", "its specification")
+    assert declared_claim(parse_spec(str(toy)), identity) == ("", "")
+    quantized = identity.model_copy(update={"quantization": {"quant_method": "gptq", "bits": 4, "group_size": 128}})
+    assert declared_claim(parse_spec(str(toy)), quantized) == ("int4g128", "its quantization config")
+
+
+def test_the_band_has_another_batch_shape_kernel_and_format():
+    """Each member changes one thing."""
+    band = honest_band(parse_spec("models/a"), "fp32")
+    assert [member.name for member in band] == ["batch 2", "eager attention", "bf16"]
+    assert honest_band(parse_spec("models/a"), "bf16")[-1].name == "fp32"
