@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -17,9 +16,7 @@ def canonical_json(value: JsonValue) -> bytes:
 
     Raises ValueError for non-finite floats: missing is not zero, and JSON has no word for infinity.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def digest_bytes(data: bytes) -> str:
@@ -44,12 +41,3 @@ def digest_file(path: Path) -> str:
 def short(digest: str) -> str:
     """The first 12 digits of a digest, for people."""
     return digest[:12]
-
-
-def json_number(value: float) -> float | str:
-    """A float as JSON can carry it: non-finite numbers become the strings ``NaN``, ``Infinity``, ``-Infinity``."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value

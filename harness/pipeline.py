@@ -16,7 +16,7 @@ from harness.errors import FidelityError, Interrupted
 from harness.observations.collect import collect_reference, collect_target
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted
 from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
-from harness.observations.journal import Journal
+from harness.observations.journal import Journal, Status
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import ReferenceCache
@@ -99,7 +99,7 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
         try:
             yield from run(plan, suite, session, journal, stop)
         except BaseException as error:
-            status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "error"
+            status: Status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "error"
             problem = error.problem if isinstance(error, FidelityError) else type(error).__name__
             journal.set_status(status, problem)
             raise
@@ -176,4 +176,3 @@ def _halt(stop: Stop, journal: Journal) -> None:
             where=str(journal.folder),
             fix="give the same command again to go on",
         )
-

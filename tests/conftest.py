@@ -54,7 +54,9 @@ class Runner:
         threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
         options.setdefault("runtime", Runtime(threads=threads))
         request = Request(
-            reference=str(reference), candidates=tuple(Candidate(*pair) for pair in candidates), **options  # type: ignore[arg-type]
+            reference=str(reference),
+            candidates=tuple(Candidate(*pair) for pair in candidates),
+            **options,  # type: ignore[arg-type]
         )
         self.events = []
         steps = compare(request, self.places, Stop())

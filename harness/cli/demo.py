@@ -64,5 +64,7 @@ def command(
         right = found == (outcome, cause)
         wrong += not right
         names = f"{outcome}{f'({cause})' if cause else ''}", f"{found[0]}{f'({found[1]})' if found[1] else ''}"
-        click.echo(f"  {'ok   ' if right else 'WRONG'} {change} sold as {claim}: {names[0]}, found {names[1]}", err=True)
+        click.echo(
+            f"  {'ok   ' if right else 'WRONG'} {change} sold as {claim}: {names[0]}, found {names[1]}", err=True
+        )
     return 1 if wrong else 0

@@ -33,7 +33,9 @@ class Display(Protocol):
 
     def __enter__(self) -> Display: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
 
 
 def make_display(choice: str) -> Display:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
-import sys
 from importlib import metadata
 
 import click
@@ -29,9 +28,9 @@ _SQLITE_FIXED = (3, 51, 3)
 @click.command("doctor")
 def command() -> int:
     """Say what is installed, which checks can run here, and how to get the rest."""
-    click.echo(f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
-    if sys.version_info < (3, 11):
-        click.echo("  too old: 3.11 or newer is needed")
+    click.echo(
+        f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )
     for name, _, purpose, extra in _PARTS:
         try:
             click.echo(f"  {name:<14} {metadata.version(name):<14} {purpose}")

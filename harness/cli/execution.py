@@ -13,7 +13,10 @@ from harness.reports.scorecard import Scorecard
 
 
 def execute(request: Request, places: Places, display: Display, *, quiet: bool = False) -> Scorecard:
-    """Run, show progress, print the scorecard. The first Ctrl-C finishes the batch in flight, the second stops at once."""
+    """Run, show progress, print the scorecard.
+
+    The first Ctrl-C finishes the batch in flight, the second stops at once.
+    """
     stop = Stop()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

@@ -22,5 +22,7 @@ def command(results: Path | None) -> int:
         return 0
     for manifest in manifests:
         names = ", ".join(safe_line(name, 30) for name in manifest.candidates)
-        click.echo(f"{manifest.run}  {manifest.status:<11}  {manifest.suite:<8}  {safe_line(manifest.reference, 30)} vs {names}")
+        click.echo(
+            f"{manifest.run}  {manifest.status:<11}  {manifest.suite:<8}  {safe_line(manifest.reference, 30)} vs {names}"
+        )
     return 0

@@ -26,7 +26,8 @@ class TokenTable:
     @classmethod
     def build(cls, parts: Iterable[tuple[Sequence, Rows]]) -> TokenTable:
         """Join the rows of several sequences."""
-        sequences, blocks, owners, clusters = [], [], [], []
+        sequences: list[Sequence] = []
+        blocks, owners, clusters = [], [], []
         units: dict[str, int] = {}
         for sequence, rows in parts:
             unit = units.setdefault(sequence.cluster, len(units))
@@ -47,7 +48,8 @@ class TokenTable:
     @cached_property
     def scored(self) -> Ints:
         """1 where the token's distributions were finite, 0 where NaN or +inf voided it."""
-        return ((self.rows["flags"] & FLAG_NON_FINITE) == 0).astype(np.int64)
+        void: Ints = ((self.rows["flags"] & FLAG_NON_FINITE) == 0).astype(np.int64)
+        return void
 
     @property
     def non_finite(self) -> int:

@@ -53,8 +53,8 @@ def cluster_sums(values: Floats, clusters: Ints) -> Sums:
     """Sum finite ``values`` within clusters (labels 0, 1, ...); NaN means not applicable and is left out."""
     kept = np.isfinite(values)
     size = int(clusters.max()) + 1 if len(clusters) else 0
-    total = np.bincount(clusters[kept], weights=values[kept], minlength=size)
-    count = np.bincount(clusters[kept], minlength=size).astype(np.float64)
+    total: Floats = np.bincount(clusters[kept], weights=values[kept], minlength=size).astype(np.float64)
+    count: Floats = np.bincount(clusters[kept], minlength=size).astype(np.float64)
     used = count > 0
     return Sums(total[used], count[used])
 

@@ -21,6 +21,7 @@ def equivalent_bits(candidate: Floats, rungs: dict[float, Floats], count: Floats
     The interval is a delete-one-cluster jackknife of the whole reading, so what candidate and rungs share cancels.
     Beyond the ends of the ladder the end is returned with a note: a reading outside it would be extrapolation. Rungs
     whose divergence does not fall with bits make the reading ambiguous; the note says so.
+
     """
     bits = sorted(rungs)
     table = np.stack([rungs[b] for b in bits])

@@ -1,4 +1,4 @@
-"""The loop that asks: reference first (once), then every planned target, batch by batch, each noted before it is asked."""
+"""The loop that asks: reference first (once), then every planned target, each batch noted before it is asked."""
 
 from __future__ import annotations
 

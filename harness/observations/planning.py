@@ -104,12 +104,15 @@ def make_plan(
         return targets[where].key
 
     keys = [
-        add(entry.target.spec.label, entry.target.spec, "candidate", entry.target.identity().digest)
-        for entry in wanted
+        add(entry.target.spec.label, entry.target.spec, "candidate", entry.target.identity().digest) for entry in wanted
     ]
     band: list[Alternative] = honest_band(reference.spec, native) if scope.band else []
-    honest = {alternative.name: add(alternative.name, alternative.spec, "band", identity.digest) for alternative in band}
-    claims = [_claim(key, entry, reference.spec, native, identity, add) for key, entry in zip(keys, wanted, strict=True)]
+    honest = {
+        alternative.name: add(alternative.name, alternative.spec, "band", identity.digest) for alternative in band
+    }
+    claims = [
+        _claim(key, entry, reference.spec, native, identity, add) for key, entry in zip(keys, wanted, strict=True)
+    ]
     rungs = {
         bits: add(alternative.name, alternative.spec, "ladder", identity.digest)
         for bits, alternative in zip(scope.bits, ladder(reference.spec, scope.bits), strict=False)

@@ -1,4 +1,4 @@
-"""The reference's final hidden states and head, kept between runs: the reference runs once for any number of candidates.
+"""The reference's final hidden states and head, kept between runs: it runs once for any number of candidates.
 
 An entry is keyed by everything that moves a logit: file digests, number format, attention, device, batch shape,
 threads and library versions. Entries are files of plain tensors, written atomically, one per sequence.

@@ -111,8 +111,8 @@ def _prompts(journal: Journal, plan: Plan, planned: PlannedTarget) -> tuple[Prom
     sequences = plan.items()
     raw: Any = journal.noted("prompts", planned.key)
     if raw is None:  # same folder as the reference: one tokenizer, one template
-        chats = sum(1 for s in sequences if any(s.segments))
-        return PromptReading(texts=len(sequences) - chats, chats=chats, differing=()), ""
+        count = sum(1 for s in sequences if any(s.segments))
+        return PromptReading(texts=len(sequences) - count, chats=count, differing=()), ""
     ours = {key: Encoded.model_validate(value) for key, value in raw["reference"].items()}
     theirs = {key: Encoded.model_validate(value) for key, value in raw["candidate"].items()}
     chats = frozenset(key for key, value in ours.items() if value.segments)
@@ -154,4 +154,3 @@ def _pieces(journal: Journal, cards: list[CandidateCard]) -> dict[str, str]:
         for value in (token.label, token.top1_ref, token.top1_cand)
     }
     return {key: known[key] for key in sorted(ids) if key in known}
-

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.numbers import interval, valued
 from harness.redact import safe_line
-from harness.reports.numbers import interval, valued
 from harness.reports.scorecard import CandidateCard, Scorecard, verdict_line
 from harness.verdicts.findings import entry
 from harness.verdicts.model import Outcome
@@ -50,7 +50,9 @@ def print_scorecard(scorecard: Scorecard, folder: Path, console: Console | None 
 def _print_candidate(console: Console, card: CandidateCard) -> None:
     evidence, verdict = card.evidence, card.verdict
     console.print()
-    head = Text(f"{safe_line(evidence.label)}", style="bold").append(f"  claimed {safe_line(evidence.claim)}", style="dim")
+    head = Text(f"{safe_line(evidence.label)}", style="bold").append(
+        f"  claimed {safe_line(evidence.claim)}", style="dim"
+    )
     console.print(head.append("  ").append(str(verdict.outcome), style=f"bold {_COLOURS[verdict.outcome]}"))
     console.print(Text(f"  {safe_line(verdict.sentence, 600)}"))
     if evidence.checks:
@@ -62,9 +64,9 @@ def _print_candidate(console: Console, card: CandidateCard) -> None:
         console.print(Text(f"  behaves like round to nearest at {bits}"))
     for axis in verdict.axes:
         console.print(
-            Text(f"  {axis.axis:<13}").append(f"{axis.outcome:<13}", style=_COLOURS[axis.outcome]).append(
-                safe_line(axis.reason, 400)
-            )
+            Text(f"  {axis.axis:<13}")
+            .append(f"{axis.outcome:<13}", style=_COLOURS[axis.outcome])
+            .append(safe_line(axis.reason, 400))
         )
     for finding in card.findings:
         about = entry(finding.code)

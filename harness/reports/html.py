@@ -9,8 +9,8 @@ from importlib import resources
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.numbers import interval, number, share, valued
 from harness.redact import safe_line, safe_text
-from harness.reports.numbers import interval, number, share, valued
 from harness.reports.plots import histogram_plot, ladder_plot, slice_plot
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.targets.base import ModelIdentity
@@ -91,7 +91,8 @@ def _identity_rows(reference: ModelIdentity, candidate: ModelIdentity) -> list[t
             "parameters": f"{identity.parameters:,}",
             "stored as": identity.dtype,
             "weights": ", ".join(f"{file.sha256[:12]}" for file in identity.weights[:4]),
-            "quantization": ", ".join(f"{k}={v}" for k, v in sorted(identity.quantization.items()))[:200] or "none declared",
+            "quantization": ", ".join(f"{k}={v}" for k, v in sorted(identity.quantization.items()))[:200]
+            or "none declared",
             "tokenizer": identity.tokenizer_sha256[:12] or "(not given)",
             "chat template": identity.template_sha256[:12] or "(none)",
             "stop ids": ", ".join(map(str, identity.stop_ids)) or "(none)",

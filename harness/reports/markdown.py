@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.numbers import interval, number, valued
 from harness.redact import safe_markdown
-from harness.reports.numbers import interval, number, valued
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.verdicts.findings import entry
 

@@ -6,7 +6,7 @@ import math
 from html import escape
 
 from harness.comparisons.model import Slice
-from harness.reports.numbers import number
+from harness.numbers import number
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
 
 _WIDTH = 640
@@ -74,8 +74,8 @@ def histogram_plot(evidence: CandidateEvidence) -> str:
         parts.append(f'<rect class="bar" x="{x(edge):.1f}" y="{height - bottom - tall:.1f}" '
                      f'width="{max(width, 1):.1f}" height="{tall:.1f}"><title>{count} tokens</title></rect>')  # fmt: skip
     parts.append(_line(left, height - bottom, _WIDTH - _RIGHT, height - bottom, "axis"))
-    for power in range(math.ceil(low), math.floor(high) + 1):
-        parts.append(_text(x(power), height - 22, f"1e{power}"))
+    powers = range(math.ceil(low), math.floor(high) + 1)
+    parts += [_text(x(power), height - 22, f"1e{power}") for power in powers]
     if floor is not None:
         parts.append(_line(x(floor), _TOP, x(floor), height - bottom, "level"))
         parts.append(_text(x(floor) + 4, _TOP + 8, "mean of the honest band", "start"))

@@ -1,0 +1,1 @@
+"""Who is asked: checkpoints, and what can be built from them."""

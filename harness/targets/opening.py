@@ -1,4 +1,4 @@
-"""From a specification to an open target: paths as they are, Hub names downloaded first (weights and text files only)."""
+"""From a specification to an open target; Hub names are downloaded first (weights and text files only)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.evidence.equivalence import clusters_needed, detectable_ratio
+from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings
 from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.findings import file_findings
@@ -89,26 +90,29 @@ def _displacement(evidence: CandidateEvidence, findings: list[Finding]) -> AxisV
 def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
     band = evidence.band
     assert band is not None
-    against = f"{_times(band.ratio)} the KL of '{band.member}' (95 % interval {_times(band.low)} to {_times(band.high)})"
+    against = (
+        f"{number(band.ratio)} times the KL of '{band.member}' "
+        f"(95 % interval {number(band.low)} to {number(band.high)})"
+    )
     if band.low > MARGIN:
         cause, why = cause_of(evidence, findings)
         reason = f"Inconsistent with the claim {evidence.claim}: {against}; best explained by {cause}: {why}."
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
     if band.low == band.high == 1.0:
-        reason = f"Consistent with the claim {evidence.claim}: exactly what '{band.member}', built from the reference, gives."
+        reason = f"Consistent with the claim {evidence.claim}: exactly what '{band.member}' of the reference gives."
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
     if band.high <= MARGIN:
         smallest = detectable_ratio(MARGIN, band.se, band.clusters)
         reason = (
             f"Consistent with the claim {evidence.claim}: {against}, at most {MARGIN:g} times; "
-            f"a true ratio of {_times(smallest)} would have been found with 80 % power."
+            f"a true ratio of {number(smallest)} would have been found with 80 % power."
         )
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
     needed = clusters_needed(abs(math.log(band.ratio) - math.log(MARGIN)), band.se, band.clusters)
     smallest = detectable_ratio(MARGIN, band.se, band.clusters)
     reason = (
         f"Undecided: {against} straddles {MARGIN:g} times. About {needed} documents in place of {band.clusters} would "
-        f"decide; the smallest ratio that this run would have found with 80 % power is {_times(smallest)}."
+        f"decide; the smallest ratio that this run would have found with 80 % power is {number(smallest)}."
     )
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
 
@@ -137,7 +141,7 @@ def _identity(evidence: CandidateEvidence, displacement: AxisVerdict) -> AxisVer
         "cast": f"All {weights.tensors} tensors are the reference's, rounded to another number format.",
         "grid": f"The weights are the reference's on the grid '{weights.grid}' ({size}).",
         "scaled": "The weights are the reference's, some of them times a constant.",
-        "damaged": f"The weights are the reference's but for a few that are damaged ({', '.join(weights.examples[:2])}).",
+        "damaged": f"The weights are the reference's but for a few damaged ones ({', '.join(weights.examples[:2])}).",
         "permuted": "The weights are the reference's, with embedding rows in another order.",
     }
     if weights.kind in same:
@@ -165,7 +169,3 @@ def _overturn(outcome: Outcome, evidence: CandidateEvidence) -> str:
             "tokenizer, template and next-token distribution."
         )
     return "More documents: a larger profile of the suite, or a suite of your own."
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.3g} times"

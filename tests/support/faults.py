@@ -29,9 +29,7 @@ def other_rope(source: Path, folder: Path) -> Path:
 def zeroed_layer(source: Path, folder: Path) -> Path:
     """One of thirty layers lost its matrices."""
     shutil.copytree(source, folder)
-    edit_tensors(
-        folder, lambda name, t: t * 0 if name.startswith(f"model.layers.{LAYER}.") and t.ndim == 2 else t
-    )
+    edit_tensors(folder, lambda name, t: t * 0 if name.startswith(f"model.layers.{LAYER}.") and t.ndim == 2 else t)
     return folder
 
 
@@ -75,9 +73,7 @@ def saved_nf4(source: Path, folder: Path) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-    )
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
     model = AutoModelForCausalLM.from_pretrained(
         source, dtype=torch.bfloat16, quantization_config=config, device_map="cpu"
     )

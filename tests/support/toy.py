@@ -60,7 +60,7 @@ def edit_tensors(folder: Path, change: object) -> None:
 
     path = folder / "model.safetensors"
     with safe_open(str(path), framework="pt") as stored:
-        tensors = {name: change(name, stored.get_tensor(name)).contiguous() for name in stored.keys()}  # type: ignore[operator]
+        tensors = {name: change(name, stored.get_tensor(name)).contiguous() for name in stored}  # type: ignore[operator]
     save_file(tensors, str(path), {"format": "pt"})
 
 
@@ -69,10 +69,27 @@ def make_suite(folder: Path, documents: int = 12, chats: int = 2, asks: int = 2,
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "suite.yaml").write_text(
         "name: tiny\nversion: 1\ntitle: Tiny\nlicence: Apache-2.0\npurpose: tests\nshows: [plumbing]\n"
-        "cannot_show: [anything else]\nskip_tokens: 8\nprofiles: {full: {band_documents: 6}, quick: {documents: 4, prompts: 1}}\n",
+        "cannot_show: [anything else]\nskip_tokens: 8\nprofiles: {full: {band_documents: 6},"
+        " quick: {documents: 4, prompts: 1}}\n",
         encoding="utf-8",
     )
-    words = "stone river lamp paper seven quiet under green walks and the a of moon bread".split()
+    words = [
+        "stone",
+        "river",
+        "lamp",
+        "paper",
+        "seven",
+        "quiet",
+        "under",
+        "green",
+        "walks",
+        "and",
+        "the",
+        "a",
+        "of",
+        "moon",
+        "bread",
+    ]
     lines = []
     for index in range(documents):
         text = " ".join(words[(index * 7 + k * (index + 3)) % len(words)] for k in range(length // 5))

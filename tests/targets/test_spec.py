@@ -31,7 +31,9 @@ def test_specifications_are_read(text, kind, detail, base):
     assert (spec.kind, spec.detail, spec.base) == (kind, detail, base)
 
 
-@pytest.mark.parametrize("text", ["", "bnb:int3:a", "bnb:nf4", "rtn:9:a", "rtn:4g1:a", "dtype:int8:a", "https://x/v1#m"])
+@pytest.mark.parametrize(
+    "text", ["", "bnb:int3:a", "bnb:nf4", "rtn:9:a", "rtn:4g1:a", "dtype:int8:a", "https://x/v1#m"]
+)
 def test_bad_specifications_say_what_is_accepted(text):
     """Each refusal carries a way out."""
     with pytest.raises(BadSpec) as caught:

@@ -44,7 +44,7 @@ def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandRe
     """Compare with the widest member; None if no member moved at all or none was measured."""
     widest, most = "", 0.0
     for name, table in honest.items():
-        shared = set(s.key for s in table.sequences) & set(s.key for s in candidate.sequences)
+        shared = {s.key for s in table.sequences} & {s.key for s in candidate.sequences}
         value = table.restrict(shared).sums("kl_ref_cand").mean if shared else 0.0
         if value > most:
             widest, most = name, value

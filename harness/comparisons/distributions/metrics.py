@@ -19,22 +19,30 @@ _SEED = 20261101
 def headline(table: TokenTable) -> list[CheckResult]:
     """Every metric over all scored tokens of a table."""
     checks = [
-        CheckResult.of("kl_ref_cand", "KL(reference || candidate)", "nat/token", "lower", _positive(table, "kl_ref_cand")),
+        CheckResult.of(
+            "kl_ref_cand", "KL(reference || candidate)", "nat/token", "lower", _positive(table, "kl_ref_cand")
+        ),
         CheckResult.of("ear", "expected acceptance rate, 1 - mean TV", "share", "higher", _ear(table)),
         CheckResult.of("top1_agreement", "same most likely token", "share", "higher", _mean(table, _agreement(table))),
         CheckResult.of("confident_flips", "flips where the reference was sure", "share", "lower", _flips(table)),
         CheckResult.of("ppl_ratio", "perplexity ratio", "ratio", "zero", ppl_ratio(table)),
         CheckResult.of("dp_rms", "RMS change of the true token's probability", "share", "lower", _dp_rms(table)),
-        CheckResult.of("kl_cand_ref", "KL(candidate || reference)", "nat/token", "lower", _positive(table, "kl_cand_ref")),
+        CheckResult.of(
+            "kl_cand_ref", "KL(candidate || reference)", "nat/token", "lower", _positive(table, "kl_cand_ref")
+        ),
         CheckResult.of("js", "Jensen-Shannon divergence", "nat/token", "lower", _positive(table, "js")),
         CheckResult.of("tv", "total variation", "share", "lower", _positive(table, "tv")),
         CheckResult.of("top5_recall", "reference's first in candidate's top 5", "share", "higher", _recall(table, 5)),
-        CheckResult.of("top10_recall", "reference's first in candidate's top 10", "share", "higher", _recall(table, 10)),
+        CheckResult.of(
+            "top10_recall", "reference's first in candidate's top 10", "share", "higher", _recall(table, 10)
+        ),
         CheckResult.of("top5_overlap", "shared ids of both top 5", "share", "higher", _overlap(table, 5)),
         CheckResult.of("top10_overlap", "shared ids of both top 10", "share", "higher", _overlap(table, 10)),
         CheckResult.of("delta_nll", "candidate's loss minus the reference's", "nat/token", "zero", _delta_nll(table)),
         CheckResult.of("dp_mean", "mean change of the true token's probability", "share", "zero", _dp_mean(table)),
-        CheckResult.of("delta_entropy", "candidate's entropy minus the reference's", "nat/token", "zero", _entropy(table)),
+        CheckResult.of(
+            "delta_entropy", "candidate's entropy minus the reference's", "nat/token", "zero", _entropy(table)
+        ),
     ]
     kl = table.column("kl_ref_cand")
     for key, share in _QUANTILES:
@@ -121,4 +129,3 @@ def _dp_rms(table: TokenTable) -> Estimate:
 
 def _entropy(table: TokenTable) -> Estimate:
     return _mean(table, table.column("entropy_cand") - table.column("entropy_ref"))
-

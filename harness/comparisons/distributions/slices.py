@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +23,10 @@ def all_slices(table: TokenTable) -> list[Slice]:
     rows = table.rows
     position, top = rows["position"], table.column("p_top1_ref")
     found: list[Slice] = []
-    for low, high in zip(_CONFIDENCE, _CONFIDENCE[1:], strict=False):
+    for low, high in itertools.pairwise(_CONFIDENCE):
         inside = (top >= low) & ((top < high) | (high == 1.0))
         found += _slice(table, "reference confidence", f"{low:g} to {high:g}", inside)
-    for start, end in zip(_OCTAVES, _OCTAVES[1:], strict=False):
+    for start, end in itertools.pairwise(_OCTAVES):
         found += _slice(table, "position", f"{start} to {end - 1}", (position >= start) & (position < end))
     for code, name in enumerate(SEGMENTS):
         found += _slice(table, "segment", name, rows["segment"] == code)

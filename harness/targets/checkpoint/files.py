@@ -100,7 +100,7 @@ def _weights(path: Path, digests: DigestCache) -> tuple[list[WeightFile], list[T
             raise UnsafeCheckpoint(
                 f"the weights are pickles ({pickles[0]}); opening them can run any code",
                 where=str(path),
-                fix="convert them on a machine that you can lose: python -c \"import torch, safetensors.torch as s; "
+                fix='convert them on a machine that you can lose: python -c "import torch, safetensors.torch as s; '
                 "s.save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')\"",
             )
         raise BrokenCheckpoint("the folder has no weights", where=str(path), fix="it needs *.safetensors files")

@@ -9,9 +9,7 @@ from harness.targets.checkpoint.loading import Loaded
 _PROMPTS_AT_ONCE = 10
 
 
-def sample_replies(
-    loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int
-) -> list[list[int]]:
+def sample_replies(loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int) -> list[list[int]]:
     """Sample one reply per prompt at temperature 1 from the full distribution.
 
     The checkpoint's own generation settings are set aside (top-p or a repetition penalty would change what is

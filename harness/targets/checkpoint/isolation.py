@@ -34,9 +34,7 @@ _CLONE_NEWNET = 0x40000000
 
 def child_environment() -> dict[str, str]:
     """An allowlist of the parent's environment: no tokens, no keys, no proxies; hub access switched off."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
-    }
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     return kept | _QUIET
 
 

@@ -39,6 +39,7 @@ def reduce_tile(z_ref: Tensor, z_cand: Tensor, labels: Tensor, vocabulary: int, 
         labels: int64 ``[tokens]``, -1 where a token has no successor.
         vocabulary: number of ids that the tokenizer knows; ids beyond it are lumped into one bucket.
         rows: the output, ``[tokens]``; position, segment, depth and label are the caller's.
+
     """
     z_ref, z_cand, padded = fold_padding(z_ref, z_cand, vocabulary)
     rows["padded_mass"] = host(padded)
@@ -97,7 +98,7 @@ def blocked_sum(values: Tensor) -> Tensor:
 
 
 def bounded_exp(values: Tensor) -> Tensor:
-    """exp of non-positive shifted logits, with the subnormal range lifted to 1.6e-38."""
+    """Exp of non-positive shifted logits, with the subnormal range lifted to 1.6e-38."""
     return torch.exp_(values.clamp_min(_LOWEST))
 
 
@@ -111,12 +112,12 @@ def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) ->
     p.div_(norm_p.float()[:, None])
     q.div_(norm_q.float()[:, None])
     gap = a - b
-    rows["kl_ref_cand"] = host((blocked_sum(p * gap) - log_p + log_q))
-    rows["kl_cand_ref"] = host((log_p - log_q - blocked_sum(q * gap)))
+    rows["kl_ref_cand"] = host(blocked_sum(p * gap) - log_p + log_q)
+    rows["kl_cand_ref"] = host(log_p - log_q - blocked_sum(q * gap))
     expected_b = blocked_sum(p * b)  # E_P of the candidate's shifted logit
     entropy_ref = log_p - blocked_sum(p * a)
     rows["entropy_ref"] = host(entropy_ref)
-    rows["entropy_cand"] = host((log_q - blocked_sum(q * b)))
+    rows["entropy_cand"] = host(log_q - blocked_sum(q * b))
 
     _fill_top(top_ref, top_cand, norm_p, norm_q, rows)
     has_label = labels >= 0
@@ -132,11 +133,11 @@ def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) ->
         rows["kl_grid"][some, k] = host(norm - beta * expected_b[some] - entropy_ref[some])
 
     total, spread = p + q, p.sub_(q)
-    rows["tv"] = host((0.5 * blocked_sum(spread.abs())))
+    rows["tv"] = host(0.5 * blocked_sum(spread.abs()))
     u = spread.div_(total.clamp_min(1e-37))  # in [-1, 1]; JS = sum s/4 [(1+u) log(1+u) + (1-u) log(1-u)]
     u.clamp_(-_ALMOST_ONE, _ALMOST_ONE)  # keeps 0 x log 0 out; costs at most 3e-7 nat
     bent = torch.log1p(u).mul_(1 + u).add_(torch.log1p(-u).mul_(1 - u))
-    rows["js"] = host((0.25 * blocked_sum(bent.mul_(total))))
+    rows["js"] = host(0.25 * blocked_sum(bent.mul_(total)))
 
 
 def _fill_top(
@@ -148,8 +149,8 @@ def _fill_top(
     q_top = torch.exp(top_cand.values[:, :2] - top_cand.values[:, :1]).double() / norm_q[:, None]
     rows["top1_ref"], rows["top1_cand"] = host(first_ref), host(first_cand)
     rows["p_top1_ref"] = host(p_top[:, 0])
-    rows["margin_ref"] = host((p_top[:, 0] - p_top[:, 1]))
-    rows["margin_cand"] = host((q_top[:, 0] - q_top[:, 1]))
+    rows["margin_ref"] = host(p_top[:, 0] - p_top[:, 1])
+    rows["margin_cand"] = host(q_top[:, 0] - q_top[:, 1])
 
     same = first_ref == first_cand
     for top, other in ((top_ref, first_cand), (top_cand, first_ref)):
@@ -186,7 +187,9 @@ def _reduce_with_edges(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows
         flags |= FLAG_SUPPORT
     live_p, live_q = p > 0, q > 0
     rows["kl_ref_cand"] = np.inf if barred.any() else np.sum(p[live_p] * (log_p[live_p] - log_q[live_p]))
-    rows["kl_cand_ref"] = np.inf if (live_q & np.isneginf(a)).any() else np.sum(q[live_q] * (log_q[live_q] - log_p[live_q]))
+    rows["kl_cand_ref"] = (
+        np.inf if (live_q & np.isneginf(a)).any() else np.sum(q[live_q] * (log_q[live_q] - log_p[live_q]))
+    )
     middle = 0.5 * (p + q)
     rows["js"] = 0.5 * (
         np.sum(p[live_p] * np.log(p[live_p] / middle[live_p])) + np.sum(q[live_q] * np.log(q[live_q] / middle[live_q]))

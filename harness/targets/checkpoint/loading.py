@@ -125,7 +125,9 @@ def _bitsandbytes(spec: TargetSpec) -> dict[str, Any]:
 def _missing_extra(error: ImportError) -> MissingExtra:
     text = str(error)
     name = next((extra for module, extra in _EXTRAS.items() if module in text.replace("-", "_")), "")
-    fix = f"pip install 'fidelity-harness[{name}]'" if name and " " not in name else f"install {name or 'what it names'}"
+    fix = (
+        f"pip install 'fidelity-harness[{name}]'" if name and " " not in name else f"install {name or 'what it names'}"
+    )
     return MissingExtra(f"this checkpoint needs a package that is not installed: {text.splitlines()[0][:200]}", fix=fix)
 
 
@@ -143,9 +145,9 @@ def _refuse_incomplete(info: dict[str, Any], where: str) -> None:
 
 def _refuse_non_finite(model: Any) -> None:
     for name, parameter in model.named_parameters():
-        if parameter.dtype.is_floating_point and parameter.element_size() > 1:
-            if not bool(torch.isfinite(parameter).all()):
-                raise BrokenCheckpoint(
-                    f"the weights hold NaN or infinite values, first in {name}",
-                    fix="the file is damaged or was quantized with an overflow; no score of it would mean anything",
-                )
+        plain = parameter.dtype.is_floating_point and parameter.element_size() > 1
+        if plain and not bool(torch.isfinite(parameter).all()):
+            raise BrokenCheckpoint(
+                f"the weights hold NaN or infinite values, first in {name}",
+                fix="the file is damaged or was quantized with an overflow; no score of it would mean anything",
+            )

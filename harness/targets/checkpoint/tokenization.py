@@ -73,7 +73,7 @@ def _render(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, 
             turns,
             tokenize=False,
             add_generation_prompt=open_reply,
-            strftime_now=lambda form: FROZEN_CLOCK.strftime(form),
+            strftime_now=FROZEN_CLOCK.strftime,
         )
     except (TemplateError, TypeError, ValueError) as error:
         raise BrokenCheckpoint(

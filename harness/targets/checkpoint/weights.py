@@ -45,13 +45,15 @@ def weight_evidence(model: Any, reference: Path) -> WeightEvidence:
     files = {}
     for path in sorted(reference.glob("*.safetensors")):
         with safe_open(str(path), framework="pt") as stored:
-            files.update({name: path for name in stored.keys()})  # noqa: SIM118
+            files.update(dict.fromkeys(stored.keys(), path))
     if not files:
-        return WeightEvidence(tensors=(), unmatched=(), problem="the reference has no safetensors files to compare with")
+        return WeightEvidence(
+            tensors=(), unmatched=(), problem="the reference has no safetensors files to compare with"
+        )
     found, unmatched = [], []
     for name, values in dense_tensors(model):
-        path = files.pop(name, None)
-        if path is None:
+        path = files.pop(name, Path())
+        if path == Path():
             unmatched.append(name)
             continue
         with safe_open(str(path), framework="pt") as stored:
@@ -116,7 +118,7 @@ def compare_tensor(name: str, reference: Tensor, candidate: Tensor) -> TensorEvi
             "grid": find_grid(ours, theirs),
             "distinct_reference": distinct_per_block(ours),
             "distinct_candidate": distinct_per_block(theirs),
-            "permuted": relative > 0.3 and _same_rows(a, b),
+            "permuted": _same_rows(a, b),
         }
     )
 
@@ -124,9 +126,9 @@ def compare_tensor(name: str, reference: Tensor, candidate: Tensor) -> TensorEvi
 def find_grid(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> str:
     """The first grid that the candidate's rows lie on and the reference's do not, or an empty string."""
     for name, block, levels, symmetric in _LATTICES:
-        if lattice_residual(candidate, block, levels, symmetric) < _ON_GRID:
-            if lattice_residual(reference, block, levels, symmetric) > _OFF_GRID:
-                return name
+        ours, theirs = (lattice_residual(side, block, levels, symmetric) for side in (reference, candidate))
+        if theirs < _ON_GRID and ours > _OFF_GRID:
+            return name
     ours, theirs = distinct_per_block(reference), distinct_per_block(candidate)
     if theirs <= 16.5 and ours > 1.3 * theirs:
         return f"codebook, {theirs:.0f} values per {_BLOCK}"
@@ -175,8 +177,6 @@ def _cast(reference: Tensor, candidate: Tensor) -> str:
 
 def _same_rows(reference: Tensor, candidate: Tensor) -> bool:
     """Whether one side's rows are the other's in another order: compare sorted row sums and sorted first columns."""
-    for key in (lambda t: t.double().sum(1), lambda t: t[:, 0].double()):
-        ours, theirs = key(reference).sort().values, key(candidate).sort().values
-        if not torch.allclose(ours, theirs, rtol=1e-6, atol=1e-9):
-            return False
-    return True
+    a, b = reference.double(), candidate.double()
+    pairs = ((a.sum(1), b.sum(1)), (a[:, 0], b[:, 0]))
+    return all(torch.allclose(x.sort().values, y.sort().values, rtol=1e-6, atol=1e-9) for x, y in pairs)

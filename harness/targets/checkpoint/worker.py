@@ -40,7 +40,11 @@ class Worker:
         import torch  # noqa: PLC0415
         import transformers  # noqa: PLC0415
 
-        versions = {"python": sys.version.split()[0], "torch": torch.__version__, "transformers": transformers.__version__}
+        versions = {
+            "python": sys.version.split()[0],
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
         return {"versions": dict(versions), "isolation": dict(self.achieved)}, {}
 
     def load(self, body: Body, arrays: Arrays) -> Answer:

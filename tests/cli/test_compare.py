@@ -1,0 +1,251 @@
+"""The main verb from the outside, on a toy checkpoint: exit codes, output, bad input, resume."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.observations.journal import Journal, read_manifest
+from tests.support.toy import edit_json, edit_tensors, make_toy
+
+
+@pytest.fixture
+def fidelity(shared_cache, tiny_suite, tmp_path):
+    """Run the command as a user would; returns the finished process."""
+
+    def run(*args, results=None, suite=True, **options):
+        env = os.environ | {
+            "FIDELITY_CACHE": str(shared_cache),
+            "FIDELITY_RESULTS": str(results or tmp_path / "results"),
+        }
+        env |= options.pop("env", {})
+        command = [sys.executable, "-m", "harness", *map(str, args)]
+        if suite and args[0] == "compare":
+            command += ["--suite", str(tiny_suite), "--threads", "1"]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, check=False, **options)
+
+    return run
+
+
+def runs(folder):
+    return sorted(folder.glob("*-*")) if folder.is_dir() else []
+
+
+def test_a_quantized_copy_is_beyond_and_a_run_can_be_judged_again(fidelity, toy, tmp_path):
+    """Exit 1, the verdict is the last line of stdout, the folder holds every rendering, and ``report`` agrees offline."""
+    done = fidelity("compare", toy, f"rtn:3:{toy}", "--claim", "bf16", "--ladder", "8,4,3")
+    assert done.returncode == 1, done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.match(r"VERDICT: BEYOND cause=quantization exit=1 report=.*report\.html$", last)
+    (folder,) = runs(tmp_path / "results")
+    assert {"manifest.json", "run.sqlite", "scorecard.json", "report.html", "report.md"} == {
+        p.name for p in folder.iterdir()
+    }
+    stored = (folder / "scorecard.json").read_bytes()
+    again = fidelity("report", folder.name, "--format", "json", "-o", tmp_path / "again.json")
+    assert again.returncode == 1
+    assert (tmp_path / "again.json").read_bytes() == stored
+    assert "complete" in fidelity("ls").stdout
+    assert "16 of 16 items" in fidelity("show").stdout
+
+
+def test_the_same_model_is_within_and_exactly_zero(fidelity, toy):
+    """Exit 0, and the warning that nothing was quantized."""
+    done = fidelity("compare", toy, toy, "--ladder", "none")
+    assert done.returncode == 0, done.stderr
+    assert "DIST302" in done.stdout
+    assert done.stdout.strip().splitlines()[-1].startswith("VERDICT: WITHIN exit=0")
+
+
+def test_gates_decide_when_they_are_given(fidelity, toy):
+    """Passed, failed and undecided gates exit with 0, 1 and 3."""
+    common = ("compare", toy, f"rtn:4:{toy}", "--claim", "bf16", "--no-band", "--ladder", "none")
+    seen = fidelity(*common, "--gate", "kl_ref_cand<=100").stdout
+    value, low, high = (
+        float(x) for x in re.search(r"is ([\d.e-]+) \(95 % interval ([\d.e-]+) to ([\d.e-]+)\)", seen).groups()
+    )
+    assert "passed" in seen
+    assert fidelity(*common, "--gate", f"kl_ref_cand<={low / 2}").returncode == 1
+    assert fidelity(*common, "--gate", f"kl_ref_cand<={(value + high) / 2}").returncode == 3
+
+
+def broken(kind, toy, folder):
+    """A checkpoint with one fault, and what the error must say."""
+    if kind == "missing":
+        return folder, 4, "no checkpoint at this path"
+    if kind == "cut vocabulary":
+        return make_toy(folder, vocabulary=200), 4, "tokenizer knows"
+    shutil.copytree(toy, folder)
+    if kind == "nan":
+        edit_tensors(folder, lambda name, t: t * float("nan") if name == "model.norm.weight" else t)
+        return folder, 4, "NaN or infinite"
+    if kind == "truncated":
+        data = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(data[:-5000])
+        return folder, 4, "ends early"
+    if kind == "pickle":
+        (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+        return folder, 4, "pickles"
+    if kind == "incomplete":
+        edit_json(folder / "config.json", num_hidden_layers=3)
+        return folder, 4, "missing or of the wrong shape"
+    edit_json(folder / "config.json", model_type="no-such-model", architectures=["NoSuchModel"])
+    return folder, 4, "cannot load"
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "nan", "truncated", "pickle", "incomplete", "cut vocabulary", "unknown architecture"]
+)
+def test_broken_candidates_get_an_error_with_a_way_out(fidelity, toy, tmp_path, kind):
+    """Each exits with 4, says what and where and what to do, shows no traceback, and never counts as complete."""
+    folder, code, words = broken(kind, toy, tmp_path / "candidate")
+    done = fidelity("compare", toy, folder, "--ladder", "none", "--no-band", "--gate", "kl_ref_cand<=1")
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "fix:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "VERDICT" not in done.stdout
+    for run in runs(tmp_path / "results"):
+        assert read_manifest(run).status == "error"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("compare", "{toy}"), "Missing argument"),
+        (("compare", "{toy}", "bnb:int3:{toy}"), "int8, nf4, fp4"),
+        (("compare", "{toy}", "{toy}", "--claim", "awesome"), "cannot be rebuilt"),
+        (("compare", "{toy}", "{toy}", "--gate", "kl<=1"), "there is no metric"),
+        (("compare", "{toy}", "{toy}", "--profile", "huge"), "no profile"),
+        (("compare", "{toy}", "{toy}", "--ladder", "9"), "2 to 8"),
+        (("report", "nothing-here"), "match"),
+    ],
+)
+def test_usage_errors_exit_with_2(fidelity, toy, args, words):
+    """Nothing runs, and the message says what would have been right."""
+    done = fidelity(*(arg.format(toy=toy) for arg in args))
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_candidate_without_a_template_is_a_template_fault(fidelity, toy, tmp_path):
+    """The verdict is BEYOND(template), and the distribution is still measured on the reference's ids."""
+    folder = shutil.copytree(toy, tmp_path / "bare")
+    (folder / "chat_template.jinja").unlink()
+    done = fidelity("compare", toy, folder, "--ladder", "none")
+    assert done.returncode == 1, done.stderr
+    assert "TMPL103" in done.stdout
+    assert "cause=template" in done.stdout.strip().splitlines()[-1]
+
+
+def test_a_reference_without_a_template_is_refused_for_chat_items(fidelity, toy, tmp_path):
+    """Chat items need a template on the reference's side."""
+    folder = shutil.copytree(toy, tmp_path / "bare")
+    (folder / "chat_template.jinja").unlink()
+    done = fidelity("compare", folder, toy)
+    assert done.returncode == 4
+    assert "no chat template" in done.stderr
+
+
+def test_another_vocabulary_is_a_tokenizer_fault_and_is_not_scored(fidelity, toy, tmp_path):
+    """Token divergences between different vocabularies mean nothing; the verdict names the tokenizer."""
+    folder = shutil.copytree(toy, tmp_path / "other")
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(text.replace('"A":', '"\u0100\u0100":', 1))
+    done = fidelity("compare", toy, folder, "--ladder", "none")
+    assert done.returncode == 1, done.stderr
+    assert "cause=tokenizer" in done.stdout.strip().splitlines()[-1]
+    assert "NOT_TESTABLE" in done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(fidelity, toy, tmp_path):
+    """Results and cache folders are proved writable before anything runs."""
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    done = fidelity("compare", toy, toy, results=file / "results")
+    assert done.returncode == 4
+    assert "FIDELITY_RESULTS" in done.stderr
+    done = fidelity("compare", toy, toy, env={"FIDELITY_CACHE": str(file / "cache")})
+    assert done.returncode == 4
+    assert "FIDELITY_CACHE" in done.stderr
+
+
+def test_a_missing_extra_names_the_install_command(fidelity, toy, tmp_path):
+    """Without bitsandbytes, bnb:nf4 says how to get it."""
+    blocked = tmp_path / "site" / "bitsandbytes"
+    blocked.mkdir(parents=True)
+    (blocked / "__init__.py").write_text("raise ImportError('No module named bitsandbytes')")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
+        "from harness.targets.checkpoint.loading import load_model\nfrom harness.targets.spec import parse_spec\n"
+        "from harness.errors import MissingExtra\n"
+        "try: load_model(parse_spec('bnb:nf4:' + sys.argv[1]))\nexcept MissingExtra as error: print(error.fix)"
+    )
+    command = [sys.executable, "-c", code, str(blocked.parent), str(toy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "pip install 'fidelity-harness[bitsandbytes]'" in done.stdout
+
+
+def start(toy, tiny_suite, cache, results):
+    env = os.environ | {"FIDELITY_CACHE": str(cache), "FIDELITY_RESULTS": str(results)}
+    command = [sys.executable, "-m", "harness", "compare", str(toy), f"rtn:4:{toy}", f"rtn:3:{toy}", "--claim", "bf16",
+               "--ladder", "8", "--suite", str(tiny_suite), "--threads", "1", "--display", "plain"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    return process, command, env
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_resumes_and_ends_like_an_unbroken_one(toy, tiny_suite, shared_cache, tmp_path, blow):
+    """After Ctrl-C or kill -9 the same command goes on in the same folder, asks nothing twice, and finds the same."""
+    process, command, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")
+    for line in process.stderr:
+        if line.startswith("[candidate] rtn:3"):
+            process.send_signal(blow)
+            break
+    rest = process.stderr.read()
+    code = process.wait(timeout=60)
+    assert code == (130 if blow is signal.SIGINT else -signal.SIGKILL)
+    (folder,) = runs(tmp_path / "results")
+    if blow is signal.SIGINT:
+        assert "same command" in rest
+        assert read_manifest(folder).status == "interrupted"
+    journal = Journal.open(tmp_path / "results", folder.name)
+    kept = journal.finished("candidate:rtn:4g64")
+    journal.close()
+    assert len(kept) == 16
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "resuming" in done.stderr
+    assert runs(tmp_path / "results") == [folder]
+    assert "[candidate] rtn:4" not in done.stderr
+    fresh = subprocess.run([*command, "--fresh"], capture_output=True, text=True, env=env, timeout=240, check=False)
+    assert fresh.returncode == 1
+    table = re.compile(r"KL\(reference.*")
+    assert table.findall(fresh.stdout) == table.findall(done.stdout)
+
+
+def test_a_killed_worker_is_an_error_and_the_run_resumes(toy, tiny_suite, shared_cache, tmp_path):
+    """The isolated process dies of SIGKILL (out of memory): exit 4, journal intact, the same command goes on."""
+    process, command, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")
+    for line in process.stderr:
+        if line.startswith("[candidate] rtn:3"):
+            children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
+            for pid in children.stdout.split():
+                os.kill(int(pid), signal.SIGKILL)
+            break
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 4
+    assert "SIGKILL" in rest
+    assert "Traceback" not in rest
+    time.sleep(0.1)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, check=False)
+    assert done.returncode == 1
+    assert "resuming" in done.stderr
