@@ -21,19 +21,18 @@ from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import ReferenceCache
 from harness.prompts.sequences import Sequence
-from harness.reports.build import build_scorecard
+from harness.reports.build import METRICS, build_scorecard
 from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
-from harness.suites.load import load_suite
+from harness.suites.load import load_suite, text_suite
 from harness.suites.model import Suite
-from harness.targets.alternatives import CLAIMS
+from harness.targets.alternatives import rebuild
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime, parse_spec
+from harness.verdicts.gates import parse_gate
 
 DEFAULT_LADDER = (8, 6, 5, 4, 3)
-
-__all__ = ["CLAIMS", "DEFAULT_LADDER", "Candidate", "Request", "Stop", "compare", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Request:
     candidates: tuple[Candidate, ...]
     suite: str = "core"
     profile: str = "full"
+    window: int = 0  # tokens; then ``suite`` is a text file, cut as llama.cpp's perplexity tool does
     runtime: Runtime = field(default_factory=Runtime)
     band: bool = True
     ladder: tuple[int, ...] = DEFAULT_LADDER
@@ -85,10 +85,11 @@ class Session:
 
 def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, None, Scorecard]:
     """Run a comparison from start to finish, resuming an unfinished run of the same plan."""
+    check_request(request)
     writable(places.results, "results")
     writable(places.cache, "cache")
     with Workers() as workers:
-        suite = load_suite(request.suite)
+        suite = text_suite(Path(request.suite), request.window) if request.window else load_suite(request.suite)
         profile = suite.profile(request.profile)
         session = yield from open_session(request, places, workers)
         sequences = yield from encode_items(suite, profile, session.reference, session.cache)
@@ -107,6 +108,15 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
             journal.close()
     yield StageStarted("report", "judging and writing the report")
     return judge(journal.folder)
+
+
+def check_request(request: Request) -> None:
+    """Refuse what can be refused without opening anything: misspelt gates and claims."""
+    if request.gate:
+        parse_gate(request.gate, METRICS)
+    for candidate in request.candidates:
+        if candidate.claim:
+            rebuild(candidate.claim, parse_spec(request.reference), "")
 
 
 def open_session(request: Request, places: Places, workers: Workers) -> Generator[Event, None, Session]:

@@ -22,6 +22,12 @@ from harness.targets.spec import Runtime
               help="What the candidates are sold as: bf16, fp8, int8, nf4, gguf:Q8_0, int4g128, ... "
               "Once for all, or once per candidate.")  # fmt: skip
 @click.option("--suite", default="core", show_default=True, help="A shipped suite, or a folder of your own.")
+@click.option(
+    "--window",
+    default=0,
+    metavar="TOKENS",
+    help="Take --suite as a text file and cut it as llama.cpp's perplexity tool does (512 there).",
+)
 @click.option("--profile", default="full", show_default=True, help="The part of the suite: quick or full.")
 @click.option("--gate", default="", metavar="EXPR", help="Judge by a bound instead of the band: 'kl_ref_cand<=0.02'.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, auto (transformers' device_map).")
@@ -40,6 +46,7 @@ def command(
     candidates: tuple[str, ...],
     claims: tuple[str, ...],
     suite: str,
+    window: int,
     profile: str,
     gate: str,
     device: str,
@@ -71,6 +78,7 @@ def command(
         candidates=tuple(Candidate(spec, claim) for spec, claim in zip(candidates, per_candidate, strict=True)),
         suite=suite,
         profile=profile,
+        window=window,
         runtime=Runtime(device=device, dtype=dtype, batch=batch, threads=threads),
         band=band,
         ladder=bits,

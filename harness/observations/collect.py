@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from harness.errors import FidelityError, NumericsError
+from harness.errors import FidelityError, IncompatibleCandidate, NumericsError
 from harness.observations.events import Event, TargetFinished, TargetStarted, TokensScored
 from harness.observations.journal import Journal
 from harness.observations.plan import Plan, PlannedTarget
@@ -53,7 +53,14 @@ def collect_target(
     started = time.monotonic()
     yield TargetStarted(planned.label, planned.role, sum(s.scored for batch in batches for s in batch))
     target = open_target(planned)
-    journal.note("capabilities", planned.key, target.capabilities().model_dump(mode="json"))
+    capabilities = target.capabilities()
+    if capabilities.vocabulary < plan.vocabulary:
+        raise IncompatibleCandidate(
+            f"the candidate scores {capabilities.vocabulary} ids but the tokenizer knows {plan.vocabulary}",
+            where=planned.spec.text,
+            fix="its embedding was cut; compare it with a reference of the same vocabulary",
+        )
+    journal.note("capabilities", planned.key, capabilities.model_dump(mode="json"))
     for batch in batches:
         attempt = journal.begin(planned.key, [sequence.key for sequence in batch])
         try:

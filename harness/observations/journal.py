@@ -57,9 +57,10 @@ class Manifest(Frozen):
 class Journal:
     """A run folder, open for writing (``create``, ``resume``) or for reading (``open``)."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, connection: sqlite3.Connection, *, writer: bool = True) -> None:
         self.folder = folder
         self._db = connection
+        self._writer = writer
 
     @classmethod
     def create(cls, results: Path, plan: Plan, command: str) -> Journal:
@@ -116,7 +117,7 @@ class Journal:
             )
         path = (matches[0] / "run.sqlite").resolve()
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        return cls(matches[0], connection)
+        return cls(matches[0], connection, writer=False)
 
     @property
     def plan(self) -> Plan:
@@ -198,7 +199,10 @@ class Journal:
         self.write_manifest(self.manifest.model_copy(update={"status": status, "problem": problem}))
 
     def close(self) -> None:
-        """Close the database; its log is folded in, so that the folder holds one file."""
+        """Close the database; a writer folds its log in first, so that the folder holds one file."""
+        if self._writer:
+            with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the log stays, nothing is lost
+                self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
 
 

@@ -10,6 +10,7 @@ from harness.observations.events import Event, StageStarted
 from harness.observations.plan import Claimed, Plan, PlannedTarget, Role
 from harness.observations.reference_cache import ReferenceCache
 from harness.prompts.sequences import Sequence, chat_sequence, document_sequence, reply_sequence
+from harness.prompts.windows import perplexity_windows
 from harness.suites.model import Item, Profile, Suite, spread
 from harness.targets.alternatives import (
     Alternative,
@@ -51,6 +52,8 @@ def encode_items(
     texts = [item for item in items if item.text is not None]
     chats = [item for item in items if item.messages and not item.sample]
     asked = [item for item in items if item.sample]
+    if suite.head.window:
+        return _windows(suite, target, texts)
     skip = suite.head.skip_tokens
     made: dict[str, Sequence] = {}
     for item, encoded in zip(texts, target.tokenize([item.text or "" for item in texts]), strict=True):
@@ -65,6 +68,18 @@ def encode_items(
             if reply:
                 made[item.id] = reply_sequence(item.id, item.domain, item.unit, prompt.ids, prompt.segments, reply)
     return [made[item.id] for item in items if item.id in made and made[item.id].scored > 0]
+
+
+def _windows(suite: Suite, target: CheckpointTarget, texts: list[Item]) -> list[Sequence]:
+    """Texts cut by the convention of llama.cpp's perplexity tool; the tokenizer decides whether BOS is put in front."""
+    encoded = target.tokenize([*(item.text or "" for item in texts), ""])
+    bos = encoded[-1].ids[0] if encoded[-1].ids else None  # what an empty text becomes is what the tokenizer adds
+    found = [w for text in encoded[:-1] for w in perplexity_windows(list(text.ids), suite.head.window, None, bos)]
+    if not found:
+        raise UsageError(
+            f"the text has fewer than {suite.head.window} tokens", fix="give a longer text or a smaller --window"
+        )
+    return found
 
 
 def band_keys(sequences: list[Sequence], count: int) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) ->
     prompts, problem = _prompts(journal, plan, planned)
     measured = Measured(
         label=planned.label,
-        spec=planned.spec.text,
+        spec=planned.spec.shown,
         claim=claimed.precision,
         claim_source=claimed.source,
         claim_problem=claimed.problem,

@@ -86,7 +86,7 @@ def _identity_rows(reference: ModelIdentity, candidate: ModelIdentity) -> list[t
     def facts(identity: ModelIdentity) -> dict[str, str]:
         return {
             "folder": identity.folder,
-            "specification": identity.spec.rsplit("/", 1)[0].split(":")[0] if ":" in identity.spec else "as stored",
+            "specification": identity.spec,
             "architecture": identity.architecture or "(not given)",
             "parameters": f"{identity.parameters:,}",
             "stored as": identity.dtype,

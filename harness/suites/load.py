@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from harness.errors import UnknownName, UsageError
-from harness.suites.model import Item, Suite, SuiteHead
+from harness.suites.model import Item, Profile, Suite, SuiteHead
 
 
 def shipped_folder() -> Path:
@@ -39,6 +39,32 @@ def load_suite(name: str) -> Suite:
         )
     head = _read_head(folder / "suite.yaml")
     return Suite(head=head, items=_read_items(folder / "items.jsonl"))
+
+
+def text_suite(path: Path, window: int) -> Suite:
+    """A text file as a suite of disjoint windows, scored by the convention of llama.cpp's perplexity tool."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the text cannot be read: {error}", where=str(path), fix="give a UTF-8 file") from error
+    if not text.strip():
+        raise UsageError("the text is empty", where=str(path), fix="give a text of at least one window")
+    head = SuiteHead(
+        name=f"text-{window}",
+        version=1,
+        title=f"{path.name} in windows of {window} tokens",
+        licence="the user's",
+        purpose="numbers by the convention of llama.cpp's perplexity tool",
+        shows=("divergence and perplexity on the second half of each window",),
+        cannot_show=(
+            "Independent documents. Neighbouring windows of one text share its difficulty, so intervals are too narrow.",
+            "Chat. The text is scored as it is, without a template.",
+        ),
+        skip_tokens=0,
+        window=window,
+        profiles={"full": Profile(band_documents=8), "quick": Profile(band_documents=8)},
+    )
+    return Suite(head=head, items=(Item(id="text", domain="text", text=text),))
 
 
 def _read_head(path: Path) -> SuiteHead:

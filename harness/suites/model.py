@@ -73,6 +73,7 @@ class SuiteHead(Frozen):
     shows: tuple[str, ...]
     cannot_show: tuple[str, ...]
     skip_tokens: int = Field(default=32, ge=0)
+    window: int = Field(default=0, ge=0)  # tokens; cut texts into windows by llama.cpp's convention
     sampling_seed: int = 20261101
     profiles: dict[str, Profile]
 

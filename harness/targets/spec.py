@@ -53,6 +53,11 @@ class TargetSpec:
         return f"{self.kind}{middle}:{self.base}"
 
     @property
+    def shown(self) -> str:
+        """The specification without the folders above the checkpoint: reports are passed on, home folders are not."""
+        return replace(self, base=self.base.rstrip("/").rsplit("/", 1)[-1]).text
+
+    @property
     def label(self) -> str:
         """A short name for tables: the change for derived targets, the last part of the path for others."""
         name = self.base.rstrip("/").rsplit("/", 1)[-1]

@@ -60,7 +60,8 @@ def edit_tensors(folder: Path, change: object) -> None:
 
     path = folder / "model.safetensors"
     with safe_open(str(path), framework="pt") as stored:
-        tensors = {name: change(name, stored.get_tensor(name)).contiguous() for name in stored}  # type: ignore[operator]
+        names = list(stored.keys())  # not iterable itself
+        tensors = {name: change(name, stored.get_tensor(name)).contiguous() for name in names}  # type: ignore[operator]
     save_file(tensors, str(path), {"format": "pt"})
 
 

@@ -50,7 +50,7 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
     quantization = config.get("quantization_config") or _read_json(path / "quantize_config.json")
     architectures = config.get("architectures")
     return ModelIdentity(
-        spec=spec.text,
+        spec=spec.shown,
         folder=path.name,
         weights=tuple(files),
         tensors=len(tensors),
@@ -165,7 +165,7 @@ def _gguf_identity(spec: TargetSpec, path: Path, digests: DigestCache) -> ModelI
             raise BrokenCheckpoint("this is not a GGUF file", where=spec.base, fix="give a file made by llama.cpp")
     file = WeightFile(name=path.name, bytes=path.stat().st_size, sha256=digests.of(path))
     return ModelIdentity(
-        spec=spec.text, folder=path.name, weights=(file,), tensors=0, parameters=0, dtype="gguf", architecture="",
+        spec=spec.shown, folder=path.name, weights=(file,), tensors=0, parameters=0, dtype="gguf", architecture="",
         config={}, quantization={"quant_method": "gguf"}, tokenizer_sha256="", vocabulary_sha256="",
         template_sha256="", special_tokens={}, stop_ids=(), generation={}, licence=read_licence(path.parent),
         missing=(), digest=digest_json([file.sha256]),
