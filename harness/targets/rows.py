@@ -19,7 +19,7 @@ ROW_VERSION: Final = 1
 #: Inverse temperatures at which the candidate is re-read; index 4 is 1 (unchanged).
 INVERSE_TEMPERATURES: Final = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 #: Every n-th scored token of a tile carries the temperature grid; the others hold NaN there.
-GRID_STRIDE: Final = 4
+GRID_STRIDE: Final = 8
 
 
 FLAG_NON_FINITE: Final = 1  # NaN or +inf among the logits of either side

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-_TILE_BYTES = 64 << 20
+_TILE_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class Head:
 
 
 def tile_rows(vocabulary: int) -> int:
-    """Tokens per head tile: about 64 MiB of fp32 logits, a power of two, between 16 and 256.
+    """Tokens per head tile: about 128 MiB of fp32 logits, a power of two, between 16 and 512.
 
     It depends on the vocabulary alone, because both sides must be computed in the same tile shape: another shape is
     another summation order, and a model compared with itself would no longer be exactly 0.
     """
-    rows = 256
+    rows = 512
     while rows > 16 and rows * vocabulary * 4 > _TILE_BYTES:
         rows //= 2
     return rows

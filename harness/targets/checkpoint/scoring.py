@@ -73,10 +73,17 @@ def score_batch(loaded: Loaded, batch: Batch, states: ReferenceStates, keys: lis
     head = loaded.head
     own = hidden_states(loaded, batch).float() if head else whole_logits(loaded, batch)
     with torch.inference_mode():
-        step = tile_rows(states.head.vocabulary)
+        step = min(tile_rows(states.head.vocabulary), len(labels))
+        # fresh pages for every tile would cost as much as the statistics: both tiles are allocated once
+        ref_tile = torch.empty(step, states.head.vocabulary, device=labels.device)
+        own_tile = torch.empty(step, head.vocabulary, device=labels.device) if head else None
         for start in range(0, len(labels), step):
             part = slice(start, min(start + step, len(labels)))
-            z_ref = states.head.logits(ref_hidden[part])
-            z_cand = head.logits(own[part]) if head else own[part].clone()
+            size = part.stop - part.start
+            z_ref = states.head.logits(ref_hidden[part], out=ref_tile[:size])
+            if head and own_tile is not None:
+                z_cand = head.logits(own[part], out=own_tile[:size])
+            else:
+                z_cand = own[part].clone()
             reduce_tile(z_ref, z_cand, labels[part], vocabulary, rows[part])
     return rows

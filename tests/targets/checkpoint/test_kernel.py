@@ -106,7 +106,7 @@ def test_it_is_not_the_absolute_formula():
 
 
 def test_the_temperature_grid_finds_a_scale():
-    """Logits scaled by 1.25 are brought back by the inverse temperature 0.8, and only every fourth row carries it."""
+    """Logits scaled by 1.25 are brought back by the inverse temperature 0.8, and only every eighth row carries it."""
     z_ref = logits(9)
     rows = reduce(z_ref, z_ref * 1.25)
     grid = rows["kl_grid"][::GRID_STRIDE]
