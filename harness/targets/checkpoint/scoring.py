@@ -81,9 +81,6 @@ def score_batch(loaded: Loaded, batch: Batch, states: ReferenceStates, keys: lis
             part = slice(start, min(start + step, len(labels)))
             size = part.stop - part.start
             z_ref = states.head.logits(ref_hidden[part], out=ref_tile[:size])
-            if head and own_tile is not None:
-                z_cand = head.logits(own[part], out=own_tile[:size])
-            else:
-                z_cand = own[part].clone()
+            z_cand = head.logits(own[part], out=own_tile[:size]) if head and own_tile is not None else own[part].clone()
             reduce_tile(z_ref, z_cand, labels[part], vocabulary, rows[part])
     return rows
