@@ -3,7 +3,7 @@
     make bench-logits
 
 fp32 SmolLM2-135M against itself rounded to 4 bits, 32 windows of 512 tokens (16,384 tokens, all scored), two threads,
-loading and start-up excluded, medians of 5 rounds in which every row takes its turn:
+loading and start-up excluded, medians of 3 rounds in which every row takes its turn:
 
 (a) forward passes of the candidate with logits, in process
 (r) one replay of the reference's head from hidden states, in process
@@ -37,7 +37,7 @@ from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.demo_model import build_demo_reference, demo_reference
 from harness.targets.spec import Runtime, parse_spec
 
-WINDOW, WINDOWS, ROUNDS = 512, 32, 5
+WINDOW, WINDOWS, ROUNDS = 512, 32, 3
 
 
 def core_text() -> str:

@@ -175,7 +175,7 @@ def _plan(request: Request, session: Session, suite: Suite, sequences: list[Sequ
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
     scope = Scope(band=request.band, bits=request.ladder, gate=request.gate)
-    vocabulary = session.reference.vocabulary()
+    vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
 
 

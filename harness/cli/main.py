@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
@@ -21,6 +22,9 @@ _VERBS = {
     "show": "Show the plan of a stored run.",
     "suites": "List the shipped suites.",
 }
+
+
+_CRASHED = 70  # EX_SOFTWARE
 
 
 class LazyGroup(click.Group):
@@ -65,4 +69,8 @@ def main() -> None:
     except FidelityError as error:
         click.echo(f"error: {safe_text(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:  # the rim: a crash must not exit with 1, which means BEYOND
+        traceback.print_exc()
+        click.echo(f"internal error: {safe_text(str(error))}; nothing was judged. Please report this.", err=True)
+        sys.exit(_CRASHED)
     sys.exit(result if isinstance(result, int) else 0)

@@ -20,6 +20,9 @@ OUTPUT_FIELDS = (
 )  # fmt: skip
 
 
+_DEFAULT_THETA = 10000.0
+
+
 def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list[Difference]:
     """List differing facts, most telling first: computation, tokenizer, template, stops, settings, licence."""
     found: list[Difference] = []
@@ -32,7 +35,8 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
         compare("architecture", reference.architecture, candidate.architecture)
         ours, theirs = normalise_rope(reference.config), normalise_rope(candidate.config)
         for name in OUTPUT_FIELDS:
-            compare(f"config.{name}", ours.get(name), theirs.get(name))
+            if name in ours and name in theirs:  # an absent field stands for a default that only the library knows
+                compare(f"config.{name}", ours[name], theirs[name])
         compare("config.vocab_size", ours.get("vocab_size"), theirs.get("vocab_size"))
     if reference.vocabulary_sha256 and candidate.vocabulary_sha256:
         compare("tokenizer.vocabulary", reference.vocabulary_sha256[:12], candidate.vocabulary_sha256[:12])
@@ -61,8 +65,7 @@ def normalise_rope(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if isinstance(scaling, dict):
         rope.update(scaling)
     theta = merged.pop("rope_theta", None)
-    if theta is not None:
-        rope["rope_theta"] = theta
+    rope["rope_theta"] = theta if theta is not None else rope.get("rope_theta", _DEFAULT_THETA)
     if rope.get("rope_type") in {None, "default"}:
         rope.pop("rope_type", None)
     merged["rope_parameters"] = rope

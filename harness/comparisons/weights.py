@@ -12,7 +12,7 @@ from harness.targets.weight_evidence import TensorEvidence, WeightEvidence
 
 Kind = Literal["equal", "cast", "grid", "scaled", "permuted", "damaged", "moved", "unrelated", "unknown"]
 
-_UNRELATED = 0.56  # relative error above which a tensor shares little with the reference (5 dB)
+_FOREIGN = 1.73  # error beside the best multiple of the reference; above it the cosine of both is under one half
 _SCALE_ONLY = 1e-4
 
 
@@ -70,7 +70,9 @@ def _kind(
     permuted = [t for t in changed if t.permuted]
     if permuted:
         return "permuted", permuted
-    broken = [t for t in changed if t.zeroed or t.relative_error > _UNRELATED]
+    foreign = [t for t in matrices if not t.zeroed and t.scaled_error > _FOREIGN]
+    if matrices and len(foreign) >= sum(t.matrix for t in tensors) / 2:
+        return "unrelated", foreign
     scaled = [t for t in changed if not t.zeroed and t.scaled_error < _SCALE_ONLY]
     if len(scaled) == len(changed):
         return "scaled", scaled
@@ -79,8 +81,4 @@ def _kind(
         return "damaged", zeroed
     if matrices and len(gridded) >= len(matrices) / 2:
         return "grid", gridded
-    if broken and len(broken) < len(tensors) / 2:
-        return "damaged", broken
-    if len(broken) >= len(tensors) / 2:
-        return "unrelated", broken
-    return "moved", changed
+    return ("damaged", foreign) if foreign else ("moved", changed)

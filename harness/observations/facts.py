@@ -38,7 +38,7 @@ def note_prompts(
     vocabularies mean nothing. Targets derived from the reference's own folder share its tokenizer by construction.
     """
     wanted = {sequence.key for sequence in plan.items()}
-    items = [item for item in suite.items if item.id in wanted]
+    items = [item for item in suite.items if item.id in wanted or suite.head.window]
     blocked: dict[str, str] = {}
     ours: dict[str, Encoded] = {}
     for planned in plan.role("candidate"):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -57,10 +58,10 @@ class Manifest(Frozen):
 class Journal:
     """A run folder, open for writing (``create``, ``resume``) or for reading (``open``)."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, *, writer: bool = True) -> None:
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: int | None) -> None:
         self.folder = folder
         self._db = connection
-        self._writer = writer
+        self._lock = lock  # held by the one process that may write
 
     @classmethod
     def create(cls, results: Path, plan: Plan, command: str) -> Journal:
@@ -70,7 +71,7 @@ class Journal:
         folder = results / f"{stamp}-{secrets.token_hex(3)}"
         folder.mkdir()
         with storage(folder):
-            journal = cls(folder, _connect(folder / "run.sqlite"))
+            journal = cls(folder, _connect(folder / "run.sqlite"), _lock(folder))
             journal._db.executescript(f"PRAGMA application_id={_APPLICATION}; PRAGMA user_version=1;" + _SCHEMA)
             with journal._db:
                 journal._db.execute("INSERT INTO meta VALUES ('plan', ?)", (plan.model_dump_json(),))
@@ -95,7 +96,10 @@ class Journal:
         for folder in sorted(results.glob("*-*"), reverse=True):
             manifest = read_manifest(folder)
             if manifest and manifest.plan == plan.digest and manifest.status != "complete":
-                journal = cls(folder, _connect(folder / "run.sqlite"))
+                lock = _lock(folder)
+                if lock is None:
+                    continue  # another process is at it right now
+                journal = cls(folder, _connect(folder / "run.sqlite"), lock)
                 journal.set_status("started")
                 return journal
         return None
@@ -117,7 +121,7 @@ class Journal:
             )
         path = (matches[0] / "run.sqlite").resolve()
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        return cls(matches[0], connection, writer=False)
+        return cls(matches[0], connection, None)
 
     @property
     def plan(self) -> Plan:
@@ -200,10 +204,12 @@ class Journal:
 
     def close(self) -> None:
         """Close the database; a writer folds its log in first, so that the folder holds one file."""
-        if self._writer:
+        if self._lock is not None:
             with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the log stays, nothing is lost
                 self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -240,6 +246,17 @@ def storage(folder: Path) -> Iterator[None]:
             where=str(folder),
             fix="free some space and give the same command again; what was finished is kept",
         ) from error
+
+
+def _lock(folder: Path) -> int | None:
+    """Take the run folder for this process; None if another process has it. Ends with the process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -26,6 +26,7 @@ class PlannedTarget(Frozen):
     kind: str
     detail: str
     base: str
+    alias: str = ""
     runtime: dict[str, JsonValue]
     role: Role
     scope: Literal["all", "band"]
@@ -34,7 +35,7 @@ class PlannedTarget(Frozen):
     @property
     def spec(self) -> TargetSpec:
         """The specification, rebuilt."""
-        return TargetSpec(self.kind, self.detail, self.base, Runtime(**self.runtime))  # type: ignore[arg-type]
+        return TargetSpec(self.kind, self.detail, self.base, Runtime(**self.runtime), self.alias)  # type: ignore[arg-type]
 
 
 class Claimed(Frozen):

@@ -164,6 +164,11 @@ def _claim(
     precision, source = (entry.claim, "the command line") if entry.claim else ("", "")
     if not precision:
         precision, source = declared_claim(entry.target.spec, entry.target.identity())
+    declared = entry.target.identity().quantization
+    if not precision and declared:
+        method = str(declared.get("quant_method", "a quantization"))
+        problem = f"It declares {method}, which cannot be rebuilt from the reference here; give --claim or --gate."
+        return Claimed(candidate=key, precision=method, source="its quantization config", problem=problem)
     if not precision:
         precision, source = native, "the reference's number format"
     try:
@@ -192,6 +197,7 @@ def _planned(key: str, label: str, spec: TargetSpec, role: Role, digest: str, *,
         kind=spec.kind,
         detail=spec.detail,
         base=spec.base,
+        alias=spec.alias,
         runtime=asdict(spec.runtime),
         role=role,
         scope="all" if wide else "band",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from harness.config import writable
-from harness.errors import IncompatibleCandidate
+from harness.errors import IncompatibleCandidate, NumericsError
 from harness.identity import digest_json, short
 from harness.observations.journal import storage, write_atomically
 from harness.prompts.sequences import Sequence
@@ -73,6 +73,12 @@ class ReferenceCache:
     def fill(self, batch: list[Sequence]) -> None:
         """Run the reference on a batch and keep its hidden states."""
         states = self._target.hidden(Batch.of(batch))
+        if not np.isfinite(states).all():
+            raise NumericsError(
+                "the reference itself computes NaN or infinite states",
+                where=self._target.spec.shown,
+                fix="run it in a wider number format, for example --dtype fp32",
+            )
         start = 0
         for key, sequence in zip(self.keys(batch), batch, strict=True):
             self._store(key, states[start : start + sequence.scored])

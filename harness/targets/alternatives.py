@@ -12,6 +12,8 @@ from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_TYPES, T
 
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
+_WHOLE_ROW = 1 << 20  # a group longer than any row: one scale per row
+
 CLAIMS = (*DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "intN[gGROUP], for example int4g128")
 
 
@@ -60,7 +62,7 @@ def ladder(reference: TargetSpec, bits: tuple[int, ...]) -> list[Alternative]:
 
 def derived(reference: TargetSpec, kind: str, detail: str) -> TargetSpec:
     """The same checkpoint, changed."""
-    return TargetSpec(kind, detail, reference.base, reference.runtime)
+    return TargetSpec(kind, detail, reference.base, reference.runtime, reference.alias)
 
 
 def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None:
@@ -81,7 +83,7 @@ def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None
         return derived(reference, "ggufq", detail)
     if claim.startswith("int") and claim[3:4].isdigit():
         bits, _, group = claim[3:].partition("g")
-        if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or group.isdigit()):
+        if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or (group.isdigit() and int(group) > 1)):
             return derived(reference, "rtn", f"{bits}g{group or DEFAULT_GROUP}")
     raise UsageError(f"the claim {claim!r} cannot be rebuilt from the reference", fix=f"use one of {', '.join(CLAIMS)}")
 
@@ -115,7 +117,8 @@ def _from_config(config: dict[str, JsonValue]) -> str:
         return "fp8"
     bits = config.get("bits", config.get("w_bit"))
     if method in {"gptq", "awq"} or (not method and bits):
-        size = config.get("group_size", config.get("q_group_size", 128))
-        group = int(str(size)) if size else 128
-        return f"int{bits}g{group if group > 0 else 1 << 20}"
+        size = str(config.get("group_size", config.get("q_group_size", 128)))
+        if not size.lstrip("-").isdigit() or str(bits) not in {"2", "3", "4", "5", "6", "7", "8"}:
+            return ""
+        return f"int{bits}g{size if int(size) > 1 else _WHOLE_ROW}"
     return ""

@@ -18,7 +18,7 @@ _FETCHED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md
 def open_target(spec: TargetSpec, workers: Workers, cache: Path) -> CheckpointTarget:
     """Read a target's files; nothing is loaded yet. Raises a TargetRefused that says what is wrong with it."""
     if not Path(spec.base).exists() and _HUB_NAME.match(spec.base):
-        spec = replace(spec, base=_download(spec.base))
+        spec = replace(spec, base=_download(spec.base), alias=spec.base)
     return CheckpointTarget(spec, workers, cache)
 
 

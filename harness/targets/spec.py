@@ -30,19 +30,23 @@ class Runtime:
 
     device: str = "cpu"
     dtype: str = "auto"
-    attention: str = "sdpa"
+    attention: str = "auto"  # auto: what the model prefers; sdpa or eager
     batch: int = 1
     threads: int = 0  # 0: as many as the machine offers
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """A parsed specification: ``kind`` is how the weights at ``base`` are changed, ``detail`` by how much."""
+    """A parsed specification: ``kind`` is how the weights at ``base`` are changed, ``detail`` by how much.
+
+    ``alias`` is the Hub name of a downloaded checkpoint, whose folder is called by a revision that says nothing.
+    """
 
     kind: str
     detail: str
     base: str
     runtime: Runtime = Runtime()
+    alias: str = ""
 
     @property
     def text(self) -> str:
@@ -55,14 +59,18 @@ class TargetSpec:
     @property
     def shown(self) -> str:
         """The specification without the folders above the checkpoint: reports are passed on, home folders are not."""
-        return replace(self, base=self.base.rstrip("/").rsplit("/", 1)[-1]).text
+        return replace(self, base=self.name).text
+
+    @property
+    def name(self) -> str:
+        """What the checkpoint is called: its Hub name or the last part of its path."""
+        return self.alias or self.base.rstrip("/").rsplit("/", 1)[-1]
 
     @property
     def label(self) -> str:
         """A short name for tables: the change for derived targets, the last part of the path for others."""
-        name = self.base.rstrip("/").rsplit("/", 1)[-1]
         if self.kind in {"plain", "gguf", "gptq"}:
-            return name
+            return self.name
         return f"{self.kind}:{self.detail}" if self.detail else self.kind
 
     @property

@@ -16,6 +16,7 @@ from harness.comparisons.model import CheckResult
 from harness.comparisons.prompts import PromptReading
 from harness.comparisons.table import TokenTable
 from harness.comparisons.weights import read_weights
+from harness.evidence.clustered import cluster_sums
 from harness.evidence.ladder import equivalent_bits
 from harness.targets.base import ModelIdentity
 from harness.targets.weight_evidence import WeightEvidence
@@ -124,8 +125,15 @@ def _ladder(table: TokenTable, rungs: dict[float, TokenTable]) -> LadderReading 
         return None
     keys = {sequence.key for sequence in next(iter(rungs.values())).sequences}
     keys &= {sequence.key for sequence in table.sequences}
-    ours = table.restrict(keys).sums("kl_ref_cand")
-    steps = {bits: rung.restrict(keys).sums("kl_ref_cand") for bits, rung in rungs.items()}
+    ours_all = table.restrict(keys)
+    columns = {bits: rung.restrict(keys).column("kl_ref_cand") for bits, rung in rungs.items()}
+    own = ours_all.column("kl_ref_cand")
+    shared = np.isfinite(np.stack([own, *columns.values()])).all(0)  # the same tokens on every rung
+    clusters = ours_all.cluster[shared]
+    if len(np.unique(clusters)) < 2:
+        return None
+    ours = cluster_sums(own[shared], clusters)
+    steps = {bits: cluster_sums(column[shared], clusters) for bits, column in columns.items()}
     reading = equivalent_bits(ours.total, {bits: sums.total for bits, sums in steps.items()}, ours.count)
     return LadderReading(
         bits=reading.value,

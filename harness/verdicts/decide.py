@@ -76,6 +76,8 @@ def _displacement(evidence: CandidateEvidence, findings: list[Finding]) -> AxisV
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=Cause.NUMERICS, reason=reason)
     if evidence.gate:
         return _by_gate(evidence, findings)
+    if "FILE101" in {finding.code for finding in findings}:
+        return _with_other_config(evidence, findings)
     if evidence.all_zero:
         reason = "Not one of the scored tokens differs: the same distribution as the reference."
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
@@ -101,6 +103,12 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
     if band.low == band.high == 1.0:
         reason = f"Consistent with the claim {evidence.claim}: exactly what '{band.member}' of the reference gives."
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
+    if band.high <= MARGIN and band.rest_low > MARGIN * band.limit > 0:
+        reason = (
+            f"Undecided: {against}, but on the items where the band was not measured the candidate moves at least "
+            f"{number(band.rest_low)} nat per token. Measure the band on all items (--profile full) or give --claim."
+        )
+        return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
     if band.high <= MARGIN:
         smallest = detectable_ratio(MARGIN, band.se, band.clusters)
         reason = (
@@ -113,6 +121,19 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
     reason = (
         f"Undecided: {against} straddles {MARGIN:g} times. About {needed} documents in place of {band.clusters} would "
         f"decide; the smallest ratio that this run would have found with 80 % power is {number(smallest)}."
+    )
+    return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+def _with_other_config(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
+    """A configuration that computes something else: beyond if it shows on these items, undecided if it does not."""
+    found = None if evidence.all_zero or evidence.band is None else _by_band(evidence, findings)
+    if found is not None and found.outcome is Outcome.BEYOND:
+        return found
+    fields = [d.field for d in evidence.differences if d.field.startswith("config.") or d.field == "architecture"]
+    reason = (
+        f"The configuration computes something else ({', '.join(fields[:3])}), with no effect on these items beyond the "
+        "band; it may show on others, such as longer ones."
     )
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
 
@@ -149,9 +170,12 @@ def _identity(evidence: CandidateEvidence, displacement: AxisVerdict) -> AxisVer
     if weights.kind == "unknown":
         why = weights.problem or "too few tensors have the same name and shape on both sides"
         return AxisVerdict(axis="identity", outcome=Outcome.NOT_RUN, reason=f"The weights cannot be compared: {why}.")
-    if weights.kind == "moved" and displacement.outcome is Outcome.WITHIN and not evidence.gate:
-        reason = f"The weights differ slightly and on no grid ({size}), with no effect beyond the honest band."
+    if weights.kind == "moved" and displacement.outcome is Outcome.WITHIN:
+        reason = f"The weights differ on no grid that is known here ({size}), with no effect beyond the bound."
         return AxisVerdict(axis="identity", outcome=Outcome.WITHIN, reason=reason)
+    if weights.kind == "moved" and displacement.outcome is not Outcome.BEYOND:
+        reason = f"The weights differ on no grid that is known here ({size}); whether it matters was not decided."
+        return AxisVerdict(axis="identity", outcome=Outcome.INCONCLUSIVE, reason=reason)
     how = "moved by training, merging or editing" if weights.kind == "moved" else "those of another model"
     reason = f"The weights are {how}: {size}, on no grid."
     return AxisVerdict(axis="identity", outcome=Outcome.BEYOND, cause=Cause.OTHER_MODEL, reason=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 
 from harness.comparisons.model import CheckResult, Result
@@ -57,7 +58,22 @@ def read_gate(gate: Gate, checks: list[CheckResult]) -> GateReading:
     """Judge a gate. A lower bound is the upper bound of the mirrored number."""
     check = next(check for check in checks if check.key == gate.key)
     sign = 1.0 if gate.upper else -1.0
-    low, high = sorted((sign * check.low, sign * check.high))
+    bottom, top = _bounds(check)
+    low, high = sorted((sign * bottom, sign * top))
     mirrored = Estimate(sign * check.value, low, high, 0.0, check.tokens, check.clusters, 0.0)
     side = against_bound(mirrored, sign * gate.bound)
-    return GateReading(gate=gate, value=check.value, low=check.low, high=check.high, side=side)
+    return GateReading(gate=gate, value=check.value, low=bottom, high=top, side=side)
+
+
+def _bounds(check: CheckResult) -> tuple[float, float]:
+    """The interval of a check; where nothing varied, what can still be said.
+
+    A share that was the same on every token of G documents is bounded by the rule of three, 1 - 0.025**(1/G) away.
+    A divergence that is exactly 0 on every token is a fact about two equal distributions, not an estimate.
+    """
+    if not math.isnan(check.low) or math.isnan(check.value) or "no variation" not in check.note:
+        return check.low, check.high
+    if check.unit != "share":
+        return check.value, check.value
+    reach = 1 - 0.025 ** (1 / check.clusters)
+    return max(check.value - reach, 0.0), min(check.value + reach, 1.0)

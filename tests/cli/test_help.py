@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 
+import pytest
 from click.testing import CliRunner
 
 from harness.cli.main import _VERBS, cli
@@ -44,3 +45,17 @@ def test_compare_help_imports_no_model_library():
     code = "import sys; from harness.cli.compare import command; print('torch' in sys.modules, 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_crash_is_not_a_verdict(monkeypatch, capsys):
+    """An unexpected exception exits with 70: 1 would mean BEYOND."""
+    from harness.cli import main as rim
+
+    def boom(**_):
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(rim.cli, "main", boom)
+    with pytest.raises(SystemExit) as caught:
+        rim.main()
+    assert caught.value.code == 70
+    assert "nothing was judged" in capsys.readouterr().err

@@ -54,6 +54,16 @@ def test_only_the_same_plan_resumes_and_only_while_unfinished(tmp_path):
     assert Journal.resume(tmp_path, plan()) is None
 
 
+def test_a_run_in_progress_is_not_taken_over(tmp_path):
+    """While one process writes a run, the same command elsewhere starts its own."""
+    journal = Journal.create(tmp_path, plan(), "test")
+    assert Journal.resume(tmp_path, plan()) is None
+    journal.close()
+    resumed = Journal.resume(tmp_path, plan())
+    assert resumed is not None
+    resumed.close()
+
+
 def test_the_first_fact_stands(tmp_path):
     """Notes are facts; a resumed run does not rewrite them."""
     journal = Journal.create(tmp_path, plan(), "test")

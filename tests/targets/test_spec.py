@@ -48,7 +48,7 @@ def test_claims_are_rebuilt_from_the_reference():
     assert rebuild("nf4", reference, "fp32").text == "bnb:nf4:models/a"
     assert rebuild("gguf:Q8_0", reference, "bf16").text == "ggufq:Q8_0:models/a"
     assert rebuild("int4g128", reference, "bf16").text == "rtn:4g128:models/a"
-    for claim in ("int9", "gguf:Q4_K_M", "awesome"):
+    for claim in ("int9", "int4g0", "gguf:Q4_K_M", "awesome"):
         with pytest.raises(UsageError):
             rebuild(claim, reference, "fp32")
 
@@ -69,3 +69,17 @@ def test_the_band_has_another_batch_shape_kernel_and_format():
     band = honest_band(parse_spec("models/a"), "fp32")
     assert [member.name for member in band] == ["batch 2", "eager attention", "bf16"]
     assert honest_band(parse_spec("models/a"), "bf16")[-1].name == "fp32"
+
+
+def test_per_channel_and_odd_group_sizes_are_read(toy, tmp_path):
+    """-1 is one scale per row; a word is not a number; other methods are not understood."""
+    from harness.targets.checkpoint.files import DigestCache, read_identity
+
+    identity = read_identity(parse_spec(str(toy)), DigestCache(tmp_path))
+
+    def claim(**config):
+        return declared_claim(parse_spec(str(toy)), identity.model_copy(update={"quantization": config}))[0]
+
+    assert claim(quant_method="gptq", bits=4, group_size=-1) == f"int4g{1 << 20}"
+    assert claim(quant_method="gptq", bits=4, group_size="channel") == ""
+    assert claim(quant_method="compressed-tensors") == ""

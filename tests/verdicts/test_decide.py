@@ -23,7 +23,7 @@ def weights(kind="grid", **changes):
 
 def band(low, ratio, high):
     return BandReading(
-        member="bf16", ratio=ratio, low=low, high=high, se=0.1, tokens=1000, clusters=20, note=""
+        member="bf16", ratio=ratio, low=low, high=high, se=0.1, tokens=1000, clusters=20, note="", rest_low=0.0, limit=0.01
     )  # fmt: skip
 
 
@@ -113,6 +113,24 @@ def test_moved_weights_are_another_model_only_beyond_the_band():
     assert verdict(weights=weights("moved")) == (Outcome.BEYOND, Cause.OTHER_MODEL)
     assert verdict(weights=weights("moved"), band=band(0.9, 1.0, 1.1)) == (Outcome.WITHIN, None)
     assert verdict(weights=weights("unrelated"), band=band(0.9, 1.0, 1.1))[0] is Outcome.BEYOND
+
+
+def test_weights_on_no_known_grid_do_not_accuse_where_nothing_was_decided():
+    """An undecided or untestable displacement leaves identity undecided; a passed gate clears it."""
+    assert verdict(weights=weights("moved"), band=band(1.5, 2.0, 2.6))[0] is Outcome.INCONCLUSIVE
+    assert verdict(weights=weights("moved"), band=None)[0] is Outcome.INCONCLUSIVE
+
+
+def test_items_without_a_band_can_still_stop_a_pass():
+    """A candidate that is fine on the band's items and far off on the others is not WITHIN."""
+    hidden = band(0.9, 1.0, 1.1).model_copy(update={"rest_low": 0.5, "limit": 0.01})
+    assert verdict(band=hidden)[0] is Outcome.INCONCLUSIVE
+
+
+def test_another_configuration_is_never_within():
+    """A sliding window that these items are too short to show leaves the verdict open."""
+    other = (Difference(field="config.sliding_window", reference="null", candidate="1024"),)
+    assert verdict(differences=other, all_zero=True, weights=weights("equal"))[0] is Outcome.INCONCLUSIVE
 
 
 def test_a_template_fault_leads_and_quantization_is_mentioned():

@@ -47,3 +47,15 @@ def test_a_misspelt_metric_gets_a_suggestion():
     with pytest.raises(UsageError) as caught:
         parse_gate("kl_ref_cnd<=0.1", KNOWN)
     assert "'kl_ref_cand'" in caught.value.fix
+
+
+def test_a_perfect_candidate_passes_its_gate():
+    """Zero on every token is inside any bound; a share without events is bounded by the rule of three."""
+    nan = float("nan")
+    perfect = check("kl_ref_cand", nan, 0.0, nan).model_copy(update={"note": "no variation: no interval"})
+    assert read_gate(parse_gate("kl_ref_cand<=0.02", KNOWN), [perfect]).side == "inside"
+    shares = check("ear", nan, 1.0, nan).model_copy(
+        update={"note": "no variation: no interval", "unit": "share", "clusters": 44}
+    )
+    assert read_gate(parse_gate("ear>=0.9", KNOWN), [shares]).side == "inside"
+    assert read_gate(parse_gate("ear>=0.99", KNOWN), [shares]).side == "inconclusive"

@@ -32,6 +32,8 @@ class BandReading(Result):
     tokens: int
     clusters: int
     note: str
+    rest_low: float  # lower end of the candidate's mean KL on the other items; 0 where there are none
+    limit: float  # upper end of the member's own mean KL
 
 
 def band_member(name: str, table: TokenTable) -> BandMember:
@@ -53,6 +55,9 @@ def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandRe
     member = honest[widest]
     keys = {s.key for s in member.sequences} & {s.key for s in candidate.sequences}
     ours, theirs = candidate.restrict(keys), member.restrict(keys)
+    others = {s.key for s in candidate.sequences} - keys
+    rest = candidate.restrict(others) if others else None
+    low = positive_mean_interval(rest.column("kl_ref_cand"), rest.cluster).low if rest else 0.0
     ratio = ratio_interval(ours.column("kl_ref_cand"), theirs.column("kl_ref_cand"), ours.cluster)
     return BandReading(
         member=widest,
@@ -63,4 +68,6 @@ def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandRe
         tokens=ratio.tokens,
         clusters=ratio.clusters,
         note=ratio.note,
+        rest_low=low if low > 0 else 0.0,
+        limit=band_member(widest, member).high,
     )

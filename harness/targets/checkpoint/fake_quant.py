@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.errors import MissingExtra
+from harness.errors import IncompatibleCandidate, MissingExtra
 
 Rounding = Callable[[Tensor], Tensor]
 
@@ -20,6 +20,7 @@ Rounding = Callable[[Tensor], Tensor]
 def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:
     """Asymmetric round to nearest: per row, each ``group`` neighbouring inputs share 2**bits levels from min to max."""
     rows, width = weight.shape
+    group = min(group, width)
     padding = -width % group
     groups = nn.functional.pad(weight.float(), (0, padding), mode="constant", value=torch.nan)
     groups = groups.reshape(rows, -1, group)
@@ -69,12 +70,26 @@ def apply_rounding(model: Any, kind: str, detail: str) -> int:
     rows of a multiple of 32, embeddings included, as llama.cpp does.
     """
     rounding = rounding_of(kind, detail)
-    count = 0
+    count = rounded = 0
     with torch.no_grad():
         for parameter in _matrices(model, everything=kind == "ggufq"):
             parameter.data.copy_(rounding(parameter.data))
             count += 1
+            rounded += parameter.numel()
+    inner = sum(p.numel() for p in model.parameters() if p.ndim >= 2) - _embedding_size(model)
+    if rounded < inner / 2:
+        raise IncompatibleCandidate(
+            f"only {rounded:,} of {inner:,} weights lie in layers that can be rounded here",
+            fix="quantize this architecture with its own tools and give the result as a candidate",
+        )
     return count
+
+
+def _embedding_size(model: Any) -> int:
+    tables = {
+        id(m.weight): m.weight.numel() for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m
+    }
+    return sum(tables.values())
 
 
 def _matrices(model: Any, *, everything: bool) -> Iterator[nn.Parameter]:

@@ -51,7 +51,7 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
     architectures = config.get("architectures")
     return ModelIdentity(
         spec=spec.shown,
-        folder=path.name,
+        folder=spec.name,
         weights=tuple(files),
         tensors=len(tensors),
         parameters=sum(entry.count for entry in tensors),
@@ -63,7 +63,9 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
         generation={k: v for k, v in generation.items() if k not in {"transformers_version", "_from_model_config"}},
         licence=read_licence(path),
         missing=tuple(name for name in _EXPECTED if not (path / name).is_file()),
-        digest=digest_json([[file.sha256 for file in files], plain_config, tokenizer["tokenizer_sha256"]]),
+        digest=digest_json(
+            [[file.sha256 for file in files], plain_config, quantization, tokenizer["tokenizer_sha256"]]
+        ),
         **tokenizer,
     )
 
@@ -149,7 +151,7 @@ def _read_json(path: Path) -> dict[str, JsonValue]:
     if path.stat().st_size > _MAX_JSON:
         raise UnsafeCheckpoint("this JSON file is larger than 64 MiB", where=str(path))
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=str)  # Infinity stays a word
     except (ValueError, RecursionError) as error:
         raise BrokenCheckpoint("this file is not JSON", where=str(path), fix="fetch it again") from error
     if not isinstance(value, dict):
@@ -165,7 +167,7 @@ def _gguf_identity(spec: TargetSpec, path: Path, digests: DigestCache) -> ModelI
             raise BrokenCheckpoint("this is not a GGUF file", where=spec.base, fix="give a file made by llama.cpp")
     file = WeightFile(name=path.name, bytes=path.stat().st_size, sha256=digests.of(path))
     return ModelIdentity(
-        spec=spec.shown, folder=path.name, weights=(file,), tensors=0, parameters=0, dtype="gguf", architecture="",
+        spec=spec.shown, folder=spec.name, weights=(file,), tensors=0, parameters=0, dtype="gguf", architecture="",
         config={}, quantization={"quant_method": "gguf"}, tokenizer_sha256="", vocabulary_sha256="",
         template_sha256="", special_tokens={}, stop_ids=(), generation={}, licence=read_licence(path.parent),
         missing=(), digest=digest_json([file.sha256]),

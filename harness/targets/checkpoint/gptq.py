@@ -44,12 +44,22 @@ def load_gptq(folder: Path, dtype: torch.dtype | None, runtime: Runtime) -> Any:
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(
-        config, dtype=dtype or torch.float32, attn_implementation=runtime.attention, trust_remote_code=False
+        config,
+        dtype=dtype or torch.float32,
+        attn_implementation=None if runtime.attention == "auto" else runtime.attention,
+        trust_remote_code=False,
     )
-    wanted = {name: value.to(dtype or torch.float32) for name, value in state.items()}
+    known = set(model.state_dict())
+    wanted = {
+        name: value.to(dtype or torch.float32)
+        for name, value in state.items()
+        # older files carry rotary tables and biases of zeros that the architecture does not have
+        if name in known or not (name.endswith("rotary_emb.inv_freq") or (name.endswith(".bias") and not value.any()))
+    }
     missing, unexpected = model.load_state_dict(wanted, strict=False)
     model.tie_weights()
-    tied = set(getattr(model, "_tied_weights_keys", None) or ())
+    ties = bool(getattr(config, "tie_word_embeddings", False))
+    tied = set(getattr(model, "_tied_weights_keys", None) or ()) if ties else set()
     absent = [name for name in missing if name not in tied]
     if absent or unexpected:
         names = ", ".join([*absent, *unexpected][:3])

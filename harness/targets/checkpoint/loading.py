@@ -69,10 +69,11 @@ def _from_files(spec: TargetSpec) -> Any:
     options: dict[str, Any] = {
         "trust_remote_code": False,
         "local_files_only": True,
-        "attn_implementation": spec.runtime.attention,
         "output_loading_info": True,
         "dtype": _TORCH_DTYPES.get(spec.runtime.dtype, "auto"),
     }
+    if spec.runtime.attention != "auto":
+        options["attn_implementation"] = spec.runtime.attention
     if spec.runtime.device != "cpu":
         options["device_map"] = spec.runtime.device
     folder = spec.base

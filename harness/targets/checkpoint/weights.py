@@ -21,18 +21,26 @@ from harness.targets.weight_evidence import TensorEvidence, WeightEvidence
 _FLOAT_NOISE = 1e-5  # relative; conversions through fp32 leave less than this
 _SAMPLED_ROWS = 16
 _BLOCK = 64
-#: (name, block length or 0 for a whole row, levels between zero or minimum and maximum, symmetric)
-_LATTICES = (  # coarse before fine: values on a 4-bit grid also lie on the 8-bit one
-    ("3-bit, 64 per scale", 64, 7, False),
-    ("4-bit, 64 per scale", 64, 15, False),
-    ("4-bit, 128 per scale", 128, 15, False),
-    ("4-bit, 32 per scale", 32, 8, True),
-    ("5-bit, 64 per scale", 64, 31, False),
-    ("5-bit, 32 per scale", 32, 16, True),
-    ("6-bit, 64 per scale", 64, 63, False),
-    ("8-bit, 64 per scale", 64, 255, False),
-    ("8-bit, 32 per scale", 32, 127, True),
-    ("8-bit, one scale per row", 0, 127, True),
+#: Name, block length (0 for a whole row), levels, symmetric. Levels count the steps from zero to the largest magnitude
+#: where symmetric, else from minimum to maximum; of several, each block takes the one that fits it best, because the
+#: largest code of a block may be one short. Coarse before fine: values on a 4-bit grid also lie on the 8-bit one.
+_LATTICES: tuple[tuple[str, int, tuple[int, ...], bool], ...] = (
+    ("3-bit, 64 per scale", 64, (7,), False),
+    ("4-bit, 64 per scale", 64, (15,), False),
+    ("4-bit, 128 per scale", 128, (15,), False),
+    ("4-bit, 32 per scale", 32, (15,), False),
+    ("4-bit, 32 per scale", 32, (7, 8), True),
+    ("4-bit, 64 per scale", 64, (7, 8), True),
+    ("4-bit, 128 per scale", 128, (7, 8), True),
+    ("5-bit, 64 per scale", 64, (31,), False),
+    ("5-bit, 32 per scale", 32, (31,), False),
+    ("5-bit, 32 per scale", 32, (15, 16), True),
+    ("6-bit, 64 per scale", 64, (63,), False),
+    ("6-bit, 16 per scale", 16, (31, 32), True),
+    ("8-bit, 64 per scale", 64, (255,), False),
+    ("8-bit, 32 per scale", 32, (127,), True),
+    ("8-bit, 128 per scale", 128, (127, 128), True),
+    ("8-bit, one scale per row", 0, (127, 128), True),
 )
 _ON_GRID, _OFF_GRID = 0.06, 0.12  # mean distance to the nearest multiple, in steps; 0.25 is what chance gives
 
@@ -124,7 +132,12 @@ def compare_tensor(name: str, reference: Tensor, candidate: Tensor) -> TensorEvi
 
 
 def find_grid(reference: NDArray[np.float32], candidate: NDArray[np.float32]) -> str:
-    """The first grid that the candidate's rows lie on and the reference's do not, or an empty string."""
+    """The first grid that the candidate's rows lie on and the reference's do not, or an empty string.
+
+    A candidate stored as bf16 or fp16 has fewer distinct values for that reason alone, so the reference's rows are
+    rounded to the same format first.
+    """
+    reference = _in_format_of(candidate, reference)
     for name, block, levels, symmetric in _LATTICES:
         ours, theirs = (lattice_residual(side, block, levels, symmetric) for side in (reference, candidate))
         if theirs < _ON_GRID and ours > _OFF_GRID:
@@ -139,7 +152,21 @@ def find_grid(reference: NDArray[np.float32], candidate: NDArray[np.float32]) ->
     return ""
 
 
-def lattice_residual(rows: NDArray[np.float32], block: int, levels: int, symmetric: bool) -> float:  # noqa: FBT001
+def _in_format_of(candidate: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    values = torch.from_numpy(candidate)
+    for dtype in (torch.bfloat16, torch.float16):
+        if torch.equal(values.to(dtype).float(), values):
+            rounded: NDArray[np.float32] = torch.from_numpy(reference).to(dtype).float().numpy()
+            return rounded
+    return reference
+
+
+def lattice_residual(
+    rows: NDArray[np.float32],
+    block: int,
+    levels: tuple[int, ...],
+    symmetric: bool,  # noqa: FBT001
+) -> float:
     """Mean distance of the weights to whole multiples of their block's step, in steps; 1 where blocks do not fit."""
     width = rows.shape[1]
     block = block or width
@@ -155,8 +182,9 @@ def lattice_residual(rows: NDArray[np.float32], block: int, levels: int, symmetr
     live = top[:, 0] > 0
     if not live.any():
         return 1.0
-    steps = (groups[live] - low[live]) / top[live] * levels
-    return float(np.abs(steps - np.round(steps)).mean())
+    unit = (groups[live] - low[live]) / top[live]
+    off = [np.abs(unit * n - np.round(unit * n)).mean(1) for n in levels]
+    return float(np.min(off, axis=0).mean())
 
 
 def distinct_per_block(rows: NDArray[np.float32]) -> float:

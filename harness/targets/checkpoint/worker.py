@@ -113,9 +113,8 @@ class Worker:
         from harness.targets.checkpoint.scoring import ReferenceStates, score_batch  # noqa: PLC0415
 
         folder = Path(str(body["reference"]))
-        device = self.model.spec.runtime.device
         if self.states is None or self.states.folder != folder:
-            self.states = ReferenceStates(folder, device if device != "auto" else "cpu")
+            self.states = ReferenceStates(folder, str(self.model.model.device))
         keys = [str(key) for key in _listed(body["keys"])]
         rows = score_batch(self.model, _batch(arrays), self.states, keys, int(str(body["vocabulary"])))
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}

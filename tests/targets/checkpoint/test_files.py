@@ -132,3 +132,12 @@ def test_digests_are_remembered_until_the_file_changes(tmp_path):
     assert DigestCache(tmp_path / "cache").of(file) == first
     file.write_bytes(b"three")
     assert DigestCache(tmp_path / "cache").of(file) != first
+
+
+def test_fields_that_only_one_side_writes_out_are_no_difference(toy, copy, tmp_path):
+    """A re-saved model spells out defaults; that computes nothing else. An infinite number in a config is no crash."""
+    edit_json(copy / "config.json", mlp_bias=None, attention_bias=None, head_dim=None)
+    assert file_differences(identity(toy, tmp_path), identity(copy, tmp_path)) == []
+    text = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(text.replace("{", '{"time_step_limit": [0.0, Infinity],', 1))
+    assert identity(copy, tmp_path).config["time_step_limit"] == [0.0, "Infinity"]

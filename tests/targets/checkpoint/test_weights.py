@@ -80,3 +80,40 @@ def test_a_damaged_tensor_in_a_quantized_model_is_named_first():
 def test_nothing_matched_is_unknown():
     """Without tensors to compare nothing is claimed."""
     assert read_weights(WeightEvidence(tensors=(), unmatched=("a", "b"))).kind == "unknown"
+
+
+def test_another_model_stays_another_model_after_quantization():
+    """Foreign weights on a 4-bit grid, or with one tensor zeroed, are not 'the reference on a grid'."""
+    other = tensors(seed=9)
+    assert (
+        reading(lambda name, w: round_to_nearest(other[name], 4, 64) if w.ndim == 2 else other[name]).kind
+        == "unrelated"
+    )
+    zeroed = reading(lambda name, w: torch.zeros_like(w) if name == "norm.0" else other[name])
+    assert zeroed.kind == "unrelated"
+
+
+@pytest.mark.parametrize("width", [1536, 4096])
+def test_training_stored_as_bf16_is_not_a_codebook(width):
+    """bf16 alone thins out distinct values on wide rows; the reference is held to the same format first."""
+    generator = torch.Generator().manual_seed(1)
+    reference = torch.randn(32, width, generator=generator) * 0.02
+    tuned = (reference + 1e-4 * torch.randn(32, width, generator=generator)).bfloat16().float()
+    assert compare_tensor("w", reference, tuned).grid == ""
+
+
+@pytest.mark.parametrize(
+    ("block", "levels", "zero"), [(128, 255, 128), (32, 31, None), (32, 15, None), (128, 15, 8), (16, 63, 32)]
+)
+def test_common_integer_grids_are_recognised(block, levels, zero):
+    """GPTQ's symmetric 8 and 4 bits in groups of 128, Q5_1- and Q4_1-like blocks, Q6_K-like blocks; reference in bf16."""
+    reference = (torch.randn(64, 1024, generator=torch.Generator().manual_seed(2)) * 0.02).bfloat16().float()
+    blocks = reference.reshape(-1, block)
+    if zero is None:
+        low = blocks.amin(1, keepdim=True)
+        step = (blocks.amax(1, keepdim=True) - low) / levels
+        rounded = ((blocks - low) / step).round() * step + low
+    else:
+        step = 2 * blocks.abs().amax(1, keepdim=True) / levels
+        rounded = (blocks / step).round().clamp(-zero, levels - zero) * step
+    assert compare_tensor("w", reference, rounded.reshape(64, 1024)).grid
