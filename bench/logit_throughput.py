@@ -3,7 +3,7 @@
     make bench-logits
 
 fp32 SmolLM2-135M against itself rounded to 4 bits, 32 windows of 512 tokens (16,384 tokens, all scored), two threads,
-loading and start-up excluded, medians of 3 rounds in which every row takes its turn:
+loading and start-up excluded, medians over the rounds in which every row takes its turn:
 
 (a) forward passes of the candidate with logits, in process
 (r) one replay of the reference's head from hidden states, in process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -41,15 +42,18 @@ class CheckResult(Result):
     def of(
         cls, key: str, title: str, unit: str, better: Better, estimate: Estimate, floor: float = float("nan")
     ) -> CheckResult:
-        """Wrap an estimate."""
+        """Wrap an estimate; a share lies between 0 and 1, and so does its interval."""
+        low, high = estimate.low, estimate.high
+        if unit == "share" and better != "zero":
+            low, high = (end if math.isnan(end) else min(max(end, 0.0), 1.0) for end in (low, high))
         return cls(
             key=key,
             title=title,
             unit=unit,
             better=better,
             value=estimate.value,
-            low=estimate.low,
-            high=estimate.high,
+            low=low,
+            high=high,
             floor=floor,
             tokens=estimate.tokens,
             clusters=estimate.clusters,

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LEVEL = 0.95
+_LARGEST_EXPONENT = 700.0  # exp of more is not a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def positive_mean_interval(values: Floats, clusters: Ints, level: float = LEVEL)
     if not plain.value > 0 or plain.se == 0:
         return plain
     relative = plain.se / plain.value
-    reach = np.exp(min(t_quantile(plain.clusters, level) * relative, 700.0)) if relative else 1.0
+    reach = _reach(plain.clusters, relative, level)
     return Estimate(
         plain.value,
         plain.value / reach,
@@ -117,7 +118,7 @@ def ratio_interval(above: Floats, below: Floats, clusters: Ints, level: float = 
     influence = (a.total / a.mean - b.total / b.mean) / tokens
     se = float(np.sqrt(_cr1(groups) * np.sum(influence**2))) if groups > 1 else float("inf")
     value = a.mean / b.mean
-    reach = np.exp(min(t_quantile(groups, level) * se, 700.0)) if se else 1.0
+    reach = _reach(groups, se, level)
     return Estimate(value, value / reach, value * reach, se, int(tokens), groups, float("nan"), cluster_note(groups))
 
 
@@ -146,6 +147,12 @@ def _finish(values: Floats, sums: Sums, mean: float, level: float) -> Estimate:
         return Estimate(mean, nan, nan, 0.0, int(tokens), groups, nan, note or "no variation: no interval")
     effect = float((se / naive) ** 2) if naive > 0 and groups > 1 else float("nan")
     return Estimate(mean, mean - reach, mean + reach, se, int(tokens), groups, effect, note)
+
+
+def _reach(groups: int, relative: float, level: float) -> float:
+    """The factor from a value to either end of its interval; infinite where one cluster says nothing about others."""
+    exponent = t_quantile(groups, level) * relative if relative else 0.0
+    return float(np.exp(exponent)) if exponent < _LARGEST_EXPONENT else float("inf")
 
 
 def _cr1(groups: int) -> float:

@@ -16,6 +16,7 @@ from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.targets.base import ModelIdentity
 from harness.verdicts.findings import entry
 
+_MOST_ITEMS = 30  # over all candidates; the scorecard has the rest
 _SLICE_AXES = ("segment", "domain", "position", "reference confidence")
 
 
@@ -67,7 +68,7 @@ def _block(scorecard: Scorecard, card: CandidateCard) -> dict[str, object]:
                     for token in item.excerpt
                 ],
             }
-            for item in evidence.worst
+            for item in evidence.worst[: max(2, _MOST_ITEMS // len(scorecard.candidates))]
         ],
         "identity": _identity_rows(scorecard.reference, card.identity),
     }

@@ -78,7 +78,8 @@ def histogram_plot(evidence: CandidateEvidence) -> str:
     parts += [_text(x(power), height - 22, f"1e{power}") for power in powers]
     if floor is not None:
         parts.append(_line(x(floor), _TOP, x(floor), height - bottom, "level"))
-        parts.append(_text(x(floor) + 4, _TOP + 8, "mean of the honest band", "start"))
+        side, anchor = (4, "start") if x(floor) < _WIDTH / 2 else (-4, "end")
+        parts.append(_text(x(floor) + side, _TOP + 8, "mean of the honest band", anchor))
     parts.append(_text(left - 8, _TOP + 8, f"{most}", "end"))
     parts.append(_text((left + _WIDTH) / 2, height - 4, "KL of one token, nat"))
     return _svg(height, "Distribution of the divergence over tokens", parts)
@@ -109,7 +110,7 @@ def slice_plot(slices: list[Slice], floor: float) -> str:
     for index, part in enumerate(shown):
         y = _TOP + row * (index + 0.5)
         parts.append(_text(_LEFT - 8, y + 4, part.name, "end"))
-        if math.isfinite(part.high):
+        if math.isfinite(part.high) and part.low > 0:
             parts.append(_line(x(part.low), y, x(part.high), y, "whisker"))
         title = f"<title>{escape(part.name)}: {number(part.value)} nat over {part.tokens} tokens</title>"
         parts.append(f'<circle class="rungdot" cx="{x(part.value):.1f}" cy="{y:.1f}" r="4">{title}</circle>')

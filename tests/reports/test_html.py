@@ -75,3 +75,18 @@ def test_chromium_renders_it_without_a_complaint(scorecard, tmp_path):
     )
     assert shot.stat().st_size > 30_000
     assert not re.search(r"CONSOLE|Content Security Policy", done.stderr), done.stderr[-2000:]
+
+
+def test_a_slice_of_one_document_does_not_stretch_the_axis():
+    """A slice without an interval is a point, and the axis stays within what the others need."""
+    from harness.comparisons.model import Slice
+    from harness.reports.plots import slice_plot
+
+    common = {"axis": "position", "tokens": 50, "note": ""}
+    parts = [
+        Slice(name="a", value=0.1, low=0.05, high=0.2, clusters=9, **common),
+        Slice(name="b", value=0.1, low=0.0, high=float("inf"), clusters=1, **common),
+    ]
+    figure = slice_plot(parts, 0.01)
+    assert figure.count('class="whisker"') == 1
+    assert figure.count('class="grid"') < 6
