@@ -37,7 +37,7 @@ from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.demo_model import build_demo_reference, demo_reference
 from harness.targets.spec import Runtime, parse_spec
 
-WINDOW, WINDOWS, ROUNDS = 512, 32, 3
+WINDOW, WINDOWS, ROUNDS = 512, 32, 5
 
 
 def core_text() -> str:
