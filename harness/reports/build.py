@@ -69,7 +69,6 @@ def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) ->
     rebuilt = _table(journal, plan, plan.target(claimed.rebuild)) if claimed.rebuild else None
     weights = journal.noted("weights", planned.key)
     nothing = WeightEvidence(tensors=(), unmatched=(), problem="the candidate was not loaded")
-    prompts, problem = _prompts(journal, plan, planned)
     measured = Measured(
         label=planned.label,
         spec=planned.spec.shown,
@@ -79,9 +78,9 @@ def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) ->
         identity=identity,
         table=table,
         rebuilt=rebuilt,
-        prompts=prompts,
+        prompts=_prompts(journal, plan, planned),
         weights=WeightEvidence.model_validate(weights) if weights is not None else nothing,
-        unscored="" if table is not None else problem or "its tokenizer has another vocabulary than the reference's",
+        unscored="" if table is not None else "its tokenizer has another vocabulary than the reference's",
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
     )
     evidence = assemble(measured, sticks)
@@ -107,18 +106,18 @@ def _need(journal: Journal, plan: Plan, planned: PlannedTarget) -> TokenTable:
     return table
 
 
-def _prompts(journal: Journal, plan: Plan, planned: PlannedTarget) -> tuple[PromptReading, str]:
+def _prompts(journal: Journal, plan: Plan, planned: PlannedTarget) -> PromptReading:
     sequences = plan.items()
     raw: Any = journal.noted("prompts", planned.key)
     if raw is None:  # same folder as the reference: one tokenizer, one template
         count = sum(1 for s in sequences if any(s.segments))
-        return PromptReading(texts=len(sequences) - count, chats=count, differing=()), ""
+        return PromptReading(texts=len(sequences) - count, chats=count, differing=())
     ours = {key: Encoded.model_validate(value) for key, value in raw["reference"].items()}
     theirs = {key: Encoded.model_validate(value) for key, value in raw["candidate"].items()}
     chats = frozenset(key for key, value in ours.items() if value.segments)
     shared = {key: value for key, value in ours.items() if key in theirs}
     reading = compare_prompts(shared, theirs, chats & set(shared))
-    return reading.model_copy(update={"problem": raw["problem"]}), ""
+    return reading.model_copy(update={"problem": raw["problem"]})
 
 
 def _suite(journal: Journal, plan: Plan) -> SuiteFacts:

@@ -25,7 +25,6 @@ GRID_STRIDE: Final = 8
 FLAG_NON_FINITE: Final = 1  # NaN or +inf among the logits of either side
 FLAG_SUPPORT: Final = 2  # P > 0 where Q = 0
 FLAG_MASKED: Final = 4  # -inf on both sides at the same id: a logits processor ran
-FLAG_SKETCH: Final = 8  # the reference was a sketch: values are estimates
 
 ROW: Final = np.dtype(
     [
@@ -36,7 +35,6 @@ ROW: Final = np.dtype(
         ("flags", "<u1"),
         ("kl_ref_cand", "<f4"),  # sum P (log P - log Q)
         ("kl_cand_ref", "<f4"),
-        ("kl_lower", "<f4"),  # rigorous lower bound of kl_ref_cand when the reference is a sketch, else NaN
         ("js", "<f4"),
         ("tv", "<f4"),  # half the sum of |P - Q|
         ("nll_ref", "<f4"),  # -log P(label)

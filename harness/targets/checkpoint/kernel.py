@@ -27,7 +27,7 @@ from harness.targets.rows import (
 _ROWS_ON_CPU = 16  # 16 x 49,152 fp32 is 3 MB: stays in the cache of one core
 _BLOCK = 512
 _TOP = 10
-_LOWEST = -87.0  # exp of anything lower is subnormal: fifty times slower to compute, and nothing beside 1
+_LOWEST = -87.0  # exp of anything lower is subnormal: tens of times slower to compute, and nothing beside 1
 _ALMOST_ONE = 1.0 - 2.0**-24
 
 
