@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration clean
+.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq clean
 
 setup: $(READY)
 
@@ -54,5 +54,16 @@ bench-llamacpp: $(READY)
 bench-calibration: $(READY)
 	$(BIN)/python bench/interval_coverage.py
 
+bench-sketch: $(READY)
+	$(BIN)/python bench/sketch_error.py
+
+# An environment of its own, with a compiler: gptqmodel builds from source and pins its own versions.
+bench-gptq:
+	$(PYTHON) -m venv $(VENV)-gptq
+	$(VENV)-gptq/bin/pip install --quiet "$(TORCH)" setuptools wheel $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+	$(VENV)-gptq/bin/pip install --quiet "$(TORCH)" --no-build-isolation gptqmodel==7.6.0 optimum
+	$(VENV)-gptq/bin/pip install --quiet "$(TORCH)" -e '.[local]'
+	PYTHONPATH=. $(VENV)-gptq/bin/python bench/record_gptq.py
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-gptq build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

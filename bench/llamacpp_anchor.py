@@ -57,7 +57,7 @@ def main(windows: int = 20) -> None:
         cache = ReferenceCache(Path(scratch), reference, reference.capabilities())
         cache.prepare()
         for sequence in sequences:
-            cache.fill([sequence])
+            cache.fill([sequence], reference.vocabulary())
         for change, plain in PLAIN_SCRIPT.items():
             target = CheckpointTarget(parse_spec(f"{change}:{base}"), workers, places.cache)
             parts = [

@@ -11,11 +11,19 @@ loading and start-up excluded, medians over the rounds in which every row takes 
 (b) ``compare``'s collection of the candidate with the reference cached: pipe, journal and all
 (c) the same with the reference not cached: f + b
 (d) lm-eval's ``hf`` model, ``loglikelihood_rolling`` of the same text, the loop alone
+(e) the whole ``lm_eval`` command on the same text as a task of its own, start-up and all; once, not a median
+
+Beside it: peak memory against tokens, and bytes per scored token of both reference caches for the demo's model (49,152
+ids, width 576) and for a two-layer stand-in of a model with 262,144 ids (width 640), in fp32 and bf16.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,11 +39,15 @@ from harness.observations.planning import Scope, Wanted, make_plan
 from harness.observations.reference_cache import ReferenceCache
 from harness.prompts.windows import perplexity_windows
 from harness.suites.load import load_suite
-from harness.targets.checkpoint.head import find_head, tile_rows
+from harness.targets.checkpoint.head import find_head
 from harness.targets.checkpoint.loading import load_model
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.demo_model import build_demo_reference, demo_reference
 from harness.targets.spec import Runtime, parse_spec
+from harness.targets.tiles import tile_rows
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.support.toy import make_toy
 
 WINDOW, WINDOWS, ROUNDS = 512, 32, 5
 
@@ -102,7 +114,8 @@ def main() -> None:
             memory = memory or peaks
             times["d"].append(timed(lambda: lm.loglikelihood_rolling([request])))
             print(f"round {index + 1}: " + "  ".join(f"{k} {v[-1]:.1f} s" for k, v in times.items()), flush=True)
-    report(times, tokens, memory, int(hidden.shape[1]))
+    times["e"] = [timed(lambda: lm_eval_command(base, sequences))]
+    report(times, tokens, memory, cache_sizes(places.cache, base))
 
 
 def forward_all(model, ids) -> None:
@@ -155,11 +168,61 @@ def lm_eval_side(base: Path, text: str, sequences: list) -> tuple:
     return lm, Instance(request_type="loglikelihood_rolling", doc={}, arguments=(same,), idx=0)
 
 
-def report(times: dict[str, list[float]], tokens: int, memory: dict[int, float], width: int) -> None:
+def lm_eval_command(base: Path, sequences: list) -> None:
+    """``lm_eval run`` on a local task that asks for the rolling log-likelihood of the same tokens."""
+    from transformers import AutoTokenizer
+
+    text = AutoTokenizer.from_pretrained(base).decode([token for s in sequences for token in s.ids])
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "text.jsonl").write_text(json.dumps({"page": text}) + "\n")
+        task = {
+            "task": "bench_rolling", "dataset_path": "json", "test_split": "test", "doc_to_text": "",
+            "dataset_kwargs": {"data_files": {"test": str(Path(scratch) / "text.jsonl")}},
+            "output_type": "loglikelihood_rolling", "doc_to_target": "{{page}}",
+            "metric_list": [{"metric": "word_perplexity"}],
+        }  # fmt: skip
+        (Path(scratch) / "bench_rolling.yaml").write_text(json.dumps(task))  # JSON is YAML
+        model = f"pretrained={base},dtype=float32,max_length={WINDOW}"
+        command = ["lm_eval", "--model", "hf", "--model_args", model, "--tasks", "bench_rolling",
+                   "--include_path", scratch, "--batch_size", "1", "--device", "cpu"]  # fmt: skip
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / command[0]), *command[1:]], capture_output=True, text=True, check=False,
+            env=os.environ | {"HF_HOME": scratch, "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"},
+        )  # fmt: skip
+        if done.returncode or "word_perplexity" not in done.stdout:
+            sys.exit(f"lm_eval failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def cache_sizes(cache: Path, base: Path) -> dict[str, dict[str, float]]:
+    """Bytes on disk per scored token of both caches, and of the head that hidden states need once."""
+    sizes: dict[str, dict[str, float]] = {}
+    with Workers() as workers, tempfile.TemporaryDirectory() as scratch:
+        wide = make_toy(Path(scratch) / "wide", vocabulary=262_144, hidden_size=640, num_attention_heads=8)
+        for name, folder in (("49,152 ids", base), ("262,144 ids", wide)):
+            for dtype in ("fp32", "bf16"):
+                target = CheckpointTarget(parse_spec(str(folder), Runtime(dtype=dtype, threads=2)), workers, cache)
+                (encoded,) = target.tokenize([core_text()[:20_000]])
+                sequences = perplexity_windows(list(encoded.ids), WINDOW, 2, None)
+                for kind in ("hidden", "sketch"):
+                    stored = ReferenceCache(Path(scratch), target, target.capabilities(), kind)
+                    stored.prepare()
+                    for sequence in sequences:
+                        stored.fill([sequence], target.vocabulary())
+                    head = stored.folder / "head.safetensors"
+                    entries = [path for path in stored.folder.glob("*.safetensors") if path != head]
+                    tokens = sum(s.scored for s in sequences)
+                    entry = sizes.setdefault(f"{name}, {dtype}", {})
+                    entry[f"{kind}_bytes_per_token"] = round(sum(p.stat().st_size for p in entries) / tokens, 1)
+                    if head.exists():
+                        entry["head_bytes_once"] = head.stat().st_size
+    return sizes
+
+
+def report(times: dict[str, list[float]], tokens: int, memory: dict[int, float], caches: dict) -> None:
     m = {name: statistics.median(values) for name, values in times.items()}
     m["c"] = statistics.median(f + b for f, b in zip(times["f"], times["b"], strict=True))
     rows = [
-        {"row": name, "median_s": round(m[name], 2), "tokens_per_s": round(tokens / m[name], 1)} for name in "arfbcd"
+        {"row": name, "median_s": round(m[name], 2), "tokens_per_s": round(tokens / m[name], 1)} for name in "arfbcde"
     ]
     ratios = {
         "b / (a + r)": m["b"] / (m["a"] + m["r"]),
@@ -174,7 +237,7 @@ def report(times: dict[str, list[float]], tokens: int, memory: dict[int, float],
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
         "peak_mb_of_the_isolated_process_by_tokens": {str(k): round(v, 1) for k, v in memory.items()},
         "growth_mb_1k_to_16k": round(memory[16384] - memory[1024], 1),
-        "reference_cache_bytes_per_token": {"hidden, fp32": width * 4, "full fp32 logits": 49152 * 4},
+        "reference_cache": caches,
         "torch": torch.__version__,
     }
     write("logit_throughput", rows, facts)

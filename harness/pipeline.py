@@ -19,7 +19,7 @@ from harness.observations.facts import note_files, note_pieces, note_prompts, no
 from harness.observations.journal import Journal, Status
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
-from harness.observations.reference_cache import ReferenceCache
+from harness.observations.reference_cache import CacheChoice, ReferenceCache
 from harness.prompts.sequences import Sequence
 from harness.reports.build import METRICS, build_scorecard
 from harness.reports.render import write_reports
@@ -56,6 +56,7 @@ class Request:
     band: bool = True
     ladder: tuple[int, ...] = DEFAULT_LADDER
     gate: str = ""
+    reference_cache: CacheChoice = "auto"
     fresh: bool = False
     command: str = ""
 
@@ -125,8 +126,10 @@ def open_session(request: Request, places: Places, workers: Workers) -> Generato
     reference = open_target(parse_spec(request.reference, request.runtime), workers, places.cache)
     candidates = [open_target(parse_spec(c.spec, request.runtime), workers, places.cache) for c in request.candidates]
     yield StageStarted("reference", f"loading {reference.spec.label} in an isolated process")
-    cache = ReferenceCache(places.cache, reference, reference.capabilities())
+    cache = ReferenceCache(places.cache, reference, reference.capabilities(), request.reference_cache)
     cache.prepare()
+    if cache.kind == "sketch" and request.reference_cache == "auto":
+        yield Noticed("the reference's head cannot be replayed apart from the model; it is kept as a sketch")
     return Session(reference, candidates, cache, workers, places)
 
 
@@ -174,7 +177,8 @@ def _plan(request: Request, session: Session, suite: Suite, sequences: list[Sequ
         **session.reference.capabilities().versions,
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
-    scope = Scope(band=request.band, bits=request.ladder, gate=request.gate)
+    estimator = session.cache.estimator
+    scope = Scope(band=request.band, bits=request.ladder, gate=request.gate, estimator=estimator)
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import cast
 
 import click
 
 from harness.cli.display import make_display
 from harness.cli.execution import execute
 from harness.config import Places
+from harness.observations.reference_cache import CacheChoice
 from harness.pipeline import DEFAULT_LADDER, Candidate, Request
 from harness.targets.spec import Runtime
 
@@ -38,6 +40,8 @@ from harness.targets.spec import Runtime
 @click.option("--band/--no-band", default=True, help="Measure the honest band in the same run.")
 @click.option("--ladder", default=",".join(map(str, DEFAULT_LADDER)), show_default=True, metavar="BITS",
               help="Round-to-nearest rungs to measure, or 'none'.")  # fmt: skip
+@click.option("--reference-cache", default="auto", show_default=True, type=click.Choice(["auto", "hidden", "sketch"]),
+              help="How the reference's answers are kept: hidden states (exact) or a sketch (1.6 KB per token).")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 @click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
@@ -55,6 +59,7 @@ def command(
     threads: int,
     band: bool,  # noqa: FBT001
     ladder: str,
+    reference_cache: str,
     fresh: bool,  # noqa: FBT001
     results: Path | None,
     display: str,
@@ -83,6 +88,7 @@ def command(
         band=band,
         ladder=bits,
         gate=gate,
+        reference_cache=cast("CacheChoice", reference_cache),
         fresh=fresh,
         command="fidelity " + shlex.join(sys.argv[1:]),
     )

@@ -15,7 +15,7 @@ from harness.targets.spec import Runtime
 from harness.verdicts.model import Cause, Outcome
 
 #: (change, what it is sold as, the verdict that is right, its cause)
-_ACTS = (
+ACTS = (
     ("dtype:bf16", "bf16", Outcome.WITHIN, None),
     ("bnb:int8", "bf16", Outcome.BEYOND, Cause.QUANTIZATION),
     ("bnb:nf4", "bf16", Outcome.BEYOND, Cause.QUANTIZATION),
@@ -50,7 +50,7 @@ def command(
     base = str(demo_reference(places.cache))
     request = Request(
         reference=base,
-        candidates=tuple(Candidate(f"{change}:{base}", claim) for change, claim, _, _ in _ACTS),
+        candidates=tuple(Candidate(f"{change}:{base}", claim) for change, claim, _, _ in ACTS),
         profile=profile,
         runtime=Runtime(threads=threads),
         fresh=fresh,
@@ -59,7 +59,7 @@ def command(
     scorecard = execute(request, places, make_display(display))
     wrong = 0
     click.echo(f"\n{NAME} and its copies: expected and found", err=True)
-    for (change, claim, outcome, cause), card in zip(_ACTS, scorecard.candidates, strict=True):
+    for (change, claim, outcome, cause), card in zip(ACTS, scorecard.candidates, strict=True):
         found = (card.verdict.outcome, card.verdict.cause)
         right = found == (outcome, cause)
         wrong += not right

@@ -23,7 +23,7 @@ _LOWEST_KL = -1e-6
 
 
 def collect_reference(plan: Plan, cache: ReferenceCache) -> Iterator[Event]:
-    """Run the reference on every sequence whose hidden states are not cached."""
+    """Run the reference on every sequence whose answers are not cached."""
     size = plan.reference.spec.runtime.batch
     batches = [batch for batch in group(plan.items(), size) if cache.missing(batch)]
     if not batches:
@@ -32,7 +32,7 @@ def collect_reference(plan: Plan, cache: ReferenceCache) -> Iterator[Event]:
     started = time.monotonic()
     yield TargetStarted(label, "reference", sum(s.scored for batch in batches for s in batch))
     for batch in batches:
-        cache.fill(batch)
+        cache.fill(batch, plan.vocabulary)
         yield TokensScored(label, sum(sequence.scored for sequence in batch))
     yield TargetFinished(label, time.monotonic() - started)
 
@@ -75,7 +75,7 @@ def collect_target(
 
 
 def _cache_names(plan: Plan, cache: ReferenceCache) -> dict[str, str]:
-    """For each sequence the name under which the reference's states are cached (in the reference's own batches)."""
+    """For each sequence the name under which the reference's answers are cached (in the reference's own batches)."""
     names: dict[str, str] = {}
     for batch in group(plan.items(), plan.reference.spec.runtime.batch):
         for sequence, name in zip(batch, cache.keys(batch), strict=True):

@@ -41,6 +41,7 @@ class Scope:
     band: bool
     bits: tuple[int, ...]
     gate: str
+    estimator: str = "exact"
 
 
 def encode_items(
@@ -148,7 +149,7 @@ def make_plan(
         band=band_keys(sequences, profile.band_documents),
         vocabulary=vocabulary,
         gate=scope.gate,
-        estimator="exact",
+        estimator=scope.estimator,
         software=software,
     )
 

@@ -15,7 +15,7 @@ from harness.reports.scorecard import CandidateCard, Scorecard, verdict_line
 from harness.verdicts.findings import entry
 from harness.verdicts.model import Outcome
 
-_SHOWN = ("kl_ref_cand", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "dp_rms", "kl_p99")
+_SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "dp_rms", "kl_p99")
 _COLOURS = {
     Outcome.WITHIN: "green",
     Outcome.BEYOND: "red",

@@ -7,7 +7,7 @@ from harness.redact import safe_markdown
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.verdicts.findings import entry
 
-SHOWN = ("kl_ref_cand", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "kl_p99")
+SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "kl_p99")
 
 
 def render_markdown(scorecard: Scorecard) -> str:

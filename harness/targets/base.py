@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,8 +108,12 @@ class Target(Protocol):
         """Rows of a batch against the reference cached in ``reference``, whose sequences are named by ``keys``."""
         ...
 
-    def hidden(self, batch: Batch) -> NDArray[np.float32]:
-        """Final hidden states of the scored positions of a batch, ``[tokens, width]``."""
+    def hidden(self, batch: Batch) -> NDArray[Any]:
+        """Final hidden states of the scored positions, ``[tokens, width]``: float32, float16, or bf16 bits as uint16."""
+        ...
+
+    def sketch(self, batch: Batch, vocabulary: int, seed: int) -> NDArray[np.uint8]:
+        """Sketches of the scored positions of a batch, ``[tokens, bytes]``."""
         ...
 
     def pieces(self, ids: list[int]) -> list[str]:

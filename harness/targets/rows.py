@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.errors import StoredRunError
 
-ROW_VERSION: Final = 1
+ROW_VERSION: Final = 2
 
 #: Inverse temperatures at which the candidate is re-read; index 4 is 1 (unchanged).
 INVERSE_TEMPERATURES: Final = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
@@ -34,6 +34,8 @@ ROW: Final = np.dtype(
         ("label", "<i4"),  # id of the true next token, -1 where there is none
         ("flags", "<u1"),
         ("kl_ref_cand", "<f4"),  # sum P (log P - log Q)
+        ("kl_lower", "<f4"),  # what is certain of it; equal to it unless the reference was kept as a sketch
+        ("kl_se", "<f4"),  # standard error of it that the sketch's draws leave; 0 where every id was read
         ("kl_cand_ref", "<f4"),
         ("js", "<f4"),
         ("tv", "<f4"),  # half the sum of |P - Q|

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import time
 import pytest
 
 from harness.observations.journal import Journal, read_manifest
-from tests.support.toy import edit_json, edit_tensors, make_toy
+from tests.support.toy import edit_json, edit_tensors, make_odd_head, make_toy
 
 
 @pytest.fixture
@@ -54,6 +55,44 @@ def test_a_quantized_copy_is_beyond_and_a_run_can_be_judged_again(fidelity, toy,
     assert (tmp_path / "again.json").read_bytes() == stored
     assert "complete" in fidelity("ls").stdout
     assert "16 of 16 items" in fidelity("show").stdout
+
+
+def test_a_sketched_reference_gives_the_same_verdict_and_prints_its_error(fidelity, toy, tmp_path):
+    """With ``--reference-cache sketch`` the KL is within 2 % of the exact one, and the report states what is certain."""
+    arguments = ("compare", toy, f"rtn:3:{toy}", "--claim", "bf16", "--ladder", "none")
+    cards = {}
+    for kind in ("hidden", "sketch"):
+        done = fidelity(*arguments, "--reference-cache", kind, results=tmp_path / kind)
+        assert done.returncode == 1, done.stderr
+        assert "cause=quantization" in done.stdout
+        assert ("part of the KL that is certain" in done.stdout) == (kind == "sketch")
+        (folder,) = runs(tmp_path / kind)
+        cards[kind] = json.loads((folder / "scorecard.json").read_bytes())
+    assert cards["sketch"]["estimator"] == "sketch"
+    kl = {kind: {c["key"]: c for c in card["candidates"][0]["evidence"]["checks"]} for kind, card in cards.items()}
+    exact, sketched = kl["hidden"]["kl_ref_cand"]["value"], kl["sketch"]["kl_ref_cand"]["value"]
+    assert sketched == pytest.approx(exact, rel=0.02)
+    assert kl["sketch"]["kl_lower"]["value"] <= exact * 1.0001
+    assert "standard error" in kl["sketch"]["kl_lower"]["note"]
+    done = fidelity("compare", toy, toy, "--ladder", "none", "--reference-cache", "sketch", results=tmp_path / "same")
+    assert done.returncode == 0, done.stderr
+    assert "exactly zero" in done.stdout
+
+
+def test_a_reference_whose_head_cannot_be_replayed_is_sketched(fidelity, tmp_path):
+    """RoBERTa's head is a small network of its own: 'hidden' is refused with a fix, the default says what it does."""
+    odd = make_odd_head(tmp_path / "odd")
+    arguments = ("compare", odd, f"rtn:3:{odd}", "--claim", "fp32", "--ladder", "none")
+    refused = fidelity(*arguments, "--reference-cache", "hidden")
+    assert refused.returncode == 4
+    assert "cannot be replayed" in refused.stderr
+    assert "--reference-cache" in refused.stderr
+    done = fidelity(*arguments)
+    assert done.returncode == 1, done.stderr
+    assert "kept as a sketch" in done.stderr
+    same = fidelity("compare", odd, odd, "--ladder", "none")
+    assert same.returncode == 0, same.stderr
+    assert "exactly zero" in same.stdout
 
 
 def test_the_same_model_is_within_and_exactly_zero(fidelity, toy):

@@ -46,6 +46,24 @@ def make_toy(folder: Path, seed: int = 0, layers: int = 2, vocabulary: int | Non
     return folder
 
 
+def make_odd_head(folder: Path) -> Path:
+    """A toy RoBERTa decoder beside the toy's tokenizer: between its final hidden state and its logits lies a network."""
+    import torch
+    from transformers import RobertaConfig, RobertaForCausalLM
+
+    make_toy(folder)
+    for name in ("config.json", "generation_config.json", "model.safetensors"):
+        (folder / name).unlink()
+    torch.manual_seed(5)
+    config = RobertaConfig(
+        vocab_size=258, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=600, is_decoder=True, initializer_range=0.15, pad_token_id=257, eos_token_id=257,
+        bos_token_id=256,
+    )  # fmt: skip
+    RobertaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
 def edit_json(path: Path, **changes: object) -> None:
     """Change keys of a JSON file; None removes a key."""
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -15,8 +15,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-_TILE_BYTES = 128 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -44,8 +42,10 @@ class Head:
         return z
 
     def save(self, path: Path) -> None:
-        """Store the head beside cached hidden states."""
-        tensors = {"weight": self.weight.contiguous().cpu()}
+        """Store the head beside cached hidden states; a head that came in bf16 takes no more room than it did."""
+        narrow = self.weight.bfloat16()
+        lossless = torch.equal(narrow.float(), self.weight)
+        tensors = {"weight": (narrow if lossless else self.weight).contiguous().cpu()}
         if self.bias is not None:
             tensors["bias"] = self.bias.contiguous().cpu()
         save_file(tensors, str(path), {"scale": repr(self.scale), "softcap": repr(self.softcap)})
@@ -56,19 +56,7 @@ class Head:
         with safe_open(str(path), framework="pt", device=device) as stored:
             meta = stored.metadata() or {}
             bias = stored.get_tensor("bias") if "bias" in stored.keys() else None  # noqa: SIM118
-            return cls(stored.get_tensor("weight"), bias, float(meta["scale"]), float(meta["softcap"]))
-
-
-def tile_rows(vocabulary: int) -> int:
-    """Tokens per head tile: about 128 MiB of fp32 logits, a power of two, between 16 and 512.
-
-    It depends on the vocabulary alone, because both sides must be computed in the same tile shape: another shape is
-    another summation order, and a model compared with itself would no longer be exactly 0.
-    """
-    rows = 512
-    while rows > 16 and rows * vocabulary * 4 > _TILE_BYTES:
-        rows //= 2
-    return rows
+            return cls(stored.get_tensor("weight").float(), bias, float(meta["scale"]), float(meta["softcap"]))
 
 
 def find_head(model: Any) -> Head | None:

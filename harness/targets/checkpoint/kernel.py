@@ -26,7 +26,7 @@ from harness.targets.rows import (
 
 _ROWS_ON_CPU = 16  # 16 x 49,152 fp32 is 3 MB: stays in the cache of one core
 _BLOCK = 512
-_TOP = 10
+TOP_IDS = 10
 _LOWEST = -87.0  # exp of anything lower is subnormal: tens of times slower to compute, and nothing beside 1
 _ALMOST_ONE = 1.0 - 2.0**-24
 
@@ -68,24 +68,31 @@ def fold_padding(z_ref: Tensor, z_cand: Tensor, vocabulary: int) -> tuple[Tensor
     If only one side is padded the bucket is dropped (the other side has no id to put there). Returns both tiles and
     the larger padded mass per token.
     """
-    for side, width in (("reference", z_ref.shape[1]), ("candidate", z_cand.shape[1])):
-        if width < vocabulary:
-            raise IncompatibleCandidate(
-                f"the {side} scores {width} ids but the tokenizer knows {vocabulary}",
-                fix="this checkpoint's embedding was cut; compare it with a reference of the same vocabulary",
-            )
-    masses = torch.zeros(len(z_ref), device=z_ref.device)
-    both = z_ref.shape[1] > vocabulary and z_cand.shape[1] > vocabulary
-    folded = []
-    for z in (z_ref, z_cand):
-        if z.shape[1] == vocabulary:
-            folded.append(z)
-            continue
-        bucket = torch.logsumexp(z[:, vocabulary:], -1)
-        masses = torch.maximum(masses, torch.exp(bucket - torch.logsumexp(z, -1)))
-        z[:, vocabulary] = bucket
-        folded.append(z[:, : vocabulary + 1].contiguous() if both else z[:, :vocabulary].contiguous())
-    return folded[0], folded[1], masses
+    ref, ref_bucket = cut_padding(z_ref, vocabulary, "reference")
+    cand, cand_bucket = cut_padding(z_cand, vocabulary)
+    masses = torch.maximum(padded_mass(ref, ref_bucket), padded_mass(cand, cand_bucket))
+    if ref_bucket is not None and cand_bucket is not None:
+        ref, cand = torch.cat([ref, ref_bucket[:, None]], 1), torch.cat([cand, cand_bucket[:, None]], 1)
+    return ref, cand, masses
+
+
+def cut_padding(z: Tensor, vocabulary: int, side: str = "candidate") -> tuple[Tensor, Tensor | None]:
+    """Logits of the tokenizer's own ids, and the log of the summed rest ``[tokens]`` (None without padding)."""
+    if z.shape[1] < vocabulary:
+        raise IncompatibleCandidate(
+            f"the {side} scores {z.shape[1]} ids but the tokenizer knows {vocabulary}",
+            fix="this checkpoint's embedding was cut; compare it with a reference of the same vocabulary",
+        )
+    if z.shape[1] == vocabulary:
+        return z, None
+    return z[:, :vocabulary].contiguous(), torch.logsumexp(z[:, vocabulary:], -1)
+
+
+def padded_mass(z: Tensor, bucket: Tensor | None) -> Tensor:
+    """Share of the probability that lies on ids beyond the tokenizer, ``[tokens]``."""
+    if bucket is None:
+        return torch.zeros(len(z), device=z.device)
+    return torch.sigmoid(bucket - torch.logsumexp(z, -1))
 
 
 def blocked_sum(values: Tensor) -> Tensor:
@@ -102,7 +109,7 @@ def bounded_exp(values: Tensor) -> Tensor:
 
 
 def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) -> None:
-    top_ref, top_cand = z_ref.topk(_TOP), z_cand.topk(_TOP)
+    top_ref, top_cand = z_ref.topk(TOP_IDS), z_cand.topk(TOP_IDS)
     a = z_ref.sub_(top_ref.values[:, :1])
     b = z_cand.sub_(top_cand.values[:, :1])
     p, q = bounded_exp(a), bounded_exp(b)
@@ -114,6 +121,7 @@ def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) ->
     expected_gap, expected_a = blocked_sum(p * gap), blocked_sum(p * a)
     expected_b = expected_a - expected_gap  # E_P of the candidate's shifted logit
     rows["kl_ref_cand"] = host(expected_gap - log_p + log_q)
+    rows["kl_lower"], rows["kl_se"] = rows["kl_ref_cand"], 0.0
     rows["kl_cand_ref"] = host(log_p - log_q - blocked_sum(q * gap))
     entropy_ref = log_p - expected_a
     rows["entropy_ref"] = host(entropy_ref)
@@ -146,24 +154,31 @@ def _fill_top(
     top_ref: torch.return_types.topk, top_cand: torch.return_types.topk, norm_p: Tensor, norm_q: Tensor, rows: Rows
 ) -> None:
     """Everything that needs only the ten largest logits of each side."""
-    first_ref, first_cand = top_ref.indices[:, 0], top_cand.indices[:, 0]
     p_top = torch.exp(top_ref.values[:, :2] - top_ref.values[:, :1]).double() / norm_p[:, None]
     q_top = torch.exp(top_cand.values[:, :2] - top_cand.values[:, :1]).double() / norm_q[:, None]
-    rows["top1_ref"], rows["top1_cand"] = host(first_ref), host(first_cand)
     rows["p_top1_ref"] = host(p_top[:, 0])
     rows["margin_ref"] = host(p_top[:, 0] - p_top[:, 1])
     rows["margin_cand"] = host(q_top[:, 0] - q_top[:, 1])
+    fill_ranks(top_ref.indices, tied_with_first(top_ref.values), top_cand, rows)
 
-    same = first_ref == first_cand
-    for top, other in ((top_ref, first_cand), (top_cand, first_ref)):
-        ulp = torch.nextafter(top.values[:, :1], torch.full_like(top.values[:, :1], -torch.inf))
-        same |= ((top.indices == other[:, None]) & (top.values >= ulp)).any(-1)
+
+def tied_with_first(values: Tensor) -> Tensor:
+    """Which of the largest logits are within one unit in the last place of the first, ``[tokens, n]``."""
+    return values >= torch.nextafter(values[:, :1], torch.full_like(values[:, :1], -torch.inf))
+
+
+def fill_ranks(ref_ids: Tensor, ref_tied: Tensor, top_cand: torch.return_types.topk, rows: Rows) -> None:
+    """Agreement of the first ten ids of both sides; ``ref_tied`` marks those that share the reference's first place."""
+    first_ref, first_cand = ref_ids[:, 0], top_cand.indices[:, 0]
+    rows["top1_ref"], rows["top1_cand"] = host(first_ref), host(first_cand)
+    same = (ref_tied & (ref_ids == first_cand[:, None])).any(-1)
+    same |= (tied_with_first(top_cand.values) & (top_cand.indices == first_ref[:, None])).any(-1)
     rows["agree"] = host(same)
 
     hit = top_cand.indices == first_ref[:, None]
-    rank = torch.where(hit.any(-1), hit.int().argmax(-1), _TOP)
+    rank = torch.where(hit.any(-1), hit.int().argmax(-1), TOP_IDS)
     rows["rank_ref_top1"] = host(rank)
-    shared = top_ref.indices[:, :, None] == top_cand.indices[:, None, :]
+    shared = ref_ids[:, :, None] == top_cand.indices[:, None, :]
     rows["overlap5"] = host(shared[:, :5, :5].sum((1, 2)))
     rows["overlap10"] = host(shared.sum((1, 2)))
 
@@ -189,6 +204,7 @@ def _reduce_with_edges(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows
         flags |= FLAG_SUPPORT
     live_p, live_q = p > 0, q > 0
     rows["kl_ref_cand"] = np.inf if barred.any() else np.sum(p[live_p] * (log_p[live_p] - log_q[live_p]))
+    rows["kl_lower"], rows["kl_se"] = rows["kl_ref_cand"], 0.0
     rows["kl_cand_ref"] = (
         np.inf if (live_q & np.isneginf(a)).any() else np.sum(q[live_q] * (log_q[live_q] - log_p[live_q]))
     )
@@ -201,7 +217,7 @@ def _reduce_with_edges(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows
     rows["entropy_cand"] = -np.sum(q[live_q] * log_q[live_q])
     if int(labels[0]) >= 0:
         rows["nll_ref"], rows["nll_cand"] = -log_p[int(labels[0])], -log_q[int(labels[0])]
-    top_ref, top_cand = z_ref.topk(_TOP), z_cand.topk(_TOP)
+    top_ref, top_cand = z_ref.topk(TOP_IDS), z_cand.topk(TOP_IDS)
     norm_p, norm_q = (z_ref.new_full((1,), 1.0 / peak, dtype=torch.float64) for peak in (p.max(), q.max()))
     _fill_top(top_ref, top_cand, norm_p, norm_q, rows)
     rows["flags"] |= flags

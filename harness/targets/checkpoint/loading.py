@@ -37,6 +37,11 @@ class Loaded:
     head: Head | None
     changed: int  # matrices rounded by us
 
+    @property
+    def vocabulary(self) -> int:
+        """Number of ids that the model scores, padding included."""
+        return self.head.vocabulary if self.head else int(self.model.config.get_text_config().vocab_size)
+
 
 def load(spec: TargetSpec) -> Loaded:
     """Load a model and prove its head."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from harness.targets.batches import Batch
-from harness.targets.checkpoint.head import Head, final_hidden, tile_rows
+from harness.targets.checkpoint.head import Head, final_hidden
 from harness.targets.checkpoint.kernel import reduce_tile
 from harness.targets.checkpoint.loading import Loaded
+from harness.targets.checkpoint.sketch import SKETCH, Sketch, draw_sketch
+from harness.targets.checkpoint.sketch_kernel import reduce_against_sketch
 from harness.targets.rows import Rows, empty_rows
+from harness.targets.tiles import HEAD_FILE, SKETCH_FILE, tile_rows
 
 
 def hidden_states(loaded: Loaded, batch: Batch) -> Tensor:
@@ -42,24 +47,68 @@ def _model_inputs(loaded: Loaded, batch: Batch) -> tuple[Tensor, Tensor | None]:
     return ids, torch.from_numpy(mask.astype(np.int64)).to(device)
 
 
-class ReferenceStates:
-    """Cached hidden states of the reference and its head: everything that is needed to replay its distributions."""
+class ReplayedReference:
+    """Cached hidden states of the reference and its head: its distributions are computed again, bit for bit."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self.folder = folder
-        self.device = device
-        self.head = Head.load(folder / "head.safetensors", device)
+        self._device = device
+        self._head = Head.load(folder / HEAD_FILE, device)
+        self._hidden = torch.empty(0)
+        self._tile = torch.empty(0)
 
-    def hidden(self, keys: list[str]) -> Tensor:
-        """fp32 hidden states of the scored positions of several sequences in a row, ``[tokens, width]``."""
+    @property
+    def step(self) -> int:
+        """Tokens per tile."""
+        return tile_rows(self._head.vocabulary)
+
+    def open(self, keys: list[str]) -> None:
+        """Read the scored positions of several sequences in a row."""
         parts = []
         for key in keys:
-            with safe_open(str(self.folder / f"{key}.safetensors"), framework="pt", device=self.device) as stored:
-                parts.append(stored.get_tensor("hidden").float())
-        return torch.cat(parts)
+            with safe_open(str(self.folder / f"{key}.safetensors"), framework="pt", device=self._device) as stored:
+                states = stored.get_tensor("hidden")
+                parts.append((states.view(torch.bfloat16) if states.dtype == torch.uint16 else states).float())
+        self._hidden = torch.cat(parts)
+        # fresh pages for every tile would cost as much as the statistics: the tile is allocated once
+        self._tile = torch.empty(min(self.step, len(self._hidden)), self._head.vocabulary, device=self._device)
+
+    def reduce(self, part: slice, z_cand: Tensor, labels: Tensor, vocabulary: int, rows: Rows) -> None:
+        """Fill the rows of some of the opened positions from the candidate's logits."""
+        z_ref = self._head.logits(self._hidden[part], out=self._tile[: len(z_cand)])
+        reduce_tile(z_ref, z_cand, labels, vocabulary, rows)
 
 
-def score_batch(loaded: Loaded, batch: Batch, states: ReferenceStates, keys: list[str], vocabulary: int) -> Rows:
+class SketchedReference:
+    """Cached sketches of the reference: what they do not hold is estimated from 64 draws, with its error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.step = int(json.loads((folder / SKETCH_FILE).read_text(encoding="utf-8"))["tile_rows"])
+        self._sketch: Sketch = np.zeros(0, dtype=SKETCH)
+
+    def open(self, keys: list[str]) -> None:
+        """Read the scored positions of several sequences in a row."""
+        parts = []
+        for key in keys:
+            with safe_open(str(self.folder / f"{key}.safetensors"), framework="np") as stored:
+                parts.append(np.ascontiguousarray(stored.get_tensor("sketch")).view(SKETCH)[:, 0])
+        self._sketch = np.concatenate(parts)
+
+    def reduce(self, part: slice, z_cand: Tensor, labels: Tensor, vocabulary: int, rows: Rows) -> None:
+        """Fill the rows of some of the opened positions from the candidate's logits."""
+        reduce_against_sketch(self._sketch[part], z_cand, labels, vocabulary, rows)
+
+
+Reference = ReplayedReference | SketchedReference
+
+
+def open_reference(folder: Path, device: str) -> Reference:
+    """The cached reference in a folder, whichever way it was kept."""
+    return SketchedReference(folder) if (folder / SKETCH_FILE).exists() else ReplayedReference(folder, device)
+
+
+def score_batch(loaded: Loaded, batch: Batch, reference: Reference, keys: list[str], vocabulary: int) -> Rows:
     """One row per scored position of the batch, over the whole vocabulary, in tiles.
 
     Memory holds two tiles of logits, whatever the number of tokens. ``keys`` name the cached sequences in the order
@@ -69,18 +118,32 @@ def score_batch(loaded: Loaded, batch: Batch, states: ReferenceStates, keys: lis
     rows = empty_rows(len(labels))
     _, columns = batch.scored_index()
     rows["position"], rows["label"] = columns, labels.cpu().numpy()
-    ref_hidden = states.hidden(keys)
-    head = loaded.head
-    own = hidden_states(loaded, batch).float() if head else whole_logits(loaded, batch)
+    reference.open(keys)
     with torch.inference_mode():
-        step = min(tile_rows(states.head.vocabulary), len(labels))
-        # fresh pages for every tile would cost as much as the statistics: both tiles are allocated once
-        ref_tile = torch.empty(step, states.head.vocabulary, device=labels.device)
-        own_tile = torch.empty(step, head.vocabulary, device=labels.device) if head else None
-        for start in range(0, len(labels), step):
-            part = slice(start, min(start + step, len(labels)))
-            size = part.stop - part.start
-            z_ref = states.head.logits(ref_hidden[part], out=ref_tile[:size])
-            z_cand = head.logits(own[part], out=own_tile[:size]) if head and own_tile is not None else own[part].clone()
-            reduce_tile(z_ref, z_cand, labels[part], vocabulary, rows[part])
+        for part, logits in logit_tiles(loaded, batch, reference.step):
+            reference.reduce(part, logits, labels[part], vocabulary, rows[part])
     return rows
+
+
+def sketch_batch(loaded: Loaded, batch: Batch, vocabulary: int, seed: int) -> Sketch:
+    """The reference's sketch of every scored position, drawn in the tiles in which candidates will be scored."""
+    labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
+    out = np.zeros(len(labels), dtype=SKETCH)
+    with torch.inference_mode():
+        for part, logits in logit_tiles(loaded, batch, tile_rows(loaded.vocabulary)):
+            out[part] = draw_sketch(logits, labels[part], vocabulary, seed + part.start)
+    return out
+
+
+def logit_tiles(loaded: Loaded, batch: Batch, step: int) -> Iterator[tuple[slice, Tensor]]:
+    """fp32 logits of the scored positions, ``step`` positions at a time; each tile may be overwritten."""
+    head = loaded.head
+    states = hidden_states(loaded, batch).float() if head else whole_logits(loaded, batch)
+    step = min(step, len(states))
+    tile = torch.empty(step, head.vocabulary, device=states.device) if head else None
+    for start in range(0, len(states), step):
+        part = slice(start, min(start + step, len(states)))
+        if head and tile is not None:
+            yield part, head.logits(states[part], out=tile[: part.stop - part.start])
+        else:
+            yield part, states[part].clone()

@@ -191,10 +191,16 @@ class CheckpointTarget:
         _, out = self._loaded().ask("score", body, _batch_arrays(batch))
         return out["rows"].view(ROW)
 
-    def hidden(self, batch: Batch) -> NDArray[np.float32]:
-        """Final hidden states of the scored positions, ``[tokens, width]``."""
+    def hidden(self, batch: Batch) -> NDArray[Any]:
+        """Final hidden states of the scored positions, ``[tokens, width]``: float32, float16, or bf16 bits as uint16."""
         _, out = self._loaded().ask("hidden", {}, _batch_arrays(batch))
         return out["hidden"]
+
+    def sketch(self, batch: Batch, vocabulary: int, seed: int) -> NDArray[np.uint8]:
+        """Sketches of the scored positions, ``[tokens, bytes]``; see ``sketch.py`` for what the bytes hold."""
+        body: Body = {"vocabulary": vocabulary, "seed": seed}
+        _, out = self._loaded().ask("sketch", body, _batch_arrays(batch))
+        return out["sketch"].reshape(batch.tokens, -1)
 
     def save_head(self, path: Path) -> None:
         """Store the output head as a file of plain tensors."""

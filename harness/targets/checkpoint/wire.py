@@ -22,7 +22,7 @@ Body = dict[str, JsonValue]
 
 _MAX_HEADER = 256 << 20
 _MAX_ARRAY = 8 << 30
-_DTYPES = {"<f4", "<f8", "<i4", "<i8", "|u1"}
+_DTYPES = {"<f2", "<f4", "<f8", "<u2", "<i4", "<i8", "|u1"}
 
 
 def send(stream: BinaryIO, body: Body, arrays: Arrays | None = None) -> None:

@@ -21,7 +21,7 @@ from harness.targets.spec import Runtime, TargetSpec
 
 if TYPE_CHECKING:
     from harness.targets.checkpoint.loading import Loaded
-    from harness.targets.checkpoint.scoring import ReferenceStates
+    from harness.targets.checkpoint.scoring import Reference
 
 Answer = tuple[Body, Arrays]
 
@@ -32,7 +32,7 @@ class Worker:
     def __init__(self, achieved: dict[str, str]) -> None:
         self.achieved = achieved
         self.loaded: Loaded | None = None
-        self.states: ReferenceStates | None = None
+        self.reference: Reference | None = None
         self.tokenizers: dict[str, Any] = {}
 
     def hello(self, body: Body, arrays: Arrays) -> Answer:
@@ -57,7 +57,7 @@ class Worker:
             self.loaded = load(spec)
         model, head = self.loaded.model, self.loaded.head
         return {
-            "vocabulary": head.vocabulary if head else int(model.config.get_text_config().vocab_size),
+            "vocabulary": self.loaded.vocabulary,
             "separable": head is not None,
             "dtype": str(model.dtype).removeprefix("torch."),
             "changed": self.loaded.changed,
@@ -96,10 +96,15 @@ class Worker:
         return {"replies": [list(reply) for reply in replies]}, {}
 
     def hidden(self, body: Body, arrays: Arrays) -> Answer:
-        """Final hidden states of a batch, in fp32 (exact for every narrower type)."""
+        """Final hidden states of a batch in the model's own number format; bf16 travels as its bits."""
+        import torch  # noqa: PLC0415
+
         from harness.targets.checkpoint.scoring import hidden_states  # noqa: PLC0415
 
-        return {}, {"hidden": hidden_states(self.model, _batch(arrays)).float().cpu().numpy()}
+        states = hidden_states(self.model, _batch(arrays)).cpu()
+        if str(states.dtype) == "torch.bfloat16":
+            return {}, {"hidden": states.contiguous().view(torch.uint16).numpy()}
+        return {}, {"hidden": states.numpy()}
 
     def save_head(self, body: Body, arrays: Arrays) -> Answer:
         """Store the loaded model's head as a file of plain tensors."""
@@ -108,15 +113,22 @@ class Worker:
         self.model.head.save(Path(str(body["path"])))
         return {}, {}
 
+    def sketch(self, body: Body, arrays: Arrays) -> Answer:
+        """Sketches of the scored positions of a batch."""
+        from harness.targets.checkpoint.scoring import sketch_batch  # noqa: PLC0415
+
+        sketch = sketch_batch(self.model, _batch(arrays), int(str(body["vocabulary"])), int(str(body["seed"])))
+        return {}, {"sketch": np.frombuffer(sketch.tobytes(), dtype=np.uint8)}
+
     def score(self, body: Body, arrays: Arrays) -> Answer:
         """Rows of a batch against the cached reference."""
-        from harness.targets.checkpoint.scoring import ReferenceStates, score_batch  # noqa: PLC0415
+        from harness.targets.checkpoint.scoring import open_reference, score_batch  # noqa: PLC0415
 
         folder = Path(str(body["reference"]))
-        if self.states is None or self.states.folder != folder:
-            self.states = ReferenceStates(folder, str(self.model.model.device))
+        if self.reference is None or self.reference.folder != folder:
+            self.reference = open_reference(folder, str(self.model.model.device))
         keys = [str(key) for key in _listed(body["keys"])]
-        rows = score_batch(self.model, _batch(arrays), self.states, keys, int(str(body["vocabulary"])))
+        rows = score_batch(self.model, _batch(arrays), self.reference, keys, int(str(body["vocabulary"])))
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
 
     def weights(self, body: Body, arrays: Arrays) -> Answer:
@@ -180,7 +192,9 @@ def _batch(arrays: Arrays) -> Batch:
     return Batch(arrays["ids"].copy(), arrays["lengths"], arrays["first"], arrays["end"])
 
 
-_REQUESTS = ("hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "score", "weights", "convert")
+_REQUESTS = (
+    "hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "sketch", "score", "weights", "convert",
+)  # fmt: skip
 
 
 def serve(reader: BinaryIO, writer: BinaryIO, worker: Worker) -> None:
