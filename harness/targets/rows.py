@@ -20,6 +20,10 @@ ROW_VERSION: Final = 2
 INVERSE_TEMPERATURES: Final = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 #: Every n-th scored token of a tile carries the temperature grid; the others hold NaN there.
 GRID_STRIDE: Final = 8
+#: Softcaps c at which the candidate is re-read: c tanh(z/c) where positive, its inverse where negative.
+SOFTCAPS: Final = (-50.0, -30.0, -20.0, 20.0, 30.0, 50.0)
+#: Every n-th scored token of a tile carries the softcaps.
+SOFTCAP_STRIDE: Final = 16
 
 
 FLAG_NON_FINITE: Final = 1  # NaN or +inf among the logits of either side
@@ -55,6 +59,7 @@ ROW: Final = np.dtype(
         ("violated_mass", "<f4"),  # P mass on ids that Q rules out
         ("padded_mass", "<f4"),  # the larger of both masses on ids beyond the tokenizer
         ("kl_grid", "<f4", (len(INVERSE_TEMPERATURES),)),  # KL(P || softmax(beta z_Q))
+        ("kl_softcap", "<f4", (len(SOFTCAPS),)),  # KL(P || softmax(softcap(z_Q)))
     ]
 )
 

@@ -40,7 +40,7 @@ def distribution_findings(evidence: CandidateEvidence) -> list[Finding]:
         found.append(Finding(code="DIST302", detail=f"{evidence.tokens} tokens, every divergence exactly 0"))
     if scalar_explains(evidence) and evidence.scalar:
         fit = evidence.scalar
-        detail = f"tau {fit.tau:.3f} removes {fit.share:.0%} of the KL (95 % interval {fit.low:.0%} to {fit.high:.0%})"
+        detail = f"{fit.what} removes {fit.share:.0%} of the KL (95 % interval {fit.low:.0%} to {fit.high:.0%})"
         found.append(Finding(code="DIST305", detail=detail))
     if evidence.padded_mass > 1e-6:
         found.append(Finding(code="DIST306", detail=f"up to {evidence.padded_mass:.1e} on one token"))

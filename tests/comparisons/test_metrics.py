@@ -12,7 +12,15 @@ from harness.comparisons.distributions.slices import all_slices
 from harness.comparisons.distributions.worst import worst_items
 from harness.comparisons.table import TokenTable
 from harness.prompts.sequences import document_sequence
-from harness.targets.rows import FLAG_NON_FINITE, FLAG_SUPPORT, GRID_STRIDE, INVERSE_TEMPERATURES, empty_rows
+from harness.targets.rows import (
+    FLAG_NON_FINITE,
+    FLAG_SUPPORT,
+    GRID_STRIDE,
+    INVERSE_TEMPERATURES,
+    SOFTCAP_STRIDE,
+    SOFTCAPS,
+    empty_rows,
+)
 
 
 def table(kl=0.1, documents=12, tokens=40, seed=0, lengths=None):
@@ -97,6 +105,20 @@ def test_a_scale_is_fitted_and_noise_is_not():
     assert fit.tau == pytest.approx(1.25, rel=0.01)
     assert fit.share == pytest.approx(1.0, abs=0.02)
     assert scalar_fit(flat).share == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_softcap_is_named_where_it_explains_more_than_a_temperature():
+    """Rows whose divergence vanishes under a cap of 30 name that cap, with the whole share."""
+    capped = table()
+    capped.rows["kl_grid"][::GRID_STRIDE] = 1.0 + (np.array(INVERSE_TEMPERATURES) - 1.0) ** 2
+    few = slice(0, None, SOFTCAP_STRIDE)
+    capped.rows["kl_softcap"][few] = capped.rows["kl_ref_cand"][few, None] * np.abs(np.array(SOFTCAPS) - 30.0) / 80
+    fit = scalar_fit(capped)
+    assert fit.softcap == 30.0
+    assert fit.share == pytest.approx(1.0)
+    assert "softcap of 30" in fit.what
+    capped.rows["kl_softcap"][few] = capped.rows["kl_ref_cand"][few, None] * 1.1
+    assert scalar_fit(capped).softcap == 0.0
 
 
 def test_slices_cover_and_worst_items_are_in_order():

@@ -1,47 +1,84 @@
-"""Is the difference one number? Re-reading the candidate at another temperature tells scale faults from damage."""
+"""Is the difference one number? Re-reading the candidate at another scale or softcap tells such faults from damage."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.comparisons.model import Result
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import Floats
 from harness.evidence.resampling import jackknife
-from harness.targets.rows import INVERSE_TEMPERATURES
+from harness.targets.rows import INVERSE_TEMPERATURES, SOFTCAPS
+
+Flags = NDArray[np.bool_]
 
 
 class ScalarFit(Result):
-    """The temperature at which the candidate comes closest to the reference, and how much of the KL that removes.
+    """The one number that brings the candidate closest to the reference, and how much of the KL it removes.
 
-    ``share`` is 1 - KL(tau)/KL(1), with its 95 % interval; above one half, a scale, softcap or sampler fault explains
-    the candidate better than quantization does. ``tau`` below 1 means that the candidate must be sharpened.
+    ``share`` is 1 - KL(re-read)/KL(as it is), with its 95 % interval; above one half, a scale, softcap or sampler fault
+    explains the candidate better than quantization does. ``tau`` below 1 means that the candidate must be sharpened.
+    ``softcap`` is 0 where a temperature fits best; positive if that cap must be applied, negative if taken out.
     """
 
     tau: float
+    softcap: float = 0.0
     share: float
     low: float
     high: float
     tokens: int
 
+    @property
+    def what(self) -> str:
+        """The number in words."""
+        if self.softcap > 0:
+            return f"applying a softcap of {self.softcap:g}"
+        if self.softcap < 0:
+            return f"taking out a softcap of {-self.softcap:g}"
+        return f"a temperature of {self.tau:.3f}"
+
 
 def scalar_fit(table: TokenTable) -> ScalarFit:
-    """Fit tau on the tokens that carry the temperature grid.
+    """The better of the best temperature and the best softcap.
 
-    Mean KL is convex in the inverse temperature beta; the minimum is read off a parabola through the lowest grid
-    point and its neighbours. Not to be trusted when the best beta lies at the end of the grid (0.5 or 2).
+    Not to be trusted when the best temperature lies at the end of the grid (0.5 or 2). The choice among softcaps is
+    made on the same data as its interval; with six of them and a threshold of one half that does not matter.
     """
+    temperature = _temperature(table)
+    capped = table.rows["kl_softcap"].astype(np.float64)
+    plain = table.column("kl_ref_cand")
+    carried: Flags = np.isfinite(capped).all(1) & np.isfinite(plain)
+    if not carried.any() or not plain[carried].mean() > 1e-9:
+        return temperature
+    best = int(np.argmin(capped[carried].mean(0)))
+    sums, counts = _by_unit(table, carried, np.stack([plain, capped[:, best]], 1))
+
+    def share(weight: Floats) -> float:
+        now, then = weight @ sums
+        return 1.0 - max(float(then), 0.0) / float(now) if now > 0 else 0.0
+
+    estimate = jackknife(share, len(counts), int(counts.sum()))
+    if not estimate.value > temperature.share:
+        return temperature
+    return ScalarFit(
+        tau=1.0,
+        softcap=SOFTCAPS[best],
+        share=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        tokens=int(counts.sum()),
+    )
+
+
+def _temperature(table: TokenTable) -> ScalarFit:
+    """Fit tau: mean KL is convex in the inverse temperature, and the minimum is read off a parabola on the grid."""
     grid = table.rows["kl_grid"].astype(np.float64)
-    carried = np.isfinite(grid).all(1)
-    units = table.cluster[carried]
-    size = len(table.units)
-    sums = np.stack([np.bincount(units, weights=grid[carried][:, k], minlength=size) for k in range(grid.shape[1])], 1)
-    counts = np.bincount(units, minlength=size).astype(np.float64)
-    used = counts > 0
-    sums, counts = sums[used], counts[used]
-    if not len(counts):
+    carried: Flags = np.isfinite(grid).all(1)
+    if not carried.any():
         nan = float("nan")
         return ScalarFit(tau=nan, share=nan, low=nan, high=nan, tokens=0)
+    sums, counts = _by_unit(table, carried, grid)
 
     def share(weight: Floats) -> float:
         return _best(weight @ sums / (weight @ counts))[1]
@@ -49,6 +86,16 @@ def scalar_fit(table: TokenTable) -> ScalarFit:
     estimate = jackknife(share, len(counts), int(counts.sum()))
     beta, best = _best(sums.sum(0) / counts.sum())
     return ScalarFit(tau=1.0 / beta, share=best, low=estimate.low, high=estimate.high, tokens=int(counts.sum()))
+
+
+def _by_unit(table: TokenTable, carried: Flags, values: Floats) -> tuple[Floats, Floats]:
+    """Sums of each column and token counts per document, over the tokens that carry the values."""
+    units, size = table.cluster[carried], len(table.units)
+    columns = [np.bincount(units, weights=column, minlength=size) for column in values[carried].T]
+    sums: Floats = np.stack(columns, 1).astype(np.float64)
+    counts = np.bincount(units, minlength=size).astype(np.float64)
+    used = counts > 0
+    return sums[used], counts[used]
 
 
 def _best(curve: Floats) -> tuple[float, float]:

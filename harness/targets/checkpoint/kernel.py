@@ -21,6 +21,8 @@ from harness.targets.rows import (
     FLAG_SUPPORT,
     GRID_STRIDE,
     INVERSE_TEMPERATURES,
+    SOFTCAP_STRIDE,
+    SOFTCAPS,
     Rows,
 )
 
@@ -108,6 +110,13 @@ def bounded_exp(values: Tensor) -> Tensor:
     return torch.exp_(values.clamp_min(_LOWEST))
 
 
+def softcapped(z: Tensor, cap: float) -> Tensor:
+    """Logits with a softcap applied, ``cap tanh(z / cap)``, or, where ``cap`` is negative, with one taken out."""
+    if cap > 0:
+        return torch.tanh(z / cap).mul_(cap)
+    return torch.atanh((z / -cap).clamp_(-_ALMOST_ONE, _ALMOST_ONE)).mul_(-cap)
+
+
 def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) -> None:
     top_ref, top_cand = z_ref.topk(TOP_IDS), z_cand.topk(TOP_IDS)
     a = z_ref.sub_(top_ref.values[:, :1])
@@ -139,6 +148,14 @@ def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) ->
     for k, beta in enumerate(INVERSE_TEMPERATURES):
         norm = blocked_sum(bounded_exp(b[some] * beta)).log()
         rows["kl_grid"][some, k] = host(norm - beta * expected_b[some] - entropy_ref[some])
+
+    some = slice(0, None, SOFTCAP_STRIDE)
+    raw = b[some] + top_cand.values[some, :1]
+    for k, cap in enumerate(SOFTCAPS):
+        y = softcapped(raw, cap)
+        y = y.sub_(y.amax(-1, keepdim=True))
+        expected = blocked_sum(p[some] * y)
+        rows["kl_softcap"][some, k] = host(blocked_sum(bounded_exp(y)).log() - expected - entropy_ref[some])
 
     total, spread = p + q, p.sub_(q)
     rows["tv"] = host(0.5 * blocked_sum(spread.abs()))

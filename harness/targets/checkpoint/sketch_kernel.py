@@ -13,7 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.targets.checkpoint.kernel import TOP_IDS, blocked_sum, bounded_exp, cut_padding, fill_ranks, host
+from harness.targets.checkpoint.kernel import (
+    TOP_IDS,
+    blocked_sum,
+    bounded_exp,
+    cut_padding,
+    fill_ranks,
+    host,
+    softcapped,
+)
 from harness.targets.checkpoint.kernel import padded_mass as mass_beyond
 from harness.targets.checkpoint.sketch import DRAWS, SMALLEST, Sketch, decode, encode, from_bytes, log_probabilities
 from harness.targets.rows import (
@@ -22,6 +30,8 @@ from harness.targets.rows import (
     FLAG_SUPPORT,
     GRID_STRIDE,
     INVERSE_TEMPERATURES,
+    SOFTCAP_STRIDE,
+    SOFTCAPS,
     Rows,
     empty_rows,
 )
@@ -96,6 +106,22 @@ def _reduce(sketch: Sketch, z: Tensor, barred: Tensor, labels: Tensor, vocabular
     for k, beta in enumerate(INVERSE_TEMPERATURES):
         norm = host(blocked_sum(bounded_exp(shifted[some] * beta)).log())
         rows["kl_grid"][some, k] = norm - beta * expected[some] - entropy[some]
+    few = slice(0, None, SOFTCAP_STRIDE)
+    expected = expected[few] + _double(top.values[few, 0])
+    _softcaps(sketch[few], z[few], ids[few], draws[few], expected, rows[few])
+
+
+def _softcaps(sketch: Sketch, z: Tensor, ids: Tensor, draws: Tensor, expected: Floats, rows: Rows) -> None:
+    """The candidate re-read with softcaps; ``expected`` is E_P of its own logits, to which only the bend is added."""
+    p, tail = np.exp(decode(sketch["codes"])), sketch["tail"].astype(np.float64)
+    total = p.sum(1) + tail
+    for k, cap in enumerate(SOFTCAPS):
+        y = softcapped(z, cap)
+        first = y.amax(-1, keepdim=True)
+        norm = _double(blocked_sum(bounded_exp(y - first)).log() + first[:, 0])
+        bend = y - z
+        mean = (p * _double(bend.gather(1, ids))).sum(1) + tail * _double(bend.gather(1, draws)).mean(1)
+        rows["kl_softcap"][:, k] = norm - expected - mean / total - rows["entropy_ref"]
 
 
 def _divergences(sketch: Sketch, head_q: Tensor, draw_q: Tensor, tail_q: Tensor, rows: Rows) -> None:

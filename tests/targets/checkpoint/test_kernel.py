@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import IncompatibleCandidate
-from harness.targets.checkpoint.kernel import fold_padding, reduce_tile
+from harness.targets.checkpoint.kernel import fold_padding, reduce_tile, softcapped
 from harness.targets.rows import (
     FLAG_MASKED,
     FLAG_NON_FINITE,
     FLAG_SUPPORT,
     GRID_STRIDE,
     INVERSE_TEMPERATURES,
+    SOFTCAP_STRIDE,
+    SOFTCAPS,
     empty_rows,
 )
 
@@ -112,6 +114,22 @@ def test_the_temperature_grid_finds_a_scale():
     grid = rows["kl_grid"][::GRID_STRIDE]
     assert np.abs(grid[:, INVERSE_TEMPERATURES.index(0.8)]).max() < 1e-5
     assert np.isnan(rows["kl_grid"][1]).all()
+
+
+@pytest.mark.parametrize("cap", SOFTCAPS)
+def test_softcaps_agree_with_their_definition(cap):
+    """A candidate that lacks the cap (or has one too many) is brought back to 0 by it; every 16th row carries it."""
+    z = logits(9) * 2 + 3
+    missing = np.abs(cap) * torch.tanh(z / np.abs(cap))
+    z_ref, z_cand = (missing, z) if cap > 0 else (z.clamp(-18, 18), np.abs(cap) * torch.tanh(z.clamp(-18, 18) / -cap))
+    rows = reduce(z_ref, z_cand)
+    found = rows["kl_softcap"][::SOFTCAP_STRIDE, SOFTCAPS.index(cap)]
+    assert np.abs(found).max() < 2e-5
+    assert rows["kl_ref_cand"][::SOFTCAP_STRIDE].min() > 1e-3
+    assert np.isnan(rows["kl_softcap"][1]).all()
+    other = rows["kl_softcap"][0, SOFTCAPS.index(-cap)]
+    capped = softcapped(z_cand[:1].clone(), -cap)
+    assert other == pytest.approx(reduce(z_ref[:1], capped)["kl_ref_cand"][0], abs=1e-4, rel=1e-4)
 
 
 def test_padded_ids_change_nothing_but_their_mass():

@@ -12,7 +12,7 @@ from harness.errors import IncompatibleCandidate, NumericsError
 from harness.targets.checkpoint.kernel import reduce_tile
 from harness.targets.checkpoint.sketch import SKETCH, TOP, draw_sketch, from_bytes
 from harness.targets.checkpoint.sketch_kernel import reduce_against_sketch
-from harness.targets.rows import FLAG_MASKED, FLAG_NON_FINITE, FLAG_SUPPORT, empty_rows
+from harness.targets.rows import FLAG_MASKED, FLAG_NON_FINITE, FLAG_SUPPORT, GRID_STRIDE, SOFTCAP_STRIDE, empty_rows
 
 VOCABULARY = 3000
 EXACT = (
@@ -66,6 +66,16 @@ def test_the_estimate_is_right_within_its_own_error_and_the_bound_holds(change):
     for name in ("kl_cand_ref", "js", "tv"):
         assert sketched[name].sum() == pytest.approx(exact[name].sum(), rel=0.05), name
     assert sketched["kl_lower"].sum() <= exact["kl_ref_cand"].sum() * 1.001
+
+
+def test_rereadings_agree_with_the_exact_kernel():
+    """Temperatures and softcaps of the sketch are the exact kernel's, up to what the draws leave."""
+    z = logits(1)
+    exact, sketched = both(z, 20 * torch.tanh(z / 20))
+    for name, stride in (("kl_grid", GRID_STRIDE), ("kl_softcap", SOFTCAP_STRIDE)):
+        ours, theirs = sketched[name][::stride], exact[name][::stride]
+        assert np.isfinite(ours).all()
+        assert np.allclose(ours.mean(0), theirs.mean(0), rtol=0.05, atol=2e-4), name
 
 
 def test_the_draws_are_unbiased():
