@@ -1,11 +1,13 @@
-"""Write the pages that are made from code: one per finding, and the command line reference.
+"""Write the pages that are made from code and from committed results: findings, command line, benchmarks.
 
 make docs
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -20,15 +22,43 @@ _SEVERITY = {
     "S3": "changes what users get",
     "S4": "makes the model unusable or another one",
 }
+#: name of a committed result -> title, command, what its rows are
+_BENCHMARKS = {
+    "logit_throughput": (
+        "What exact comparison costs",
+        "make bench-logits",
+        "a: forward passes of the candidate with logits; r: one replay of the reference's head; f: forward passes of the "
+        "reference into the cache; b: compare, reference cached; c: compare, reference not cached; d: lm-eval's rolling "
+        "log-likelihood of the same text, its loop alone; e: the whole lm_eval command, once.",
+    ),
+    "llamacpp_anchor": (
+        "Agreement with llama.cpp's perplexity tool",
+        "make bench-llamacpp",
+        "fp32 reference, weights requantised by the gguf package, 20 windows of 512 tokens, second halves scored.",
+    ),
+    "sketch_error": (
+        "Error of a sketched reference",
+        "make bench-sketch",
+        "Bias: the sketch's mean over the exact mean, minus 1. kl_error: the relative standard error that the report "
+        "prints without knowing the truth. certain_share: the part of the KL that the sketch proves.",
+    ),
+    "gptq_reader": (
+        "The GPTQ reader beside gptqmodel's own kernel",
+        "make bench-gptq",
+        "Largest difference of a dense weight, in units of bf16's last place; files written by gptqmodel itself.",
+    ),
+    "interval_coverage": (
+        "Coverage of nominal 95 % intervals",
+        "make bench-calibration",
+        "Simulated log-normal tokens with a document effect, 4,000 replications per row.",
+    ),
+}
 
 
-def findings() -> None:
+def findings() -> dict[str, str]:
     """One page per code and an index."""
-    folder = HERE / "findings"
-    folder.mkdir(exist_ok=True)
-    for page in folder.glob("*.md"):
-        page.unlink()
     index = ["# Findings", "", "| code | severity | title | points to |", "|---|---|---|---|"]
+    pages = {}
     for code, entry in CATALOGUE.items():
         cause = entry.cause or "-"
         index.append(f"| [{code}]({code}.md) | {entry.severity} | {entry.title} | {cause} |")
@@ -36,19 +66,59 @@ def findings() -> None:
             f"# {code}: {entry.title}", "", f"Severity {entry.severity} ({_SEVERITY[entry.severity]}). Points to: {cause}.",
             "", entry.meaning, "", f"What to do: {entry.fix}.", "",
         ]  # fmt: skip
-        (folder / f"{code}.md").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "README.md").write_text("\n".join([*index, ""]), encoding="utf-8")
+        pages[f"findings/{code}.md"] = "\n".join(lines)
+    return {"findings/README.md": "\n".join([*index, ""])} | pages
 
 
-def command_line() -> None:
+def command_line() -> dict[str, str]:
     """The help of every verb."""
     lines = ["# Command line", ""]
     for arguments in ([], *([verb] for verb in _VERBS)):
         result = CliRunner().invoke(cli, [*arguments, "--help"], prog_name="fidelity", terminal_width=110)
         lines += [f"## {' '.join(['fidelity', *arguments])}", "", "```", result.output.rstrip(), "```", ""]
-    (HERE / "cli.md").write_text("\n".join(lines), encoding="utf-8")
+    return {"cli.md": "\n".join(lines)}
+
+
+def benchmarks() -> dict[str, str]:
+    """Every committed result as a table, with the command that makes it again."""
+    lines = [
+        "# Benchmarks", "",
+        "Every number that the README states comes from one of these results, which lie as JSON in `bench/results/`. Times are",
+        "from two cores and mean little elsewhere; their ratios, taken side by side in one run, mean more.", "",
+    ]  # fmt: skip
+    for name, (title, command, about) in _BENCHMARKS.items():
+        result = json.loads((HERE.parent / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        columns = list(result["rows"][0])
+        lines += [f"## {title}", "", f"`{command}`. {about}", ""]
+        lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        lines += ["| " + " | ".join(_cell(row[column]) for column in columns) + " |" for row in result["rows"]]
+        lines.append("")
+        lines += [f"- {fact}: {_cell(value)}" for fact, value in result["facts"].items()]
+        lines.append("")
+    return {"benchmarks.md": "\n".join(lines)}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_cell(inner)}" for key, inner in value.items())
+    return "-" if value is None else str(value)
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path under ``docs/``."""
+    return findings() | command_line() | benchmarks()
+
+
+def main() -> None:
+    """Write the pages and remove those of findings that are no more."""
+    made = pages()
+    for page in (HERE / "findings").glob("*.md"):
+        if f"findings/{page.name}" not in made:
+            page.unlink()
+    for path, text in made.items():
+        (HERE / path).parent.mkdir(exist_ok=True)
+        (HERE / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    findings()
-    command_line()
+    main()

@@ -17,6 +17,7 @@ from harness.observations.collect import collect_reference, collect_target
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted
 from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
 from harness.observations.journal import Journal, Status
+from harness.observations.losses import note_losses
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import CacheChoice, ReferenceCache
@@ -147,7 +148,8 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
     blocked = yield from note_prompts(journal, plan, suite, session.reference, session.candidates)
     for planned in plan.targets:
         if planned.key in blocked:
-            yield Noticed(f"{planned.label} is not scored: {blocked[planned.key]}")
+            yield Noticed(f"{planned.label} is not scored: {blocked[planned.key]}; its bits per byte are measured")
+            note_losses(journal, plan, suite, planned, session.open(planned), session.reference)
             continue
         for event in collect_target(plan, planned, session.open, session.cache, journal):
             yield event

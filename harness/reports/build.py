@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness import __version__
+from harness.comparisons.bits_per_byte import bits_per_byte
 from harness.comparisons.prompts import PromptReading, compare_prompts
 from harness.comparisons.table import TokenTable
 from harness.errors import StoredRunError
@@ -68,6 +69,7 @@ def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) ->
     table = _table(journal, plan, planned)
     rebuilt = _table(journal, plan, plan.target(claimed.rebuild)) if claimed.rebuild else None
     weights = journal.noted("weights", planned.key)
+    losses: Any = journal.noted("losses", planned.key)
     nothing = WeightEvidence(tensors=(), unmatched=(), problem="the candidate was not loaded")
     measured = Measured(
         label=planned.label,
@@ -80,7 +82,8 @@ def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) ->
         rebuilt=rebuilt,
         prompts=_prompts(journal, plan, planned),
         weights=WeightEvidence.model_validate(weights) if weights is not None else nothing,
-        unscored="" if table is not None else "its tokenizer has another vocabulary than the reference's",
+        unscored="" if table is not None else "Its tokenizer has another vocabulary than the reference's.",
+        bits_per_byte=bits_per_byte(losses),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
     )
     evidence = assemble(measured, sticks)

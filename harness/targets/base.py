@@ -60,6 +60,7 @@ class Encoded(Frozen):
     text: str = ""
     ids: tuple[int, ...]
     segments: tuple[int, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()  # characters of the text that each token stands for, where asked for
 
 
 class Capabilities(Frozen):
@@ -92,8 +93,8 @@ class Target(Protocol):
         """Number of ids that the tokenizer knows, added tokens included."""
         ...
 
-    def tokenize(self, texts: list[str]) -> list[Encoded]:
-        """Plain texts as ids."""
+    def tokenize(self, texts: list[str], *, spans: bool = False) -> list[Encoded]:
+        """Plain texts as ids, with the characters that each token stands for if ``spans``."""
         ...
 
     def render(self, conversations: list[tuple[Message, ...]], *, open_reply: bool) -> list[Encoded]:
@@ -114,6 +115,10 @@ class Target(Protocol):
 
     def sketch(self, batch: Batch, vocabulary: int, seed: int) -> NDArray[np.uint8]:
         """Sketches of the scored positions of a batch, ``[tokens, bytes]``."""
+        ...
+
+    def losses(self, batch: Batch) -> NDArray[np.float32]:
+        """Minus log-probability of the true next token at every scored position of a batch, NaN where there is none."""
         ...
 
     def pieces(self, ids: list[int]) -> list[str]:

@@ -20,10 +20,10 @@ ROW_VERSION: Final = 2
 INVERSE_TEMPERATURES: Final = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 #: Every n-th scored token of a tile carries the temperature grid; the others hold NaN there.
 GRID_STRIDE: Final = 8
-#: Softcaps c at which the candidate is re-read: c tanh(z/c) where positive, its inverse where negative.
+#: Softcaps c at which the candidate is re-read: the inverse of |c| tanh(z/|c|) where negative (these come first), else it.
 SOFTCAPS: Final = (-50.0, -30.0, -20.0, 20.0, 30.0, 50.0)
 #: Every n-th scored token of a tile carries the softcaps.
-SOFTCAP_STRIDE: Final = 16
+SOFTCAP_STRIDE: Final = 64
 
 
 FLAG_NON_FINITE: Final = 1  # NaN or +inf among the logits of either side

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.comparisons.bits_per_byte import BitsPerByte
 from harness.comparisons.distributions.band import against_band, band_member
 from harness.comparisons.distributions.metrics import headline, with_floors
 from harness.comparisons.distributions.scalar import scalar_fit
@@ -49,6 +50,7 @@ class Measured:
     prompts: PromptReading
     weights: WeightEvidence
     unscored: str = ""
+    bits_per_byte: BitsPerByte | None = None
     in_memory: bool = field(default=False)  # quantized by us at the user's request
 
 
@@ -71,6 +73,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "weights": read_weights(measured.weights),
         "honest": tuple(band_member(name, member) for name, member in honest.items()),
         "unscored": measured.unscored,
+        "bits_per_byte": measured.bits_per_byte,
     }
     if table is None:
         return CandidateEvidence.model_validate(common | _NOTHING)

@@ -70,7 +70,8 @@ def _integrity(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerd
 def _displacement(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
     """How far is the distribution? Judged by the gate where one is given, else against the honest band."""
     if evidence.unscored:
-        return AxisVerdict(axis="displacement", outcome=Outcome.NOT_TESTABLE, reason=evidence.unscored)
+        more = f" {evidence.bits_per_byte.sentence}" if evidence.bits_per_byte else ""
+        return AxisVerdict(axis="displacement", outcome=Outcome.NOT_TESTABLE, reason=evidence.unscored + more)
     if evidence.violations or evidence.non_finite:
         reason = "The candidate's logits are not finite, or rule out ids that the reference can emit."
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=Cause.NUMERICS, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.comparisons.bits_per_byte import BitsPerByte
 from harness.comparisons.distributions.band import BandMember, BandReading
 from harness.comparisons.distributions.scalar import ScalarFit
 from harness.comparisons.distributions.worst import WorstItem
@@ -50,6 +51,7 @@ class CandidateEvidence(Result):
     violated_mass: float
     padded_mass: float
     all_zero: bool
+    bits_per_byte: BitsPerByte | None = None  # where the vocabularies differ
     unscored: str = ""  # why no distribution was measured
 
     def check(self, key: str) -> CheckResult | None:

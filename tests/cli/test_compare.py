@@ -203,6 +203,7 @@ def test_another_vocabulary_is_a_tokenizer_fault_and_is_not_scored(fidelity, toy
     assert done.returncode == 1, done.stderr
     assert "cause=tokenizer" in done.stdout.strip().splitlines()[-1]
     assert "NOT_TESTABLE" in done.stdout
+    assert "bits per byte where the reference needs" in " ".join(done.stdout.split())
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(fidelity, toy, tmp_path):

@@ -48,7 +48,7 @@ def scalar_fit(table: TokenTable) -> ScalarFit:
     temperature = _temperature(table)
     capped = table.rows["kl_softcap"].astype(np.float64)
     plain = table.column("kl_ref_cand")
-    carried: Flags = np.isfinite(capped).all(1) & np.isfinite(plain)
+    carried: Flags = np.isfinite(capped.sum(1)) & np.isfinite(plain)
     if not carried.any() or not plain[carried].mean() > 1e-9:
         return temperature
     best = int(np.argmin(capped[carried].mean(0)))
@@ -74,7 +74,7 @@ def scalar_fit(table: TokenTable) -> ScalarFit:
 def _temperature(table: TokenTable) -> ScalarFit:
     """Fit tau: mean KL is convex in the inverse temperature, and the minimum is read off a parabola on the grid."""
     grid = table.rows["kl_grid"].astype(np.float64)
-    carried: Flags = np.isfinite(grid).all(1)
+    carried: Flags = np.isfinite(grid.sum(1))
     if not carried.any():
         nan = float("nan")
         return ScalarFit(tau=nan, share=nan, low=nan, high=nan, tokens=0)

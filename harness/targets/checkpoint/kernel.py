@@ -45,6 +45,8 @@ def reduce_tile(z_ref: Tensor, z_cand: Tensor, labels: Tensor, vocabulary: int, 
     """
     z_ref, z_cand, padded = fold_padding(z_ref, z_cand, vocabulary)
     rows["padded_mass"] = host(padded)
+    few = slice(0, None, SOFTCAP_STRIDE)
+    _fill_softcaps(z_ref[few], z_cand[few], rows[few])
     step = _ROWS_ON_CPU if z_ref.device.type == "cpu" else len(labels)
     for start in range(0, len(labels), step):
         part = slice(start, start + step)
@@ -110,11 +112,27 @@ def bounded_exp(values: Tensor) -> Tensor:
     return torch.exp_(values.clamp_min(_LOWEST))
 
 
-def softcapped(z: Tensor, cap: float) -> Tensor:
-    """Logits with a softcap applied, ``cap tanh(z / cap)``, or, where ``cap`` is negative, with one taken out."""
-    if cap > 0:
-        return torch.tanh(z / cap).mul_(cap)
-    return torch.atanh((z / -cap).clamp_(-_ALMOST_ONE, _ALMOST_ONE)).mul_(-cap)
+def _fill_softcaps(z_ref: Tensor, z_cand: Tensor, rows: Rows) -> None:
+    """The candidate re-read with softcaps. A softcap bends, so it sees the logits as they are, never shifted."""
+    log_p = z_ref.log_softmax(-1)
+    p = log_p.exp()
+    for index in range(len(z_ref)):
+        y = softcapped(z_cand[index])
+        y = y - y.logsumexp(-1, keepdim=True)
+        rows["kl_softcap"][index] = host(blocked_sum(p[index] * (log_p[index] - y)))
+
+
+def softcapped(z: Tensor) -> Tensor:
+    """One row of logits under every softcap of ``SOFTCAPS``, ``[caps, ids]``: applied, or taken out where negative."""
+    applied = [cap for cap in SOFTCAPS if cap > 0]
+    taken = [-cap for cap in SOFTCAPS if cap < 0]
+    out = torch.empty(len(SOFTCAPS), len(z), device=z.device)
+    caps = torch.tensor(taken, device=z.device)[:, None]
+    x = (z / caps).clamp_(-_ALMOST_ONE, _ALMOST_ONE)
+    out[: len(taken)] = (torch.log1p(x) - torch.log1p(-x)).mul_(0.5 * caps)  # atanh, which torch does not vectorise
+    caps = torch.tensor(applied, device=z.device)[:, None]
+    out[len(taken) :] = torch.tanh(z / caps).mul_(caps)
+    return out
 
 
 def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) -> None:
@@ -148,14 +166,6 @@ def _reduce_finite(z_ref: Tensor, z_cand: Tensor, labels: Tensor, rows: Rows) ->
     for k, beta in enumerate(INVERSE_TEMPERATURES):
         norm = blocked_sum(bounded_exp(b[some] * beta)).log()
         rows["kl_grid"][some, k] = host(norm - beta * expected_b[some] - entropy_ref[some])
-
-    some = slice(0, None, SOFTCAP_STRIDE)
-    raw = b[some] + top_cand.values[some, :1]
-    for k, cap in enumerate(SOFTCAPS):
-        y = softcapped(raw, cap)
-        y = y.sub_(y.amax(-1, keepdim=True))
-        expected = blocked_sum(p[some] * y)
-        rows["kl_softcap"][some, k] = host(blocked_sum(bounded_exp(y)).log() - expected - entropy_ref[some])
 
     total, spread = p + q, p.sub_(q)
     rows["tv"] = host(0.5 * blocked_sum(spread.abs()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
@@ -123,6 +124,18 @@ def score_batch(loaded: Loaded, batch: Batch, reference: Reference, keys: list[s
         for part, logits in logit_tiles(loaded, batch, reference.step):
             reference.reduce(part, logits, labels[part], vocabulary, rows[part])
     return rows
+
+
+def token_losses(loaded: Loaded, batch: Batch) -> NDArray[np.float32]:
+    """Minus log-probability of the true next token at every scored position; NaN where there is none."""
+    labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
+    out = np.full(len(labels), np.nan, dtype=np.float32)
+    with torch.inference_mode():
+        for part, z in logit_tiles(loaded, batch, tile_rows(loaded.vocabulary)):
+            index = labels[part].clamp(min=0)[:, None]
+            loss = z.logsumexp(-1) - z.gather(1, index)[:, 0]
+            out[part] = torch.where(labels[part] >= 0, loss, torch.nan).cpu().numpy()
+    return out
 
 
 def sketch_batch(loaded: Loaded, batch: Batch, vocabulary: int, seed: int) -> Sketch:

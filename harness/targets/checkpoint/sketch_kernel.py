@@ -31,7 +31,6 @@ from harness.targets.rows import (
     GRID_STRIDE,
     INVERSE_TEMPERATURES,
     SOFTCAP_STRIDE,
-    SOFTCAPS,
     Rows,
     empty_rows,
 )
@@ -54,7 +53,7 @@ def reduce_against_sketch(sketch: Sketch, z_cand: Tensor, labels: Tensor, vocabu
         if bool(barred.any()) or bool(void.any()):
             z = torch.where(void[:, None], 0.0, z)
             z = torch.where(barred & ~void[:, None], z.amax(-1, keepdim=True) - _BARRED, z)
-        _reduce(sketch[part], z, barred, labels[part], vocabulary, rows[part])
+        _reduce(sketch[part], z, barred, labels[part], vocabulary, rows[part], bend=start % SOFTCAP_STRIDE == 0)
         for index in np.flatnonzero(host(void)):
             lost = rows[part][index : index + 1]
             kept = {name: lost[name].copy() for name in ("position", "label")}
@@ -64,7 +63,9 @@ def reduce_against_sketch(sketch: Sketch, z_cand: Tensor, labels: Tensor, vocabu
                 lost[name] = value
 
 
-def _reduce(sketch: Sketch, z: Tensor, barred: Tensor, labels: Tensor, vocabulary: int, rows: Rows) -> None:
+def _reduce(
+    sketch: Sketch, z: Tensor, barred: Tensor, labels: Tensor, vocabulary: int, rows: Rows, *, bend: bool
+) -> None:
     ids, draws = _on(z, from_bytes(sketch["ids"])), _on(z, from_bytes(sketch["draws"]))
     z, bucket = cut_padding(z, vocabulary)
     beyond = host(mass_beyond(z, bucket)).astype(np.float64)
@@ -106,22 +107,22 @@ def _reduce(sketch: Sketch, z: Tensor, barred: Tensor, labels: Tensor, vocabular
     for k, beta in enumerate(INVERSE_TEMPERATURES):
         norm = host(blocked_sum(bounded_exp(shifted[some] * beta)).log())
         rows["kl_grid"][some, k] = norm - beta * expected[some] - entropy[some]
-    few = slice(0, None, SOFTCAP_STRIDE)
-    expected = expected[few] + _double(top.values[few, 0])
-    _softcaps(sketch[few], z[few], ids[few], draws[few], expected, rows[few])
+    if bend:
+        few = slice(0, None, SOFTCAP_STRIDE)
+        expected = expected[few] + _double(top.values[few, 0])
+        _fill_softcaps(sketch[few], z[few], ids[few], draws[few], expected, rows[few])
 
 
-def _softcaps(sketch: Sketch, z: Tensor, ids: Tensor, draws: Tensor, expected: Floats, rows: Rows) -> None:
+def _fill_softcaps(sketch: Sketch, z: Tensor, ids: Tensor, draws: Tensor, expected: Floats, rows: Rows) -> None:
     """The candidate re-read with softcaps; ``expected`` is E_P of its own logits, to which only the bend is added."""
     p, tail = np.exp(decode(sketch["codes"])), sketch["tail"].astype(np.float64)
     total = p.sum(1) + tail
-    for k, cap in enumerate(SOFTCAPS):
-        y = softcapped(z, cap)
-        first = y.amax(-1, keepdim=True)
-        norm = _double(blocked_sum(bounded_exp(y - first)).log() + first[:, 0])
-        bend = y - z
-        mean = (p * _double(bend.gather(1, ids))).sum(1) + tail * _double(bend.gather(1, draws)).mean(1)
-        rows["kl_softcap"][:, k] = norm - expected - mean / total - rows["entropy_ref"]
+    for index in range(len(z)):
+        y = softcapped(z[index])
+        bent = y - z[index]
+        mean = (p[index] * _double(bent[:, ids[index]])).sum(1) + tail[index] * _double(bent[:, draws[index]]).mean(1)
+        norm = _double(y.double().logsumexp(-1))
+        rows["kl_softcap"][index] = norm - expected[index] - mean / total[index] - rows["entropy_ref"][index]
 
 
 def _divergences(sketch: Sketch, head_q: Tensor, draw_q: Tensor, tail_q: Tensor, rows: Rows) -> None:

@@ -166,9 +166,9 @@ class CheckpointTarget:
             self._encode([])
         return self._vocabulary
 
-    def tokenize(self, texts: list[str]) -> list[Encoded]:
-        """Plain texts as ids."""
-        return self._encode([{"text": text} for text in texts])
+    def tokenize(self, texts: list[str], *, spans: bool = False) -> list[Encoded]:
+        """Plain texts as ids, with the characters that each token stands for if ``spans``."""
+        return self._encode([{"text": text, "spans": spans} for text in texts])
 
     def render(self, conversations: list[tuple[Message, ...]], *, open_reply: bool) -> list[Encoded]:
         """Conversations as rendered text and ids."""
@@ -201,6 +201,11 @@ class CheckpointTarget:
         body: Body = {"vocabulary": vocabulary, "seed": seed}
         _, out = self._loaded().ask("sketch", body, _batch_arrays(batch))
         return out["sketch"].reshape(batch.tokens, -1)
+
+    def losses(self, batch: Batch) -> NDArray[np.float32]:
+        """Minus log-probability of the true next token at every scored position, NaN where there is none."""
+        _, out = self._loaded().ask("losses", {}, _batch_arrays(batch))
+        return out["losses"]
 
     def save_head(self, path: Path) -> None:
         """Store the output head as a file of plain tensors."""

@@ -37,9 +37,15 @@ def load_tokenizer(spec: TargetSpec) -> Any:
         ) from error
 
 
-def encode_text(tokenizer: Any, text: str) -> dict[str, JsonValue]:
-    """Ids of a plain text with the tokenizer's own special tokens."""
-    return {"ids": [int(i) for i in tokenizer(text)["input_ids"]]}
+def encode_text(tokenizer: Any, text: str, *, spans: bool) -> dict[str, JsonValue]:
+    """Ids of a plain text with the tokenizer's own special tokens, and the characters that each stands for."""
+    if not spans or not tokenizer.is_fast:  # only fast tokenizers know where their tokens come from
+        return {"ids": [int(i) for i in tokenizer(text)["input_ids"]]}
+    encoded = tokenizer(text, return_offsets_mapping=True)
+    return {
+        "ids": [int(i) for i in encoded["input_ids"]],
+        "spans": [[int(a), int(b)] for a, b in encoded["offset_mapping"]],
+    }
 
 
 def encode_chat(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, where: str) -> dict[str, JsonValue]:

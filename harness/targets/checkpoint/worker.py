@@ -74,7 +74,7 @@ class Worker:
         answers: list[Any] = []
         for entry in _listed(body["entries"]):
             if entry.get("text") is not None:
-                answers.append(encode_text(tokenizer, entry["text"]))
+                answers.append(encode_text(tokenizer, entry["text"], spans=bool(entry["spans"])))
             else:
                 messages = tuple(Message.model_validate(message) for message in entry["messages"])
                 answers.append(encode_chat(tokenizer, messages, open_reply=bool(entry["open"]), where=spec.base))
@@ -130,6 +130,12 @@ class Worker:
         keys = [str(key) for key in _listed(body["keys"])]
         rows = score_batch(self.model, _batch(arrays), self.reference, keys, int(str(body["vocabulary"])))
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
+
+    def losses(self, body: Body, arrays: Arrays) -> Answer:
+        """Losses of the true tokens of a batch, without a reference."""
+        from harness.targets.checkpoint.scoring import token_losses  # noqa: PLC0415
+
+        return {}, {"losses": token_losses(self.model, _batch(arrays))}
 
     def weights(self, body: Body, arrays: Arrays) -> Answer:
         """Hold a candidate's weights, freshly loaded, against the reference's files."""
@@ -193,7 +199,7 @@ def _batch(arrays: Arrays) -> Batch:
 
 
 _REQUESTS = (
-    "hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "sketch", "score", "weights", "convert",
+    "hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "sketch", "score", "losses", "weights", "convert",
 )  # fmt: skip
 
 

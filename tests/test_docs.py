@@ -1,0 +1,59 @@
+"""What the documents say is what the code and the committed results say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def result(name):
+    return json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text())
+
+
+def test_generated_pages_are_current():
+    """``make docs`` would change nothing."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    made = generate.pages()
+    for path, text in made.items():
+        assert (ROOT / "docs" / path).read_text() == text, f"{path}: run make docs"
+    assert {f"findings/{p.name}" for p in (ROOT / "docs" / "findings").glob("*.md")} <= set(made)
+
+
+def test_the_numbers_of_the_readme_are_committed_results():
+    """Each measured number in the README's table is the one in bench/results, rounded as printed there."""
+    readme = (ROOT / "README.md").read_text()
+    table = readme[readme.index("## Numbers") :]
+    throughput, anchor = result("logit_throughput"), result("llamacpp_anchor")
+    ratios, q8 = throughput["facts"]["ratios"], next(r for r in anchor["rows"] if r["change"] == "ggufq:Q8_0")
+    caches = throughput["facts"]["reference_cache"]
+    sketch = result("sketch_error")["rows"]
+    expected = [
+        f"KL {q8['kl']:.6f}", f"perplexity {q8['ppl_reference']:.4f}", f"{q8['same_top']:.1%}",
+        f"| {ratios['b / (a + r)']:.2f} |", f"| {ratios['c / 2a']:.2f} |",
+        f"| {ratios['scored tokens per second, b over d']:.2f} |", f"| {throughput['facts']['growth_mb_1k_to_16k']:.0f} MB |",
+        f"{max(abs(row['kl_bias']) for row in sketch):.2%}",
+        f"{caches['49,152 ids, fp32']['sketch_bytes_per_token']:,.0f}",
+        f"{caches['49,152 ids, fp32']['hidden_bytes_per_token']:,.0f}",
+        f"{max(row['largest_difference_in_ulp'] for row in result('gptq_reader')['rows']):.2f}",
+        f"{min(row['t on log mean'] for row in result('interval_coverage')['rows']):.1%}",
+    ]  # fmt: skip
+    for text in expected:
+        assert text in table, text
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name
+)
+def test_links_between_pages_lead_somewhere(page):
+    """Every relative link of every document names a file that exists."""
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
