@@ -39,7 +39,8 @@ def note_losses(
         if start is not None:
             starts[item.id] = start
             entries[item.id] = {"cluster": item.unit, "bytes": len((item.text or "")[start:].encode())}
-    for name, side, encoded in (("reference", reference, sides[0]), ("candidate", target, sides[1])):
+    # the candidate first: its process is the one that is open
+    for name, side, encoded in (("candidate", target, sides[1]), ("reference", reference, sides[0])):
         for item, tokens in zip(items, encoded, strict=True):
             if item.id in starts:
                 entries[item.id][name] = _paid(side, tokens, starts[item.id])

@@ -13,8 +13,11 @@ from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_TYPES, T
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 _WHOLE_ROW = 1 << 20  # a group longer than any row: one scale per row
+_CHANNEL = "-channel"  # how that is written in a claim
 
-CLAIMS = (*DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "intN[gGROUP], for example int4g128")
+CLAIMS = (
+    *DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "int4g128 and its like", "int8-channel",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None
     if kind == "gguf" and detail in GGUF_TYPES:
         return derived(reference, "ggufq", detail)
     if claim.startswith("int") and claim[3:4].isdigit():
-        bits, _, group = claim[3:].partition("g")
+        bits, _, group = claim.replace(_CHANNEL, f"g{_WHOLE_ROW}")[3:].partition("g")
         if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or (group.isdigit() and int(group) > 1)):
             return derived(reference, "rtn", f"{bits}g{group or DEFAULT_GROUP}")
     raise UsageError(f"the claim {claim!r} cannot be rebuilt from the reference", fix=f"use one of {', '.join(CLAIMS)}")
@@ -115,10 +118,32 @@ def _from_config(config: dict[str, JsonValue]) -> str:
         return str(config.get("bnb_4bit_quant_type", "fp4"))
     if method in {"fp8", "fbgemm_fp8"}:
         return "fp8"
+    if method == "compressed-tensors":
+        return _from_compressed_tensors(config)
     bits = config.get("bits", config.get("w_bit"))
     if method in {"gptq", "awq"} or (not method and bits):
         size = str(config.get("group_size", config.get("q_group_size", 128)))
         if not size.lstrip("-").isdigit() or str(bits) not in {"2", "3", "4", "5", "6", "7", "8"}:
             return ""
-        return f"int{bits}g{size if int(size) > 1 else _WHOLE_ROW}"
+        return _integers(str(bits), int(size))
     return ""
+
+
+def _from_compressed_tensors(config: dict[str, JsonValue]) -> str:
+    """One scheme for all layers, by its weights; activations that are rounded as well are part of the candidate."""
+    groups = config.get("config_groups")
+    schemes = [g.get("weights") for g in groups.values() if isinstance(g, dict)] if isinstance(groups, dict) else []
+    if not schemes or any(not isinstance(s, dict) or s != schemes[0] for s in schemes):
+        return ""
+    weights = schemes[0]
+    assert isinstance(weights, dict)
+    bits, group = weights.get("num_bits"), weights.get("group_size")
+    if weights.get("type") == "float":
+        return "fp8" if bits == 8 else ""
+    if weights.get("type") != "int" or bits not in {2, 3, 4, 5, 6, 7, 8}:
+        return ""
+    return _integers(str(bits), group if isinstance(group, int) else -1)
+
+
+def _integers(bits: str, group: int) -> str:
+    return f"int{bits}g{group}" if group > 1 else f"int{bits}{_CHANNEL}"

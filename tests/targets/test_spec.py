@@ -80,6 +80,26 @@ def test_per_channel_and_odd_group_sizes_are_read(toy, tmp_path):
     def claim(**config):
         return declared_claim(parse_spec(str(toy)), identity.model_copy(update={"quantization": config}))[0]
 
-    assert claim(quant_method="gptq", bits=4, group_size=-1) == f"int4g{1 << 20}"
+    assert claim(quant_method="gptq", bits=4, group_size=-1) == "int4-channel"
     assert claim(quant_method="gptq", bits=4, group_size="channel") == ""
     assert claim(quant_method="compressed-tensors") == ""
+
+
+def test_compressed_tensors_are_read_where_all_layers_share_a_scheme(toy, tmp_path):
+    """Integers by bits and group, floats of 8 bits as fp8; mixed schemes and other floats are not guessed."""
+    from harness.targets.checkpoint.files import DigestCache, read_identity
+
+    identity = read_identity(parse_spec(str(toy)), DigestCache(tmp_path))
+
+    def claim(*schemes):
+        groups = {f"group_{k}": {"targets": ["Linear"], "weights": scheme} for k, scheme in enumerate(schemes)}
+        config = {"quant_method": "compressed-tensors", "config_groups": groups}
+        return declared_claim(parse_spec(str(toy)), identity.model_copy(update={"quantization": config}))[0]
+
+    four = {"num_bits": 4, "type": "int", "group_size": 128}
+    assert claim(four) == claim(four, four) == "int4g128"
+    assert claim({"num_bits": 8, "type": "int", "group_size": None}) == "int8-channel"
+    assert claim({"num_bits": 8, "type": "float"}) == "fp8"
+    assert (
+        claim({"num_bits": 4, "type": "float"}) == claim(four, {**four, "num_bits": 8}) == claim() == claim(None) == ""
+    )

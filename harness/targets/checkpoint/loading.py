@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from harness.targets.spec import TargetSpec
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _EXTRAS = {
     "bitsandbytes": "bitsandbytes",
+    "quanto": "optimum-quanto (pip install optimum-quanto)",  # before optimum, whose name it holds
     "gptqmodel": "gptq",
     "optimum": "gptq",
     "gguf": "gguf",
     "accelerate": "local",
-    "compressed_tensors": "compressed-tensors (pip install compressed-tensors)",
+    "compressed_tensors": "compressed-tensors",
     "torchao": "torchao (pip install torchao)",
     "hqq": "hqq (pip install hqq)",
-    "quanto": "optimum-quanto (pip install optimum-quanto)",
+    "aqlm": "aqlm (pip install aqlm[cpu])",
 }
 
 
@@ -48,7 +50,16 @@ def load(spec: TargetSpec) -> Loaded:
     if spec.runtime.threads:
         torch.set_num_threads(spec.runtime.threads)
     model, changed = load_model(spec)
-    head = find_head(model)
+    try:
+        head = find_head(model)
+    except ImportError as error:
+        raise _missing_extra(error) from error
+    except Exception as error:
+        raise BrokenCheckpoint(
+            f"this checkpoint loads but does not run here: {type(error).__name__}: {str(error)[:200]}",
+            where=spec.base,
+            fix="its quantization may need another device; --device cuda, or give a dequantised copy",
+        ) from error
     gc.collect()
     return Loaded(spec, model, head, changed)
 
@@ -97,11 +108,13 @@ def _from_files(spec: TargetSpec) -> Any:
         return load_gptq(Path(spec.base), _TORCH_DTYPES.get(spec.runtime.dtype), spec.runtime)
     if spec.kind != "gguf":
         options["use_safetensors"] = True
+    if spec.kind in {"plain", "dtype"}:
+        options |= _unpacked(Path(spec.base))
     try:
         model, info = AutoModelForCausalLM.from_pretrained(folder, **options)
     except ImportError as error:
         raise _missing_extra(error) from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
         raise BrokenCheckpoint(
             f"transformers cannot load this checkpoint: {str(error).strip().splitlines()[0][:300]}",
             where=spec.base,
@@ -109,6 +122,25 @@ def _from_files(spec: TargetSpec) -> Any:
         ) from error
     _refuse_incomplete(info, spec.base)
     return model
+
+
+def _unpacked(folder: Path) -> dict[str, Any]:
+    """Ask formats that can be unpacked on loading for dense weights: what is judged is their values, not a kernel."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method == "compressed-tensors":
+        from transformers import CompressedTensorsConfig  # noqa: PLC0415
+
+        return {"quantization_config": CompressedTensorsConfig(run_compressed=False)}
+    if method == "fp8":
+        from transformers import FineGrainedFP8Config  # noqa: PLC0415
+
+        return {"quantization_config": FineGrainedFP8Config(dequantize=True)}
+    if method == "mxfp4":
+        from transformers import Mxfp4Config  # noqa: PLC0415
+
+        return {"quantization_config": Mxfp4Config(dequantize=True)}
+    return {}
 
 
 def _bitsandbytes(spec: TargetSpec) -> dict[str, Any]:
@@ -134,6 +166,8 @@ def _missing_extra(error: ImportError) -> MissingExtra:
     fix = (
         f"pip install 'fidelity-harness[{name}]'" if name and " " not in name else f"install {name or 'what it names'}"
     )
+    if name == "gptq":
+        fix = f"give it as gptq:PATH, which reads GPTQ's format without further packages; or {fix}"
     return MissingExtra(f"this checkpoint needs a package that is not installed: {text.splitlines()[0][:200]}", fix=fix)
 
 

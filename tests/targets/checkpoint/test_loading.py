@@ -1,0 +1,92 @@
+"""Checkpoints in other packages' formats: unpacked to dense weights, or refused with the package that is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+
+import pytest
+import torch
+
+from harness.errors import MissingExtra
+from harness.targets.checkpoint.loading import load, load_model
+from harness.targets.spec import parse_spec
+from tests.support.toy import edit_json
+
+SCHEMES = {
+    "pack-quantized": {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": 32},
+    "int-quantized": {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel"},
+    "float-quantized": {"num_bits": 8, "type": "float", "symmetric": True, "strategy": "channel"},
+}
+
+
+def compressed(toy, folder, layout):
+    """The toy as the compressed-tensors package writes it; returns one layer's weight before and its scales."""
+    from compressed_tensors import ModelCompressor
+    from compressed_tensors.quantization import (
+        QuantizationArgs,
+        QuantizationConfig,
+        QuantizationScheme,
+        QuantizationStatus,
+        apply_quantization_config,
+    )
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(toy, folder)
+    model = AutoModelForCausalLM.from_pretrained(toy, dtype=torch.float32)
+    scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**SCHEMES[layout]))
+    config = QuantizationConfig(
+        config_groups={"all": scheme}, ignore=["lm_head"], format=layout, quantization_status=QuantizationStatus.FROZEN
+    )
+    apply_quantization_config(model, config)
+    top = {"pack-quantized": 7.5, "int-quantized": 127.5, "float-quantized": 448.0}[layout]
+    for module in model.modules():
+        if hasattr(module, "weight_scale"):
+            groups = module.weight.reshape(module.weight.shape[0], *module.weight_scale.shape[1:], -1)
+            module.weight_scale.data = (groups.abs().amax(-1) / top).reshape(module.weight_scale.shape)
+    layer = model.model.layers[0].mlp.up_proj
+    weight, scales = layer.weight.detach().clone(), layer.weight_scale.detach().clone()
+    compressor = ModelCompressor.from_pretrained_model(model)
+    compressor.compress_model(model)
+    model.save_pretrained(folder)
+    compressor.update_config(folder)
+    return weight, scales
+
+
+@pytest.mark.parametrize("layout", SCHEMES)
+def test_compressed_tensors_become_the_weights_that_were_packed(toy, tmp_path, layout):
+    """Real files of three layouts load as dense weights on their grid, and the model runs."""
+    weight, scales = compressed(toy, tmp_path / "packed", layout)
+    loaded = load(parse_spec(str(tmp_path / "packed")))
+    dense = loaded.model.model.layers[0].mlp.up_proj.weight.float()
+    wide = scales.repeat_interleave(dense.shape[1] // scales.shape[1], 1)
+    if layout == "float-quantized":
+        expected = (weight / wide).to(torch.float8_e4m3fn).float() * wide
+    else:
+        low, high = {"pack-quantized": (-8, 7), "int-quantized": (-128, 127)}[layout]
+        expected = torch.clamp(torch.round(weight / wide), low, high) * wide
+    assert torch.allclose(dense, expected, rtol=2**-8, atol=1e-6)
+    assert (dense != weight).any()
+    assert loaded.head is not None
+
+
+MISSING = {
+    "awq": ("gptqmodel", {"bits": 4, "group_size": 64, "version": "gemm", "zero_point": True}, "gptq"),
+    "hqq": ("hqq", {"quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}}, "pip install hqq"),
+    "torchao": ("torchao", {"quant_type": {"default": {"_type": "Int8WeightOnlyConfig", "_data": {}}}}, "torchao"),
+    "quanto": ("optimum", {"weights": "int8"}, "pip install optimum-quanto"),
+    "gptq": ("gptqmodel", {"bits": 4, "group_size": 32}, "gptq:PATH"),
+}
+
+
+@pytest.mark.parametrize("method", MISSING)
+def test_a_format_whose_package_is_missing_names_it(toy, tmp_path, method):
+    """Each format that needs a package says which, in the fix line."""
+    package, settings, fix = MISSING[method]
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed here")
+    folder = shutil.copytree(toy, tmp_path / method)
+    edit_json(folder / "config.json", quantization_config={"quant_method": method, **settings})
+    with pytest.raises(MissingExtra) as refused:
+        load_model(parse_spec(str(folder)))
+    assert fix in refused.value.fix
