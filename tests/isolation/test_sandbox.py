@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import WorkerDied
-from harness.targets.checkpoint.isolation import child_environment
+from harness.isolation.sandbox import child_environment
 from harness.targets.checkpoint.target import WorkerProcess
 
 

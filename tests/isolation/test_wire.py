@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.errors import WorkerDied
-from harness.targets.checkpoint.wire import receive, send
+from harness.isolation.wire import receive, send
 
 
 def round_trip(body, arrays):

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from harness.errors import FidelityError, MissingExtra, WorkerDied, error_classes
+from harness.isolation.sandbox import child_environment
+from harness.isolation.wire import Arrays, Body, receive, send
 from harness.redact import safe_text
 from harness.suites.model import Message
 from harness.targets.base import Capabilities, Encoded, ModelIdentity
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
-from harness.targets.checkpoint.isolation import child_environment
-from harness.targets.checkpoint.wire import Arrays, Body, receive, send
 from harness.targets.rows import ROW, Rows
 from harness.targets.spec import TargetSpec
 from harness.targets.weight_evidence import WeightEvidence

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from harness.errors import FidelityError
+from harness.isolation.sandbox import isolate
+from harness.isolation.wire import Arrays, Body, receive, send
 from harness.targets.batches import Batch
-from harness.targets.checkpoint.isolation import isolate
-from harness.targets.checkpoint.wire import Arrays, Body, receive, send
 from harness.targets.spec import Runtime, TargetSpec
 
 if TYPE_CHECKING:

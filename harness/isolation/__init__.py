@@ -1,0 +1,1 @@
+"""What an isolated process needs: a scrubbed environment, limits, and a pipe that carries no code."""
