@@ -1,0 +1,1 @@
+"""Chat templates are programs from strangers: compiled in a sandbox, run in a child process, with limits."""

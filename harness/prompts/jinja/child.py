@@ -1,0 +1,119 @@
+"""The process in which templates and tokenizers run: ``python -I -m harness.prompts.jinja.child``, by ``process.py``.
+
+One request is a tokenizer with texts, or a template under a dialect with any number of conversations. One answer per
+text or conversation follows, as soon as it is there. The clock of each runs in the child (SIGALRM, between two steps of
+the interpreter); a step that never ends is ended by the parent, who stops hearing from us.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from harness.errors import WorkerDied
+from harness.isolation.sandbox import isolate
+from harness.isolation.wire import Body, receive, send
+
+_MEMORY = 2 << 30
+_MAX_TEXT = 4 << 20
+
+
+class _TooSlow(Exception):
+    pass
+
+
+def main() -> None:
+    """Take the pipe for ourselves, drop what is not needed, answer until the pipe ends."""
+    writer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    isolate()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, hard))
+    signal.signal(signal.SIGALRM, _ring)
+    while True:
+        try:
+            body, _ = receive(sys.stdin.buffer)
+        except WorkerDied:  # the parent has gone
+            return
+        for outcome in (encode if "tokenizer" in body else answer)(body):
+            send(writer, outcome)
+
+
+def answer(body: Body) -> Iterator[Body]:
+    """Outcomes of one template, in the order of the conversations."""
+    from harness.prompts.conversation import Conversation, Dialect  # noqa: PLC0415
+    from harness.prompts.jinja.environment import Template  # noqa: PLC0415
+
+    conversations: Any = body["conversations"]
+    variables: Any = body["variables"]
+    dialect = Dialect.model_validate(body["dialect"])
+    seconds = float(str(body["seconds"]))
+    made: list[Template] = []
+    unusable = _bounded(lambda: made.append(Template(str(body["template"]), dialect, variables)), seconds)
+    for raw in conversations:
+        if unusable is not None:
+            yield unusable
+            continue
+        conversation = Conversation.model_validate(raw)
+        found: list[str] = []
+        problem = _bounded(lambda c=conversation, out=found: out.append(made[0].render(c, _MAX_TEXT)), seconds)  # type: ignore[misc]
+        yield problem or {"outcome": "text", "text": found[0], "problem": ""}
+
+
+def encode(body: Body) -> Iterator[Body]:
+    """Ids of texts, each a list of pieces; a piece marked as plain has no control tokens in it, whatever it says."""
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    texts: Any = body["texts"]
+    seconds = float(str(body["seconds"]))
+    made: list[Any] = []
+    unusable = _bounded(lambda: made.append(Tokenizer.from_file(str(body["tokenizer"]))), seconds)
+    for pieces in texts:
+        ids: list[int] = []
+        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(made[0], p, out), seconds)  # type: ignore[misc]
+        yield problem or {"ids": list(ids)}
+
+
+def _encode_pieces(tokenizer: Any, pieces: Any, out: list[int]) -> None:
+    for text, plain in pieces:
+        tokenizer.encode_special_tokens = bool(plain)
+        out.extend(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
+    """Do a piece of work; None if it ended well, else its outcome."""
+    import jinja2  # noqa: PLC0415
+
+    from harness.prompts.jinja.environment import TemplateRefusal  # noqa: PLC0415
+
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        work()
+    except TemplateRefusal as error:
+        return _outcome("refused", error)
+    except (_TooSlow, MemoryError, OverflowError, RecursionError) as error:
+        return _outcome("unbounded", error)
+    except jinja2.exceptions.SecurityError as error:
+        return _outcome("failed", f"SecurityError: {error}")
+    except Exception as error:
+        return _outcome("failed", f"{type(error).__name__}: {error}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return None
+
+
+def _outcome(kind: str, error: object) -> Body:
+    name = f"{type(error).__name__.lstrip('_')}: " if kind == "unbounded" else ""
+    return {"outcome": kind, "text": "", "problem": (name + str(error))[:300]}
+
+
+def _ring(*_: object) -> None:
+    raise _TooSlow("the template did not end in time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Renders templates in a child process that can be ended: a template that hangs or swells is an outcome, not a hang."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from harness.errors import WorkerDied
+from harness.isolation.sandbox import child_environment
+from harness.isolation.wire import Body, receive, send
+from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Dialect, Rendered
+
+#: Seconds that one conversation may take in the child, and how much longer the parent waits for a step without end.
+SECONDS = 2.0
+_GRACE = 1.0
+_TOKENIZER_SECONDS = 20.0
+_PATIENCE = 3  # processes that one template may cost
+
+#: A text as pieces; a plain piece has no control tokens in it, whatever it says.
+Pieces = list[tuple[str, bool]]
+
+RENDERER = "transformers 5 rules on jinja2"
+
+
+def renderer_version() -> str:
+    """The renderer's name and version, as reports state it."""
+    return f"{RENDERER} {importlib.metadata.version('jinja2')}"
+
+
+class PromptProcess:
+    """Renders templates and tokenises prompts; one child process at a time, started when first needed."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def render(
+        self,
+        template: str,
+        conversations: Sequence[Conversation],
+        variables: dict[str, JsonValue] | None = None,
+        dialect: Dialect = REFERENCE_DIALECT,
+    ) -> list[Rendered]:
+        """Outcomes in the order of the conversations; ``variables`` are the special tokens that templates name."""
+        outcomes: list[Rendered] = []
+        ended = 0
+        while len(outcomes) < len(conversations):
+            if ended == _PATIENCE:
+                rest = len(conversations) - len(outcomes)
+                return outcomes + [Rendered(outcome="unbounded", problem="its process had to be ended before")] * rest
+            body: Body = {
+                "template": template,
+                "variables": variables or {},
+                "dialect": dialect.model_dump(mode="json"),
+                "conversations": [c.model_dump(mode="json") for c in conversations[len(outcomes) :]],
+                "seconds": self._seconds,
+            }
+            answers = self._answers(body, len(conversations) - len(outcomes))
+            outcomes += answers
+            ended += len(outcomes) < len(conversations) or self._process is None
+        return outcomes
+
+    def encode(self, tokenizer: Path, texts: Sequence[Pieces]) -> list[tuple[int, ...] | None]:
+        """Ids of texts by a ``tokenizer.json``; None where it fails. Each text is a list of (piece, plain) pairs."""
+        body: Body = {
+            "tokenizer": str(tokenizer),
+            "texts": [[list(piece) for piece in pieces] for pieces in texts],
+            "seconds": _TOKENIZER_SECONDS,
+        }
+        answers = self._exchange(body, len(texts), _TOKENIZER_SECONDS)
+        found = [tuple(answer["ids"]) if answer and "ids" in answer else None for answer in answers]  # type: ignore[arg-type]
+        return [*found, *[None] * (len(texts) - len(found))]  # type: ignore[list-item]
+
+    def _answers(self, body: Body, count: int) -> list[Rendered]:
+        """Outcomes until the child fell silent; the one that silenced it is the last."""
+        silenced = Rendered(outcome="unbounded", problem="the template's process had to be ended")
+        answers = self._exchange(body, count, self._seconds)
+        return [silenced if answer is None else Rendered.model_validate(answer) for answer in answers]
+
+    def _exchange(self, body: Body, count: int, seconds: float) -> list[Body | None]:
+        """Answers in order; None is the last if the child had to be ended."""
+        process = self._process = self._process or _start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        answers: list[Body | None] = []
+        try:
+            send(process.stdin, body)  # type: ignore[arg-type]
+            for _ in range(count):
+                answer, _ = receive(_Timed(process.stdout.fileno(), 2 * seconds + _GRACE))  # type: ignore[arg-type]
+                answers.append(answer)
+        except (BrokenPipeError, WorkerDied, TimeoutError):
+            self._kill()
+            answers.append(None)
+        return answers
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    if stream:
+                        stream.close()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._kill()
+
+    def __enter__(self) -> PromptProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Timed:
+    """Reads whole frames from a pipe, but waits no longer than agreed."""
+
+    def __init__(self, handle: int, seconds: float) -> None:
+        self._handle = handle
+        self._until = time.monotonic() + seconds
+
+    def read(self, count: int) -> bytes:
+        """Exactly ``count`` bytes, fewer only at the end; raises TimeoutError."""
+        data = b""
+        while len(data) < count:
+            ready, _, _ = select.select([self._handle], [], [], max(self._until - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError
+            part = os.read(self._handle, count - len(data))
+            if not part:
+                break
+            data += part
+        return data
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "harness.prompts.jinja.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+        start_new_session=True,
+    )

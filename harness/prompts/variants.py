@@ -1,0 +1,142 @@
+"""What the reference's prompts become under faults: requests changed, rendered, changed as text, tokenised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.prompts.conversation import Conversation, Rendered
+from harness.prompts.faults import Family, Fault, Request
+from harness.prompts.forms import marked, read_form
+from harness.prompts.jinja.process import Pieces, PromptProcess
+
+_EXCHANGE = Conversation(
+    messages=(
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt: its rendering, and its ids where a tokenizer was given and the rendering is text."""
+
+    rendered: Rendered
+    ids: tuple[int, ...] | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The rendered text, or None."""
+        return self.rendered.text if self.rendered.outcome == "text" else None
+
+    @property
+    def count(self) -> int | None:
+        """The number of tokens, as an endpoint would bill it."""
+        return None if self.ids is None else len(self.ids)
+
+
+class Bench:
+    """Makes prompts of one family, sound or faulty; renderings that several faults share are made once."""
+
+    def __init__(self, process: PromptProcess, family: Family, tokenizer: Path | None = None) -> None:
+        self.family = read_family(process, family)
+        self._process = process
+        self._tokenizer = tokenizer
+        self._rendered: dict[str, Rendered] = {}
+        self._ids: dict[tuple[tuple[str, bool], ...], tuple[int, ...] | None] = {}
+
+    def prompts(self, conversations: Sequence[Conversation], faults: Sequence[Fault] = ()) -> list[Prompt]:
+        """The prompts of conversations under faults, applied in order."""
+        requests = []
+        for conversation in conversations:
+            request = Request(conversation, self.family.template)
+            for fault in faults:
+                request = fault.request(request, self.family) if fault.request else request
+            requests.append(request)
+        made = []
+        for request, rendered in zip(requests, self._render(requests), strict=True):
+            text = rendered.text
+            if rendered.outcome == "text":
+                for fault in faults:
+                    text = fault.text(text, request.conversation, self.family) if fault.text else text
+            made.append(rendered.model_copy(update={"text": text}))
+        plain = any(fault.controls == "text" for fault in faults)
+        ids = self._encode(made, [request.conversation for request in requests], plain=plain)
+        return [Prompt(rendered, found) for rendered, found in zip(made, ids, strict=True)]
+
+    def _render(self, requests: list[Request]) -> list[Rendered]:
+        keys = [_key(request) for request in requests]
+        missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in self._rendered}
+        groups: dict[tuple[str, str], list[str]] = {}
+        for key, request in missing.items():
+            groups.setdefault((request.template, request.dialect.model_dump_json()), []).append(key)
+        for (template, _), members in groups.items():
+            conversations = [missing[key].conversation for key in members]
+            dialect = missing[members[0]].dialect
+            outcomes = self._process.render(template, conversations, self.family.variables, dialect)
+            self._rendered.update(zip(members, outcomes, strict=True))
+        return [self._rendered[key] for key in keys]
+
+    def _encode(
+        self, rendered: list[Rendered], conversations: list[Conversation], *, plain: bool
+    ) -> list[tuple[int, ...] | None]:
+        if self._tokenizer is None:
+            return [None] * len(rendered)
+        pieces = [
+            tuple(_user_pieces(one.text, conversation)) if plain else ((one.text, False),)
+            for one, conversation in zip(rendered, conversations, strict=True)
+        ]
+        missing = [p for p in dict.fromkeys(pieces) if p not in self._ids]
+        if missing:
+            found = self._process.encode(self._tokenizer, [list(p) for p in missing])
+            self._ids.update(zip(missing, found, strict=True))
+        return [self._ids[p] if one.outcome == "text" else None for p, one in zip(pieces, rendered, strict=True)]
+
+
+def _key(request: Request) -> str:
+    return f"{request.conversation.model_dump_json()}|{request.dialect.model_dump_json()}|{request.template}"
+
+
+def _user_pieces(text: str, conversation: Conversation) -> Pieces:
+    """The text cut so that users' own words stand in plain pieces."""
+    pieces: Pieces = []
+    cursor = 0
+    for message in conversation.messages:
+        content = message.get("content")
+        if message.get("role") not in {"user", "tool"} or not isinstance(content, str) or not content.strip():
+            continue
+        words = content if content in text[cursor:] else content.strip()
+        at = text.find(words, cursor)
+        if at >= 0:
+            pieces += [(text[cursor:at], False), (words, True)]
+            cursor = at + len(words)
+    return [piece for piece in [*pieces, (text[cursor:], False)] if piece[0]]
+
+
+def read_family(process: PromptProcess, family: Family) -> Family:
+    """Fill in what a rendering tells of a family: how an assistant's turn ends, and the header of the reply."""
+    conversation, paths = marked(_EXCHANGE, hostile=False)
+    closed = conversation.model_copy(update={"generation": False})
+    with_header, without = process.render(family.template, [conversation, closed], family.variables)
+    if with_header.outcome != "text" or without.outcome != "text":
+        return family
+    opening = with_header.text.removeprefix(without.text) if with_header.text.startswith(without.text) else ""
+    form = read_form(without.text, paths)
+    if form.paths != ("messages[0].content", "messages[1].content", "messages[2].content"):
+        return Family(family.template, family.variables, family.bos, "", opening)
+    return Family(family.template, family.variables, family.bos, _turn_end(form.pieces[2].before, form.tail), opening)
+
+
+def _turn_end(between: str, tail: str) -> str:
+    """What follows an assistant's words, up to the end of the first control word in it."""
+    text = between.lstrip()
+    for opening, closing in (("<", ">"), ("[", "]")):
+        if text.startswith(opening) and closing in text:
+            return text[: text.index(closing) + 1]
+    shared = 0
+    while shared < min(len(between), len(tail)) and between[shared] == tail[shared]:
+        shared += 1
+    return between[:shared].strip()

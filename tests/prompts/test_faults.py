@@ -1,0 +1,142 @@
+"""The fault library and the diagnosis: every fault acts, is seen by the suite, and is named from its effect alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.prompts.cases import load_cases
+from harness.prompts.conversation import Conversation
+from harness.prompts.diagnosis import diagnose
+from harness.prompts.faults import LIBRARY, Family, fault
+from harness.prompts.jinja.process import PromptProcess
+from harness.prompts.variants import Bench, read_family
+
+#: A template of our own that has everything: roles, tools, calls, results, reasoning, parts, a date, a switch.
+EVERYTHING = """{{ bos_token }}<|start|>system
+Today is {{ strftime_now('%d %B %Y') }}.
+{%- for m in messages %}{% if m.role == 'system' %} {{ m.content }}{% endif %}{% endfor %}
+{%- if tools %}
+
+# Tools
+{% for t in tools %}{{ t | tojson }}
+{% endfor %}
+{%- endif %}
+<|end|>
+{% set ns = namespace(last=-1) %}
+{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}
+{% for m in messages %}
+{% if m.role != 'system' %}
+<|start|>{{ m.role }}
+{% if m.reasoning_content and (loop.index0 > ns.last or m.tool_calls) %}<think>
+{{ m.reasoning_content }}
+</think>
+{% endif %}
+{% if m.content is undefined %}(nothing)
+{%- elif m.content is string %}{{ m.content }}
+{%- else %}
+{%- for p in m.content %}
+{%- if p.type == 'image' %}<image>{% else %}{{ p.text }}{% if not loop.last %} {% endif %}{% endif %}
+{%- endfor %}
+{%- endif %}
+{%- for c in m.tool_calls or [] %}
+<call id={{ c.id }}>{{ c.function.name }} {{ c.function.arguments | tojson }}</call>
+{%- endfor %}
+<|end|>
+{% endif %}
+{% endfor %}
+{% if add_generation_prompt %}<|start|>assistant
+{% if enable_thinking is defined and not enable_thinking %}<think>
+
+</think>
+{% elif enable_thinking is defined %}<think>
+{% endif %}
+{% if reasoning_effort is defined %}effort {{ reasoning_effort }}
+{% endif %}
+{% endif %}"""
+
+
+@pytest.fixture(scope="module")
+def process():
+    with PromptProcess() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bench(process):
+    return Bench(process, Family(EVERYTHING, {"bos_token": "<s>"}, bos="<s>"))
+
+
+CONVERSATIONS = [c for case in load_cases(own_control="<|start|>") for c in case.conversations]
+
+
+def texts(bench, *names):
+    return [prompt.text for prompt in bench.prompts(CONVERSATIONS, [fault(name) for name in names])]
+
+
+def test_a_family_is_read_from_a_rendering(process):
+    """How an assistant's turn ends, and the header of the reply."""
+    family = read_family(process, Family(EVERYTHING, {"bos_token": "<s>"}, bos="<s>"))
+    assert family.turn_end == "<|end|>"
+    assert family.opening == "<|start|>assistant\n"
+
+
+def test_the_suite_and_the_library_know_each_other():
+    """44 cases; every fault that a case names is in the library, and every fault is named by a case or needs none."""
+    cases = load_cases()
+    assert len(cases) == 44
+    named = {name for case in cases for name in case.reveals}
+    library = {entry.name for entry in LIBRARY}
+    assert len(library) == len(LIBRARY) >= 32
+    assert named <= library
+    assert library - named <= {
+        "blocks-untrimmed", "leading-space", "tools-descriptions-dropped", "tools-minijinja", "options-lost", "marks-stripped",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", [f for f in LIBRARY if f.controls == "parsed"], ids=lambda f: f.name)
+def test_every_fault_changes_the_prompt_of_a_case_made_for_it(bench, entry):
+    """On a template that has everything, each fault moves some rendering; where cases name it, one of theirs."""
+    cases = [case for case in load_cases(own_control="<|start|>") if entry.name in case.reveals]
+    asked = [c for case in cases for c in case.conversations] or CONVERSATIONS
+    sound = [prompt.text for prompt in bench.prompts(asked)]
+    faulty = [prompt.text for prompt in bench.prompts(asked, [entry])]
+    assert sound != faulty
+
+
+@pytest.mark.parametrize("entry", [f for f in LIBRARY if f.controls == "parsed"], ids=lambda f: f.name)
+def test_every_fault_is_named_from_the_texts_alone(bench, entry):
+    """The library reproduces the observation exactly: the fault is among the names, and ties are small."""
+    observed = texts(bench, entry.name)
+    found = diagnose(bench, CONVERSATIONS, observed, lambda prompt: prompt.text)
+    assert found.differing
+    assert (entry.name,) in found.named
+    assert len(found.named) <= 3
+
+
+def test_sound_prompts_have_no_finding(bench):
+    """The reference against itself."""
+    found = diagnose(bench, CONVERSATIONS, texts(bench), lambda prompt: prompt.text)
+    assert (found.differing, found.named) == ((), ())
+
+
+def test_two_faults_at_once_are_named_as_a_pair(bench):
+    """No single fault explains it; the pair does, in either order."""
+    observed = texts(bench, "no-generation-prompt", "tools-compact")
+    found = diagnose(bench, CONVERSATIONS, observed, lambda prompt: prompt.text)
+    assert {frozenset(names) for names in found.named} == {frozenset({"no-generation-prompt", "tools-compact"})}
+
+
+def test_what_the_library_does_not_know_stays_unclassified(bench):
+    """An observation that no fault reproduces gets no name, only the closest and how much of it that explains."""
+    observed = [None if text is None else text.replace("Today", "Heute") for text in texts(bench)]
+    found = diagnose(bench, CONVERSATIONS, observed, lambda prompt: prompt.text)
+    assert found.differing
+    assert found.named == ()
+    assert found.explained < found.compared
+
+
+def test_a_prefill_is_left_open():
+    """The case for continued messages asks for no new turn."""
+    (case,) = [case for case in load_cases() if case.id == "prefill"]
+    assert all(c.continue_final and not c.generation for c in case.conversations)
+    assert all(isinstance(c, Conversation) for c in case.conversations)
