@@ -12,9 +12,12 @@ from typing import Any
 from click.testing import CliRunner
 
 from harness.cli.main import _VERBS, cli
+from harness.prompts.faults import LIBRARY
 from harness.verdicts.findings import CATALOGUE
+from harness.verdicts.tokens_in import GROUP_CODES
 
 HERE = Path(__file__).resolve().parent
+FAULTS = {code: [f for f in LIBRARY if f.group == group] for group, code in GROUP_CODES.items()}
 _SEVERITY = {
     "S0": "for information",
     "S1": "worth knowing",
@@ -66,6 +69,9 @@ def findings() -> dict[str, str]:
             f"# {code}: {entry.title}", "", f"Severity {entry.severity} ({_SEVERITY[entry.severity]}). Points to: {cause}.",
             "", entry.meaning, "", f"What to do: {entry.fix}.", "",
         ]  # fmt: skip
+        if faults := FAULTS.get(code):
+            lines += ["| fault | severity | what happens |", "|---|---|---|"]
+            lines += [f"| `{f.name}` | {f.severity} | {f.title} |" for f in faults] + [""]
         pages[f"findings/{code}.md"] = "\n".join(lines)
     return {"findings/README.md": "\n".join([*index, ""])} | pages
 

@@ -11,7 +11,7 @@ import pytest
 from harness.config import Places
 from harness.pipeline import Candidate, Request, Stop, compare
 from harness.reports.scorecard import Scorecard
-from harness.targets.demo_model import build_demo_reference, demo_reference
+from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
 from harness.targets.spec import Runtime
 from tests.support.toy import make_suite, make_toy
 
@@ -41,6 +41,15 @@ def smollm() -> Path:
     for _ in build_demo_reference(cache, None):
         pass
     return demo_reference(cache)
+
+
+@pytest.fixture(scope="session")
+def smollm_gguf() -> Path:
+    """The GGUF file that the demo reference was made from."""
+    cache = Places.default().cache
+    for _ in build_demo_gguf(cache, None):
+        pass
+    return demo_gguf(cache)
 
 
 class Runner:

@@ -21,6 +21,7 @@ _VERBS = {
     "report": "Judge a stored run again and render it.",
     "show": "Show the plan of a stored run.",
     "suites": "List the shipped suites.",
+    "template": "Compare the prompts of two checkpoints, GGUF files or templates.",
 }
 
 

@@ -20,7 +20,8 @@ class Diagnosis:
 
     ``differing`` are the places where the observation is not the reference's. ``named`` are the explanations that
     reproduce every observation, each a tuple of one or two fault names; several are a tie. With differences and no
-    explanation the difference is unclassified. ``closest`` is the single fault that explains most places.
+    explanation the difference is unclassified. ``closest`` is the single fault that explains most of the ``compared``
+    places that differ, ``explained`` of them; it is empty where none explains any.
     """
 
     differing: tuple[int, ...]
@@ -52,14 +53,18 @@ def diagnose(
     sound = tried(())
     differing = tuple(k for k, ours, theirs in zip(seen, sound, target, strict=True) if ours != theirs)
     if not differing:
-        return Diagnosis((), (), "", len(seen), len(seen))
+        return Diagnosis((), (), "", 0, 0)
     effects = {fault.name: tried([fault]) for fault in library}
     named: list[tuple[str, ...]] = [(name,) for name, effect in effects.items() if effect == target]
     scores = {name: sum(a == b for a, b in zip(effect, target, strict=True)) for name, effect in effects.items()}
     if not named:
         named = _pairs(library, effects, scores, sound, target, tried)
-    closest = max(scores, key=lambda name: scores[name])
-    return Diagnosis(differing, tuple(named), closest, scores[closest], len(seen))
+    solved = {
+        name: sum(a == b != c for a, b, c in zip(effect, target, sound, strict=True))
+        for name, effect in effects.items()
+    }
+    closest = max(solved, key=lambda name: solved[name])
+    return Diagnosis(differing, tuple(named), closest if solved[closest] else "", solved[closest], len(differing))
 
 
 def _pairs(

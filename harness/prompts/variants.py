@@ -48,6 +48,11 @@ class Bench:
         self._rendered: dict[str, Rendered] = {}
         self._ids: dict[tuple[tuple[str, bool], ...], tuple[int, ...] | None] = {}
 
+    def starts_with_bos(self) -> bool:
+        """Whether the template itself puts the begin-of-text token."""
+        (plain,) = self.prompts([Conversation(messages=({"role": "user", "content": "a"},))])
+        return bool(self.family.bos) and (plain.text or "").startswith(self.family.bos)
+
     def prompts(self, conversations: Sequence[Conversation], faults: Sequence[Fault] = ()) -> list[Prompt]:
         """The prompts of conversations under faults, applied in order."""
         requests = []

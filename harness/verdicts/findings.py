@@ -108,6 +108,82 @@ CATALOGUE: dict[str, Entry] = {
         "The reference ships a chat template, the candidate none; hosts will guess one.",
         "copy chat_template.jinja from the vendor's release",
     ),
+    "TMPL104": Entry(
+        "template and tokenizer are of different models", "S3", Cause.TEMPLATE,
+        "A control word of the template is not one token of the tokenizer, so the model reads its letters.",
+        "take template and tokenizer from the same release",
+    ),
+    "TMPL105": Entry(
+        "one side does not render what the other renders", "S2", Cause.TEMPLATE,
+        "A conversation that one template accepts makes the other raise an error or crash.",
+        "take chat_template.jinja from the vendor's release",
+    ),
+    "TMPL106": Entry(
+        "prompts differ by no known fault", "S2", Cause.TEMPLATE,
+        "No fault of the library, alone or with another, turns the reference's prompts into the candidate's.",
+        "look at the windows that the report shows; another revision of the template is the usual reason",
+    ),
+    "TMPL107": Entry(
+        "prompts differ in whitespace only", "S1", Cause.TEMPLATE,
+        "The words are the same, blanks or newlines are not. Ids usually differ.",
+        "take chat_template.jinja from the vendor's release",
+    ),
+    "TMPL108": Entry(
+        "the template reaches for what it must not touch", "S4", Cause.TEMPLATE,
+        "The sandbox stopped the template at an attribute that leads out of it. A sound template never does that.",
+        "do not use this release; report it to whoever hosts it",
+    ),
+    "TMPL109": Entry(
+        "the template does not end", "S4", Cause.TEMPLATE,
+        "Rendering hit a limit of time, memory or output on a short conversation.",
+        "do not serve this template: one request would occupy a server",
+    ),
+    "TMPL110": Entry(
+        "a fault of framing", "S3", Cause.TEMPLATE,
+        "Begin of text, end of turns, the header of the reply or whitespace: the named fault reproduces every prompt.",
+        "repair what the fault names; then run this again",
+    ),
+    "TMPL111": Entry(
+        "another template is used", "S3", Cause.TEMPLATE,
+        "A known fallback template reproduces every prompt.",
+        "make the engine use the model's own chat_template.jinja",
+    ),
+    "TMPL112": Entry(
+        "a fault of roles", "S3", Cause.TEMPLATE,
+        "System prompts, turns or dates: the named fault reproduces every prompt.",
+        "repair what the fault names; then run this again",
+    ),
+    "TMPL113": Entry(
+        "a fault of tools", "S3", Cause.TEMPLATE,
+        "Offers, calls or results: the named fault reproduces every prompt.",
+        "repair what the fault names; then run this again",
+    ),
+    "TMPL114": Entry(
+        "a fault of reasoning", "S3", Cause.TEMPLATE,
+        "Earlier thoughts or the switch for thinking: the named fault reproduces every prompt.",
+        "repair what the fault names; then run this again",
+    ),
+    "TOKN105": Entry(
+        "added tokens differ", "S2", Cause.TOKENIZER,
+        "Control words have other ids or other flags; the same text may become other ids around them.",
+        "take tokenizer.json from the vendor's release",
+    ),
+    "TOKN106": Entry(
+        "what ends a turn does not end a reply", "S3", Cause.TEMPLATE,
+        "The control word after an assistant's turn is not among the stop ids, so replies run on.",
+        "add its id to eos_token_id in generation_config.json",
+    ),
+    "TOKN107": Entry(
+        "begin-of-text may stand twice", "S1", Cause.TEMPLATE,
+        "Both template and tokenizer put a begin-of-text token. An engine that tokenises the rendered text as plain text "
+        "sends two.",
+        "tokenise rendered prompts without special tokens, or drop one of the two",
+    ),
+    "TOKN110": Entry(
+        "a fault between text and ids", "S3", Cause.TOKENIZER,
+        "Letters, line ends, control words or parts of messages: the named fault reproduces every prompt.",
+        "repair what the fault names; then run this again",
+    ),
     "DIST301": Entry(
         "further from the reference than its claim allows", "S3", None,
         "The mean KL divergence exceeds twice that of the widest honest configuration, with 97.5 % confidence.",

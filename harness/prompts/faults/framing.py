@@ -70,7 +70,7 @@ def _blocks_untrimmed(request: Request, _: Family) -> Request:
 
 
 def _contents_stripped(request: Request, _: Family) -> Request:
-    return each_text(request, str.strip)
+    return each_text(request, str.strip, parts=False)
 
 
 def _last_newline_lost(text: str, _: Conversation, __: Family) -> str:

@@ -89,8 +89,10 @@ def each_tool(request: Request, change: Callable[[Message], Message]) -> Request
     return request if tools is None else request.with_tools(change(dict(tool)) for tool in tools)
 
 
-def each_text(request: Request, change: Callable[[str], str], roles: frozenset[str] | None = None) -> Request:
-    """Change the contents of messages, text parts included."""
+def each_text(
+    request: Request, change: Callable[[str], str], roles: frozenset[str] | None = None, *, parts: bool = True
+) -> Request:
+    """Change the contents of messages, and of text parts unless told otherwise."""
 
     def changed(message: Message) -> Message:
         content = message.get("content")
@@ -98,7 +100,7 @@ def each_text(request: Request, change: Callable[[str], str], roles: frozenset[s
             return message
         if isinstance(content, str):
             message["content"] = change(content)
-        elif isinstance(content, list):
+        elif isinstance(content, list) and parts:
             message["content"] = [
                 {**part, "text": change(str(part["text"]))} if isinstance(part, dict) and "text" in part else part
                 for part in content

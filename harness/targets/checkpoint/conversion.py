@@ -1,10 +1,14 @@
-"""A GGUF file as an fp32 checkpoint folder; runs in the isolated process only."""
+"""GGUF files and old tokenizers in the form that everything here reads; runs in the isolated process only."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
+
+from harness.targets.checkpoint.tokenization import load_tokenizer
+from harness.targets.spec import TargetSpec
 
 
 def gguf_to_checkpoint(gguf: Path, folder: Path) -> None:
@@ -23,3 +27,21 @@ def gguf_to_checkpoint(gguf: Path, folder: Path) -> None:
         model.__dict__.pop(attribute, None)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(folder)
+
+
+def write_tokenizer(spec: TargetSpec, folder: Path) -> None:
+    """``tokenizer.json`` and ``facts.json``: template, special tokens, stop ids, whether BOS is put in front."""
+    tokenizer = load_tokenizer(spec)
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    first = tokenizer("a")["input_ids"][:1]
+    facts = {
+        "template": tokenizer.chat_template or "",
+        "variables": {
+            name: str(value) for name, value in tokenizer.special_tokens_map.items() if isinstance(value, str)
+        },
+        "stop_ids": [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)],
+        "adds_bos": bool(first) and first[0] == tokenizer.bos_token_id is not None,
+    }
+    partial = folder / ".facts.json"
+    partial.write_text(json.dumps(facts), encoding="utf-8")
+    partial.replace(folder / "facts.json")

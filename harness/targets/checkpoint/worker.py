@@ -153,6 +153,13 @@ class Worker:
         gguf_to_checkpoint(Path(str(body["gguf"])), Path(str(body["folder"])))
         return {}, {}
 
+    def convert_tokenizer(self, body: Body, arrays: Arrays) -> Answer:
+        """Write a tokenizer of another form as ``tokenizer.json``, with the facts that go with it."""
+        from harness.targets.checkpoint.conversion import write_tokenizer  # noqa: PLC0415
+
+        write_tokenizer(TargetSpec(str(body["kind"]), "", str(body["base"]), Runtime()), Path(str(body["folder"])))
+        return {}, {}
+
     @property
     def model(self) -> Loaded:
         """The loaded model."""
@@ -199,7 +206,8 @@ def _batch(arrays: Arrays) -> Batch:
 
 
 _REQUESTS = (
-    "hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "sketch", "score", "losses", "weights", "convert",
+    "hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "sketch", "score", "losses", "weights",
+    "convert", "convert_tokenizer",
 )  # fmt: skip
 
 

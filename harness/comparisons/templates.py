@@ -1,0 +1,64 @@
+"""Two sides' renderings of the template suite, case by case: the same ids, the same text, or what differs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from harness.comparisons.model import Result
+
+Status = Literal["identical", "same ids", "whitespace", "differs", "only one side renders", "not applicable"]
+
+
+class PromptPair(Result):
+    """What two sides made of one conversation. Texts are None where a side did not render it, ids where not encoded."""
+
+    case: str
+    number: int  # of the conversation within its case
+    request: dict[str, JsonValue]
+    reference: str | None
+    candidate: str | None
+    reference_problem: str = ""
+    candidate_problem: str = ""
+    reference_ids: tuple[int, ...] | None = None
+    candidate_ids: tuple[int, ...] | None = None
+
+    @property
+    def status(self) -> Status:
+        """How the two compare; ids decide where both were encoded, because a model sees nothing else."""
+        if self.reference is None and self.candidate is None:
+            return "not applicable"
+        if self.reference is None or self.candidate is None:
+            return "only one side renders"
+        both = self.reference_ids is not None and self.candidate_ids is not None
+        if both and self.reference_ids == self.candidate_ids:
+            return "identical" if self.reference == self.candidate else "same ids"
+        if self.reference == self.candidate:
+            return "differs" if both else "identical"
+        return "whitespace" if self.reference.split() == self.candidate.split() else "differs"
+
+    @property
+    def equal(self) -> bool:
+        """Whether the model sees the same prompt, or neither side has one."""
+        return self.status in {"identical", "same ids", "not applicable"}
+
+    def window(self, around: int = 48) -> tuple[str, str]:
+        """The texts of both sides around the first difference."""
+        a, b = self.reference or self.reference_problem, self.candidate or self.candidate_problem
+        at = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        return a[max(at - around, 0) : at + around], b[max(at - around, 0) : at + around]
+
+    def ids_window(self, before: int = 3, after: int = 6) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids of both sides around the first difference, empty without ids."""
+        a, b = self.reference_ids or (), self.candidate_ids or ()
+        at = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        return a[max(at - before, 0) : at + after], b[max(at - before, 0) : at + after]
+
+
+class GoldenDifference(Result):
+    """A plain text that both tokenizers turn into other ids."""
+
+    text: str
+    reference: tuple[int, ...]
+    candidate: tuple[int, ...]

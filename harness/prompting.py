@@ -1,0 +1,142 @@
+"""The tokens-in check, told once: do two sides turn the same requests into the same prompts, and if not, by which fault?
+
+sources -> tokenizers -> prompts -> diagnosis -> verdict. Every stage is one function; no model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.comparisons.templates import GoldenDifference, PromptPair
+from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
+from harness.prompts.cases import Case, load_cases
+from harness.prompts.conversation import FROZEN_CLOCK, Conversation
+from harness.prompts.diagnosis import Diagnosis, diagnose
+from harness.prompts.faults import Family
+from harness.prompts.golden import GOLDEN
+from harness.prompts.jinja.process import PromptProcess, renderer_version
+from harness.prompts.variants import Bench, Prompt
+from harness.reports.prompt_card import DiagnosisFacts, PromptCard, SideFacts
+from harness.targets.prompt_source import PromptSource, open_prompt_source
+from harness.verdicts.tokens_in import TokensIn, judge_tokens_in
+
+
+def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard:
+    """Compare the prompts of two sources; raises a TargetRefused for a source that cannot be read."""
+    ours, theirs = borrow(open_prompt_source(reference, cache), open_prompt_source(candidate, cache))
+    with PromptProcess() as process:
+        bench, other = Bench(process, _family(ours), ours.tokenizer), Bench(process, _family(theirs), theirs.tokenizer)
+        rules, golden = _tokenizers(process, ours, theirs)
+        cases = load_cases(own_control=bench.family.turn_end)
+        pairs, diagnosis = _prompts(bench, other, cases) if ours.template and theirs.template else ([], None)
+        sides = tuple(_facts(process, side, b) for side, b in ((ours, bench), (theirs, other)))
+    evidence = TokensIn(
+        pairs=tuple(pairs),
+        diagnosis=diagnosis,
+        tokenizer=tuple(rules),
+        golden=tuple(golden),
+        reference=sides[0],
+        candidate=sides[1],
+    )
+    verdict, findings = judge_tokens_in(evidence)
+    return PromptCard(
+        fidelity_version=__version__,
+        renderer=renderer_version(),
+        clock=FROZEN_CLOCK,
+        evidence=evidence,
+        verdict=verdict,
+        findings=tuple(findings),
+    )
+
+
+def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:
+    """A bare template is read with the other side's tokenizer and special tokens; a bare tokenizer has no template."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    def completed(side: PromptSource, other: PromptSource) -> PromptSource:
+        if side.kind != "template" or not other.template:
+            return side
+        variables = other.variables | side.variables
+        return replace(side, variables=variables, tokenizer=other.tokenizer, stop_ids=other.stop_ids)
+
+    return completed(ours, theirs), completed(theirs, ours)
+
+
+def _family(source: PromptSource) -> Family:
+    return Family(source.template, source.variables, bos=str(source.variables.get("bos_token") or ""))
+
+
+def _tokenizers(
+    process: PromptProcess, ours: PromptSource, theirs: PromptSource
+) -> tuple[list[TokenizerDifference], list[GoldenDifference]]:
+    if ours.tokenizer is None or theirs.tokenizer is None or ours.tokenizer == theirs.tokenizer:
+        return [], []
+    read: list[dict[str, Any]] = [json.loads(s.read_text(encoding="utf-8")) for s in (ours.tokenizer, theirs.tokenizer)]
+    mine, other = (
+        process.encode(path, [[(text, False)] for text in GOLDEN]) for path in (ours.tokenizer, theirs.tokenizer)
+    )
+    golden = [
+        GoldenDifference(text=text, reference=a or (), candidate=b or ())
+        for text, a, b in zip(GOLDEN, mine, other, strict=True)
+        if a != b
+    ]
+    return compare_tokenizers(*read), golden
+
+
+def _prompts(bench: Bench, other: Bench, cases: list[Case]) -> tuple[list[PromptPair], DiagnosisFacts | None]:
+    """Both sides' prompts, and the faults that turn the reference's into the candidate's."""
+    conversations = [c for case in cases for c in case.conversations]
+    ours, theirs = bench.prompts(conversations), other.prompts(conversations)
+    places = [(case.id, number) for case in cases for number in range(len(case.conversations))]
+    pairs = [
+        _pair(place, conversation, a, b)
+        for place, conversation, a, b in zip(places, conversations, ours, theirs, strict=True)
+    ]
+    if all(pair.equal for pair in pairs):
+        return pairs, None
+    found = diagnose(bench, conversations, [_seen(prompt) for prompt in theirs], _seen)
+    if not found.differing:  # equal as texts: the fault lies in the ids
+        found = diagnose(bench, conversations, [prompt.ids for prompt in theirs], lambda prompt: prompt.ids)
+    return pairs, _diagnosis(found)
+
+
+def _seen(prompt: Prompt) -> str:
+    return prompt.text if prompt.text is not None else f"({prompt.rendered.outcome})"
+
+
+def _diagnosis(found: Diagnosis) -> DiagnosisFacts:
+    return DiagnosisFacts(named=found.named, closest=found.closest, explained=found.explained, compared=found.compared)
+
+
+def _pair(place: tuple[str, int], conversation: Conversation, a: Prompt, b: Prompt) -> PromptPair:
+    return PromptPair(
+        case=place[0],
+        number=place[1],
+        request=conversation.model_dump(mode="json"),
+        reference=a.text,
+        candidate=b.text,
+        reference_problem="" if a.text is not None else f"{a.rendered.outcome}: {a.rendered.problem}",
+        candidate_problem="" if b.text is not None else f"{b.rendered.outcome}: {b.rendered.problem}",
+        reference_ids=a.ids,
+        candidate_ids=b.ids,
+    )
+
+
+def _facts(process: PromptProcess, side: PromptSource, bench: Bench) -> SideFacts:
+    """What a report says of one side, and whether what ends its turns also ends its replies."""
+    end, ids = bench.family.turn_end, None
+    if side.tokenizer is not None and end:
+        ids = process.encode(side.tokenizer, [[(end, False)]])[0]
+    return SideFacts(
+        name=side.name,
+        kind=side.kind,
+        template=side.template_digest,
+        tokenizer=side.tokenizer_digest,
+        turn_end=end,
+        turn_end_ids=ids or (),
+        stop_ids=side.stop_ids,
+        doubles_bos=side.adds_bos and bench.starts_with_bos(),
+    )

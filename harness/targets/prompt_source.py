@@ -1,0 +1,186 @@
+"""Where prompts come from: the template, the tokenizer and the stop ids of a checkpoint, a GGUF file or a bare file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from harness.config import writable
+from harness.errors import BrokenCheckpoint, TargetNotFound
+from harness.identity import digest_bytes, digest_file, short
+from harness.targets.checkpoint.target import Workers
+
+_MAX_TEMPLATE = 4 << 20
+_MAX_JSON = 128 << 20
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSource:
+    """One side of a prompt comparison; what it lacks is empty or None.
+
+    ``variables`` are the special tokens that templates name, ``stop_ids`` the ids that end a reply according to the
+    files, ``adds_bos`` whether the tokenizer puts a begin-of-text token in front by itself.
+    """
+
+    name: str
+    kind: Literal["checkpoint", "gguf", "template", "tokenizer"]
+    template: str = ""
+    variables: dict[str, JsonValue] = field(default_factory=dict)
+    tokenizer: Path | None = None
+    stop_ids: tuple[int, ...] = ()
+    adds_bos: bool = False
+
+    @property
+    def template_digest(self) -> str:
+        """SHA-256 of the template's text, empty without one."""
+        return digest_bytes(self.template.encode()) if self.template else ""
+
+    @property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 of the tokenizer file, empty without one."""
+        return digest_file(self.tokenizer) if self.tokenizer else ""
+
+
+def open_prompt_source(path: str, cache: Path) -> PromptSource:
+    """Read a checkpoint folder, a GGUF file, a bare template or a bare ``tokenizer.json``.
+
+    Raises TargetNotFound or BrokenCheckpoint. A GGUF file is converted in an isolated process, once.
+    """
+    found = Path(path)
+    if found.is_dir():
+        return _from_folder(found, cache)
+    if not found.is_file():
+        raise TargetNotFound(
+            "there is nothing at this path",
+            where=path,
+            fix="give a checkpoint folder, a .gguf file, a template (.jinja) or a tokenizer.json",
+        )
+    if found.suffix == ".gguf":
+        return _converted(found, "gguf", cache)
+    if found.suffix == ".json":
+        return _from_json(found)
+    return PromptSource(found.name, "template", template=_text(found))
+
+
+def _from_json(path: Path) -> PromptSource:
+    """A bare tokenizer, or a ``tokenizer_config.json`` that holds a template."""
+    value = _json(path)
+    if isinstance(value.get("model"), dict):
+        return PromptSource(path.name, "tokenizer", tokenizer=path)
+    template = _template_of(value)
+    if not template:
+        raise BrokenCheckpoint(
+            "this JSON file is neither a tokenizer nor does it hold a chat template",
+            where=str(path),
+            fix="give tokenizer.json, or a tokenizer_config.json with a chat_template",
+        )
+    return PromptSource(path.name, "template", template=template, variables=_special(value))
+
+
+def _from_folder(folder: Path, cache: Path) -> PromptSource:
+    settings = _json(folder / "tokenizer_config.json")
+    special = _special(_json(folder / "special_tokens_map.json")) | _special(settings)
+    template = _template_of(settings)
+    for name in ("chat_template.jinja", "chat_template.json"):
+        file = folder / name
+        if file.is_file():
+            template = _text(file) if file.suffix == ".jinja" else _template_of(_json(file)) or template
+            break
+    tokenizer = folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        converted = _converted(folder, "plain", cache)
+        return PromptSource(
+            folder.name, "checkpoint", template or converted.template, converted.variables | special,
+            converted.tokenizer, _stop_ids(folder) or converted.stop_ids, converted.adds_bos,
+        )  # fmt: skip
+    return PromptSource(
+        folder.name, "checkpoint", template, special, tokenizer, _stop_ids(folder), _adds_bos(settings, tokenizer)
+    )
+
+
+def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> PromptSource:
+    """What transformers makes of a tokenizer in another form, kept by the file's digest."""
+    source = path if path.is_file() else path / "tokenizer_config.json"
+    digest = digest_file(source) if source.is_file() else digest_bytes(str(path.resolve()).encode())
+    folder = writable(cache / "tokenizers" / short(digest), "cache")
+    facts = folder / "facts.json"
+    if not facts.is_file():
+        with Workers() as workers:
+            workers.for_base(str(path)).ask(
+                "convert_tokenizer", {"kind": kind, "base": str(path), "folder": str(folder)}
+            )
+    stored = _json(facts)
+    variables, stops = stored.get("variables"), stored.get("stop_ids")
+    assert isinstance(variables, dict)
+    assert isinstance(stops, list)
+    return PromptSource(
+        path.name,
+        "gguf" if kind == "gguf" else "checkpoint",
+        str(stored.get("template") or ""),
+        dict(variables),
+        folder / "tokenizer.json",
+        tuple(int(str(i)) for i in stops),
+        bool(stored.get("adds_bos")),
+    )
+
+
+def _template_of(settings: dict[str, Any]) -> str:
+    """The template of a settings file; of several named ones the default."""
+    template = settings.get("chat_template")
+    if isinstance(template, list):
+        named = {str(entry.get("name")): entry.get("template") for entry in template if isinstance(entry, dict)}
+        template = named.get("default") or next(iter(named.values()), "")
+    return template if isinstance(template, str) else ""
+
+
+def _special(settings: dict[str, Any]) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
+    for name in _SPECIAL:
+        value = settings.get(name)
+        value = value.get("content") if isinstance(value, dict) else value
+        if isinstance(value, str):
+            found[name] = value
+    return found
+
+
+def _adds_bos(settings: dict[str, Any], tokenizer: Path) -> bool:
+    """Whether the tokenizer's own post-processor puts something in front of a text."""
+    if settings.get("add_bos_token") is True:
+        return True
+    post = _json(tokenizer).get("post_processor")
+    steps = post.get("processors", [post]) if isinstance(post, dict) else []
+    singles = [step.get("single") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    return any(isinstance(s, list) and s and isinstance(s[0], dict) and "SpecialToken" in s[0] for s in singles)
+
+
+def _stop_ids(folder: Path) -> tuple[int, ...]:
+    ids: set[int] = set()
+    for name in ("config.json", "generation_config.json"):
+        value = _json(folder / name).get("eos_token_id")
+        ids.update(i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int))
+    return tuple(sorted(ids))
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MAX_TEMPLATE:
+        raise BrokenCheckpoint("a template of more than 4 MiB is not read", where=str(path))
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    if path.stat().st_size > _MAX_JSON:
+        raise BrokenCheckpoint("this JSON file is larger than 128 MiB", where=str(path))
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BrokenCheckpoint("this file is not JSON", where=str(path), fix="fetch it again") from error
+    if not isinstance(value, dict):
+        raise BrokenCheckpoint("this file should hold a JSON object", where=str(path), fix="fetch it again")
+    return value

@@ -1,0 +1,176 @@
+"""The verdict on a prompt comparison: is what the model sees the same on both sides? Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from harness.comparisons.model import Result
+from harness.comparisons.templates import GoldenDifference, PromptPair
+from harness.comparisons.tokenizers import TokenizerDifference
+from harness.prompts.faults import fault
+from harness.verdicts.findings import entry
+from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
+
+#: Differences from this severity on make the prompts count as different; below it they are told, not judged.
+_MATERIAL = ("S2", "S3", "S4")
+
+
+class SideFacts(Result):
+    """One side of a prompt comparison, as a report states it; digests are empty for what the side lacks.
+
+    ``turn_end`` closes an assistant's turn in the rendering; ``doubles_bos`` says that template and tokenizer would
+    both put a begin-of-text token, if an engine lets them.
+    """
+
+    name: str
+    kind: str
+    template: str
+    tokenizer: str
+    turn_end: str
+    turn_end_ids: tuple[int, ...]
+    stop_ids: tuple[int, ...]
+    doubles_bos: bool
+
+
+class DiagnosisFacts(Result):
+    """Explanations that reproduce every observation, each one or two fault names; else the closest single fault."""
+
+    named: tuple[tuple[str, ...], ...]
+    closest: str
+    explained: int
+    compared: int
+
+
+class TokensIn(Result):
+    """Everything that was measured about two sides' prompts."""
+
+    pairs: tuple[PromptPair, ...]
+    diagnosis: DiagnosisFacts | None
+    tokenizer: tuple[TokenizerDifference, ...]
+    golden: tuple[GoldenDifference, ...]
+    reference: SideFacts
+    candidate: SideFacts
+
+    def count(self, *statuses: str) -> int:
+        """How many conversations have one of these statuses."""
+        return sum(pair.status in statuses for pair in self.pairs)
+
+
+def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
+    """The integrity axis, and the findings behind it."""
+    findings = _tokenizer_findings(evidence) + _template_findings(evidence) + _side_findings(evidence)
+    different = [pair for pair in evidence.pairs if not pair.equal]
+    if not evidence.pairs and not (evidence.reference.tokenizer and evidence.candidate.tokenizer):
+        reason = "The two sides have nothing in common that could be compared: give two templates or two tokenizers."
+        return _axis(Outcome.NOT_TESTABLE, reason), findings
+    worst = max((severity_of(finding) for finding in findings), default="S0")
+    codes = {finding.code for finding in findings}
+    if worst in _MATERIAL and codes & {"TOKN101", "TOKN102"}:
+        reason = "The same text becomes other ids: the tokenizer is not the reference's."
+        return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER), findings
+    if different and worst in _MATERIAL:
+        return _axis(Outcome.BEYOND, _sentence(evidence, len(different)), Cause.TEMPLATE), findings
+    judged = [pair for pair in evidence.pairs if pair.status != "not applicable"]
+    if different:
+        reason = f"{len(different)} of {len(judged)} prompts differ, in nothing that is known to matter."
+        return _axis(Outcome.WITHIN, reason), findings
+    if evidence.pairs and not judged:
+        reason = "Neither side renders any of the conversations."
+        return _axis(Outcome.NOT_TESTABLE, reason), findings
+    what = "ids" if evidence.reference.tokenizer and evidence.candidate.tokenizer else "texts"
+    reason = f"All {len(judged)} conversations that apply become the same {what} on both sides."
+    return _axis(Outcome.WITHIN, reason if evidence.pairs else "Both tokenizers do the same."), findings
+
+
+def severity_of(finding: Finding) -> Literal["S0", "S1", "S2", "S3", "S4"]:
+    """The severity of a finding: that of its fault where it names one, else that of its code."""
+    word = finding.detail.split(" ", 1)[0].rstrip(":")
+    if finding.code.startswith(("TMPL11", "TOKN11")):
+        return max((fault(name).severity for name in word.split("+")), default="S2")
+    return entry(finding.code).severity
+
+
+def _axis(outcome: Outcome, reason: str, cause: Cause | None = None) -> AxisVerdict:
+    return AxisVerdict(axis="integrity", outcome=outcome, cause=cause, reason=reason)
+
+
+def _sentence(evidence: TokensIn, different: int) -> str:
+    judged = sum(pair.status != "not applicable" for pair in evidence.pairs)
+    found = evidence.diagnosis
+    head = f"{different} of {judged} conversations become other prompts"
+    if found is None or not found.named:
+        return f"{head}; no fault of the library reproduces that."
+    names = " or ".join(" and ".join(fault(name).title for name in names) for names in found.named[:3])
+    return f"{head}: {names}."
+
+
+GROUP_CODES = {
+    "framing": "TMPL110", "source": "TMPL111", "roles": "TMPL112", "tools": "TMPL113", "reasoning": "TMPL114",
+    "tokenization": "TOKN110",
+}  # fmt: skip
+
+
+def _template_findings(evidence: TokensIn) -> list[Finding]:
+    found: list[Finding] = []
+    different = [pair for pair in evidence.pairs if not pair.equal]
+    unbounded = [p for p in evidence.pairs if p.candidate_problem.startswith("unbounded")]
+    if unbounded:
+        found.append(Finding(code="TMPL109", detail=f"{len(unbounded)} conversations, first {unbounded[0].case}"))
+    if any("SecurityError" in pair.candidate_problem for pair in evidence.pairs):
+        found.append(Finding(code="TMPL108", detail=next(p.candidate_problem for p in evidence.pairs)))
+    if not different:
+        return found
+    first = different[0]
+    where = f"{len(different)} conversations, first {first.case}"
+    names = evidence.diagnosis.named if evidence.diagnosis else ()
+    for explanation in names[:3]:
+        code = GROUP_CODES[fault(explanation[0]).group]
+        titles = "; ".join(fault(name).title for name in explanation)
+        tie = f", in a tie of {len(names)}" if len(names) > 1 else ""
+        found.append(Finding(code=code, detail=f"{'+'.join(explanation)}: {titles} ({where}{tie})"))
+    if names:
+        return found
+    if all(pair.status == "whitespace" for pair in different):
+        return [*found, Finding(code="TMPL107", detail=where)]
+    if all(pair.status == "only one side renders" for pair in different):
+        side = "candidate" if first.candidate is None else "reference"
+        problem = first.candidate_problem or first.reference_problem
+        return [*found, Finding(code="TMPL105", detail=f"the {side} does not render {where}: {problem}"[:400])]
+    closest = evidence.diagnosis
+    share = (
+        f"; closest is {closest.closest}, {closest.explained} of {closest.compared}"
+        if closest and closest.closest
+        else ""
+    )
+    return [*found, Finding(code="TMPL106", detail=where + share)]
+
+
+def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
+    codes = {"vocabulary": "TOKN101", "added tokens": "TOKN105"}
+    found = [
+        Finding(code=codes.get(d.what, "TOKN104"), detail=f"{d.what}: {d.reference} -> {d.candidate}"[:400])
+        for d in evidence.tokenizer
+        # converted files describe the same rules in other words; there the golden strings decide
+        if evidence.golden or d.what in codes or evidence.reference.kind == evidence.candidate.kind
+    ]
+    if evidence.golden:
+        first = evidence.golden[0]
+        detail = f"{len(evidence.golden)} golden strings, first {first.text!r}: {first.reference} -> {first.candidate}"
+        found.append(Finding(code="TOKN102", detail=detail[:400]))
+    return found
+
+
+def _side_findings(evidence: TokensIn) -> list[Finding]:
+    found = []
+    side = evidence.candidate
+    if side.turn_end_ids and len(side.turn_end_ids) > 1:
+        detail = (
+            f"{side.turn_end!r} becomes {len(side.turn_end_ids)} ids: template and tokenizer are of different models"
+        )
+        found.append(Finding(code="TMPL104", detail=detail))
+    elif side.turn_end_ids and side.stop_ids and side.turn_end_ids[0] not in side.stop_ids:
+        detail = f"turns end with {side.turn_end!r} ({side.turn_end_ids[0]}), but only {side.stop_ids} end a reply"
+        found.append(Finding(code="TOKN106", detail=detail))
+    if side.doubles_bos:
+        found.append(Finding(code="TOKN107", detail="template and tokenizer both put a begin-of-text token"))
+    return found

@@ -1,0 +1,147 @@
+"""``fidelity template`` from the outside: real templates and tokenizers, faults planted and named, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import cli
+from harness.errors import FidelityError
+from tests.support.toy import edit_json
+
+
+@pytest.fixture
+def template(shared_cache, monkeypatch):
+    """Run the verb in this process; returns (exit code, output)."""
+    monkeypatch.setenv("FIDELITY_CACHE", str(shared_cache))
+
+    def run(*arguments):
+        result = CliRunner().invoke(cli, ["template", *map(str, arguments)], standalone_mode=False)
+        if result.exception is not None:
+            raise result.exception
+        return result.return_value, " ".join(result.output.split())
+
+    return run
+
+
+def with_template(toy, folder, change):
+    """The toy with its template changed."""
+    shutil.copytree(toy, folder)
+    file = folder / "chat_template.jinja"
+    file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
+    return folder
+
+
+def test_a_checkpoint_against_itself_is_the_same(template, smollm):
+    """SmolLM2's own files: every conversation that applies becomes the same ids, nothing is found, exit 0."""
+    code, output = template(smollm, smollm)
+    assert code == 0
+    assert "VERDICT: WITHIN" in output
+    assert "TMPL" not in output
+    assert "TOKN" not in output
+
+
+PLANTED = {
+    "no-generation-prompt": ("{% if add_generation_prompt %}", "{% if false %}"),
+    "turn-end-missing": (
+        "{{ m['content'] }}<|end|>",
+        "{{ m['content'] }}{{ '<|end|>' if m['role'] != 'assistant' or not m['content'] else '' }}",
+    ),
+    "contents-stripped": ("{{ m['content'] }}", "{{ m['content'] | trim }}"),
+    "system-dropped": ("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_caught_and_named(template, toy, tmp_path, name):
+    """The template is edited as a careless converter would; the fault's name is in the finding, with a reproduction."""
+    candidate = with_template(toy, tmp_path / "candidate", lambda text: text.replace(*PLANTED[name]))
+    code, output = template(toy, candidate, "--json", tmp_path / "card.json")
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert [name] in card["evidence"]["diagnosis"]["named"]
+    assert name in output
+    assert "request" in output
+    material = name != "contents-stripped"  # severity S1: told, not judged
+    assert code == (1 if material else 0)
+
+
+def test_a_gguf_file_of_the_same_model_is_the_same(template, smollm, smollm_gguf):
+    """Template and tokenizer out of the GGUF file, converted in an isolated process."""
+    code, output = template(smollm, smollm_gguf)
+    assert code == 0, output
+    assert "VERDICT: WITHIN" in output
+
+
+def test_a_bare_template_borrows_the_other_sides_tokenizer(template, toy, tmp_path):
+    """A .jinja file is compared by ids, with the reference's special tokens."""
+    file = tmp_path / "mine.jinja"
+    file.write_text((toy / "chat_template.jinja").read_text())
+    code, output = template(toy, file)
+    assert (code, "same ids" in output or "the same ids" in output) == (0, True)
+
+
+def test_two_tokenizers_differ_by_name_and_by_deed(template, toy, tmp_path):
+    """A swapped pair of ids: the vocabulary differs, golden strings become other ids, the cause is the tokenizer."""
+    file = tmp_path / "tokenizer.json"
+    data = json.loads((toy / "tokenizer.json").read_text())
+    words = data["model"]["vocab"]
+    words["a"], words["e"] = words["e"], words["a"]
+    file.write_text(json.dumps(data))
+    code, output = template(toy / "tokenizer.json", file)
+    assert code == 1
+    assert "TOKN101" in output
+    assert "TOKN102" in output
+    assert "cause=tokenizer" in output
+    assert template(toy / "tokenizer.json", toy / "tokenizer.json")[0] == 0
+
+
+def test_a_turn_that_never_stops_and_a_foreign_template_are_found(template, toy, tmp_path):
+    """Stop ids without the end of turns; a template whose control words the tokenizer does not know."""
+    folder = shutil.copytree(toy, tmp_path / "endless")
+    for name in ("config.json", "generation_config.json"):
+        edit_json(folder / name, eos_token_id=5)
+    assert "TOKN106" in template(toy, folder)[1]
+    foreign = with_template(toy, tmp_path / "foreign", lambda text: text.replace("<|end|>", "<|eot_id|>"))
+    code, output = template(toy, foreign)
+    assert code == 1
+    assert "TMPL104" in output
+
+
+def test_a_hostile_template_is_a_finding(template, toy, tmp_path):
+    """One that does not end, one that reaches out of the sandbox, one that does not parse: findings, not hangs."""
+    endless = with_template(
+        toy, tmp_path / "endless", lambda _: "{% for a in range(9999) %}{{ 'x' * 9999 }}{% endfor %}"
+    )
+    code, output = template(toy, endless)
+    assert code == 1
+    assert "TMPL109" in output
+    reaching = with_template(toy, tmp_path / "reaching", lambda _: "{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    code, output = template(toy, reaching)
+    assert code == 1
+    assert "TMPL108" in output
+    broken = with_template(toy, tmp_path / "broken", lambda text: text[:-5])
+    code, output = template(toy, broken)
+    assert code == 1
+    assert "TMPL105" in output
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty json", "not json", "no template in common"])
+def test_bad_input_is_refused_with_a_way_out(template, toy, tmp_path, kind):
+    """Nothing there, JSON that is neither tokenizer nor template, no JSON at all; nothing in common is not testable."""
+    path = tmp_path / "side.json"
+    if kind == "no template in common":
+        path = tmp_path / "only.jinja"
+        path.write_text("{{ messages[0].content }}")
+        code, output = template(path, toy / "tokenizer.json")
+        assert code == 3
+        assert "NOT_TESTABLE" in output
+        return
+    if kind != "missing":
+        path.write_text("{}" if kind == "empty json" else "{")
+    with pytest.raises(FidelityError) as refused:
+        template(toy, path)
+    assert refused.value.fix
+    assert refused.value.exit_code == 4
