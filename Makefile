@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq clean
+.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults clean
 
 setup: $(READY)
 
@@ -56,6 +56,12 @@ bench-calibration: $(READY)
 
 bench-sketch: $(READY)
 	$(BIN)/python bench/sketch_error.py
+
+bench-templates: $(READY)
+	$(BIN)/python bench/template_corpus.py
+
+bench-faults: $(READY)
+	$(BIN)/python bench/fault_naming.py
 
 # An environment of its own, with a compiler: gptqmodel builds from source and pins its own versions.
 bench-gptq:

@@ -50,6 +50,18 @@ _BENCHMARKS = {
         "make bench-gptq",
         "Largest difference of a dense weight, in units of bf16's last place; files written by gptqmodel itself.",
     ),
+    "fault_naming": (
+        "Naming planted template faults",
+        "make bench-faults",
+        "Every fault of the library planted in real templates. pairs: templates in which it changes ids; named: reproduced "
+        "alone or in a tie of at most three; count_visible: the number of tokens moves on the chosen probes; count_named: "
+        "named from numbers of tokens alone.",
+    ),
+    "template_corpus": (
+        "Real templates on the template suite",
+        "make bench-templates",
+        "786 published templates on every conversation, twice, and once by transformers itself.",
+    ),
     "interval_coverage": (
         "Coverage of nominal 95 % intervals",
         "make bench-calibration",

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from harness.prompts.cases import load_cases
-from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Dialect, Json
+from harness.prompts.conversation import Conversation, Dialect, Json
 from harness.prompts.jinja.process import PromptProcess
+from tests.support.transformers_rendering import by_transformers
 
 HELLO = Conversation(messages=({"role": "user", "content": "hello"},))
 
@@ -37,30 +38,6 @@ TEMPLATES = {
 def process():
     with PromptProcess() as running:
         yield running
-
-
-def by_transformers(source, conversation, variables):
-    """The reference itself, with the clock frozen: text, or None where it raises."""
-    import datetime
-    from unittest import mock
-
-    from transformers.utils import chat_template_utils
-
-    messages = [{k: v for k, v in m.items() if v is not None} for m in conversation.messages]
-    frozen = mock.Mock(now=lambda: datetime.datetime.fromisoformat(FROZEN_CLOCK))
-    try:
-        with mock.patch.object(chat_template_utils, "datetime", frozen):
-            texts, _ = chat_template_utils.render_jinja_template(
-                conversations=[messages],
-                tools=None if conversation.tools is None else list(conversation.tools),
-                chat_template=source,
-                add_generation_prompt=conversation.generation,
-                continue_final_message=conversation.continue_final,
-                **(variables | conversation.options),
-            )
-    except Exception:
-        return None
-    return texts[0]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -66,21 +66,33 @@ def answer(body: Body) -> Iterator[Body]:
 
 def encode(body: Body) -> Iterator[Body]:
     """Ids of texts, each a list of pieces; a piece marked as plain has no control tokens in it, whatever it says."""
-    from tokenizers import Tokenizer  # noqa: PLC0415
-
     texts: Any = body["texts"]
     seconds = float(str(body["seconds"]))
-    made: list[Any] = []
-    unusable = _bounded(lambda: made.append(Tokenizer.from_file(str(body["tokenizer"]))), seconds)
+    path = str(body["tokenizer"])
+    unusable = _bounded(lambda: _load_tokenizer(path), seconds)
     for pieces in texts:
         ids: list[int] = []
-        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(made[0], p, out), seconds)  # type: ignore[misc]
+        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(path, p, out), seconds)  # type: ignore[misc]
         yield problem or {"ids": list(ids)}
 
 
-def _encode_pieces(tokenizer: Any, pieces: Any, out: list[int]) -> None:
+_tokenizers: dict[str, Any] = {}
+
+
+def _load_tokenizer(path: str) -> Any:
+    """A tokenizer, read once: reading one takes longer than thousands of texts."""
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    if path not in _tokenizers:
+        _tokenizers[path] = Tokenizer.from_file(path)
+    return _tokenizers[path]
+
+
+def _encode_pieces(path: str, pieces: Any, out: list[int]) -> None:
+    tokenizer = _load_tokenizer(path)
     for text, plain in pieces:
-        tokenizer.encode_special_tokens = bool(plain)
+        if tokenizer.encode_special_tokens != bool(plain):
+            tokenizer.encode_special_tokens = bool(plain)
         out.extend(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
@@ -95,7 +107,7 @@ def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
         work()
     except TemplateRefusal as error:
         return _outcome("refused", error)
-    except (_TooSlow, MemoryError, OverflowError, RecursionError) as error:
+    except (_TooSlow, MemoryError, OverflowError) as error:
         return _outcome("unbounded", error)
     except jinja2.exceptions.SecurityError as error:
         return _outcome("failed", f"SecurityError: {error}")

@@ -1,0 +1,43 @@
+"""Which conversations to ask when only the number of prompt tokens is seen: those that tell faults apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Counts = Sequence[int | None]
+
+
+def choose_probes(sound: Counts, faulty: Mapping[str, Counts], limit: int) -> tuple[int, ...]:
+    """Indices of at most ``limit`` conversations, in the order in which they tell most.
+
+    Greedy: each next one splits most of the pairs (of faults, or of a fault and none) that the earlier ones left
+    together. Conversations that the reference does not render are of no use. It stops when nothing is left to split.
+    """
+    vectors = [list(sound), *(list(vector) for vector in faulty.values())]
+    usable = [k for k, count in enumerate(sound) if count is not None]
+    groups = [list(range(len(vectors)))]
+    chosen: list[int] = []
+    while len(chosen) < limit and usable:
+        best = max(usable, key=lambda k: _splits(groups, vectors, k))
+        if not _splits(groups, vectors, best):
+            break
+        chosen.append(best)
+        usable.remove(best)
+        groups = [part for group in groups for part in _split(group, vectors, best)]
+    return tuple(chosen)
+
+
+def _split(group: list[int], vectors: list[list[int | None]], place: int) -> list[list[int]]:
+    parts: dict[int | None, list[int]] = {}
+    for member in group:
+        parts.setdefault(vectors[member][place], []).append(member)
+    return list(parts.values())
+
+
+def _splits(groups: list[list[int]], vectors: list[list[int | None]], place: int) -> int:
+    """How many pairs one more conversation would tell apart."""
+
+    def pairs(size: int) -> int:
+        return size * (size - 1) // 2
+
+    return sum(pairs(len(g)) - sum(pairs(len(p)) for p in _split(g, vectors, place)) for g in groups if len(g) > 1)
