@@ -59,7 +59,8 @@ def main() -> None:
             if all(rendered.outcome != "text" for rendered in ours):
                 unusable.append(name)
             unbounded += [name] * any(rendered.outcome == "unbounded" for rendered in ours)
-    seconds = time.monotonic() - started
+        seconds = time.monotonic() - started
+        covered = [first.cover(source, conversations, VARIABLES) for source in sources.values()]
     apart = held_against_transformers(sources, conversations)
     rows = [
         {"outcome": kind, "conversations": count, "share": round(count / outcomes.total(), 4)}
@@ -77,6 +78,10 @@ def main() -> None:
         "templates_that_render_nothing": len(unusable),
         "templates_that_hit_a_limit": len(unbounded),
         "renderings_that_transformers_makes_otherwise": len(apart),
+        "branches": sum(one.branches for one in covered),
+        "share_of_branches_entered": round(
+            1 - sum(len(one.missed) for one in covered) / sum(one.branches for one in covered), 4
+        ),
         "renderer": renderer_version(),
         "transformers": importlib.metadata.version("transformers"),
     }

@@ -13,7 +13,7 @@ from harness import __version__
 from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
 from harness.prompts.cases import Case, load_cases
-from harness.prompts.conversation import FROZEN_CLOCK, Conversation
+from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage
 from harness.prompts.diagnosis import Diagnosis, diagnose
 from harness.prompts.faults import Family
 from harness.prompts.golden import GOLDEN
@@ -31,8 +31,9 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
         bench, other = Bench(process, _family(ours), ours.tokenizer), Bench(process, _family(theirs), theirs.tokenizer)
         rules, golden = _tokenizers(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
+        asked = [conversation for case in cases for conversation in case.conversations]
         pairs, diagnosis = _prompts(bench, other, cases) if ours.template and theirs.template else ([], None)
-        sides = tuple(_facts(process, side, b) for side, b in ((ours, bench), (theirs, other)))
+        sides = tuple(_facts(process, side, b, asked) for side, b in ((ours, bench), (theirs, other)))
     evidence = TokensIn(
         pairs=tuple(pairs),
         diagnosis=diagnosis,
@@ -125,7 +126,7 @@ def _pair(place: tuple[str, int], conversation: Conversation, a: Prompt, b: Prom
     )
 
 
-def _facts(process: PromptProcess, side: PromptSource, bench: Bench) -> SideFacts:
+def _facts(process: PromptProcess, side: PromptSource, bench: Bench, conversations: list[Conversation]) -> SideFacts:
     """What a report says of one side, and whether what ends its turns also ends its replies."""
     end, ids = bench.family.turn_end, None
     if side.tokenizer is not None and end:
@@ -138,5 +139,6 @@ def _facts(process: PromptProcess, side: PromptSource, bench: Bench) -> SideFact
         turn_end=end,
         turn_end_ids=ids or (),
         stop_ids=side.stop_ids,
+        coverage=process.cover(side.template, conversations, side.variables) if side.template else Coverage(),
         doubles_bos=side.adds_bos and bench.starts_with_bos(),
     )

@@ -59,4 +59,11 @@ class Rendered(Frozen):
     problem: str = ""
 
 
+class Coverage(Frozen):
+    """Branches of a template, and those that no conversation entered, by line and kind. 0 branches: not measured."""
+
+    branches: int = 0
+    missed: tuple[tuple[int, str], ...] = ()
+
+
 REFERENCE_DIALECT = Dialect()

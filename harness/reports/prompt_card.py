@@ -50,6 +50,14 @@ def print_prompt_card(card: PromptCard, console: Console) -> None:
             f"{e.count('not applicable')} do not apply"
         )
     )
+    for role, side in (("reference", e.reference), ("candidate", e.candidate)):
+        if side.coverage.missed:
+            lines = ", ".join(f"line {line} ({kind})" for line, kind in side.coverage.missed[:_SHOWN])
+            more = " and others" if len(side.coverage.missed) > _SHOWN else ""
+            seen = f"{side.coverage.branches - len(side.coverage.missed)} of {side.coverage.branches}"
+            console.print(
+                Text(f"the cases enter {seen} branches of the {role}'s template, not {lines}{more}", style="dim")
+            )
     for finding in card.findings:
         about = entry(finding.code)
         console.print(Text(f"  {finding.code} {severity_of(finding)} {about.title}: {safe_line(finding.detail, 400)}"))

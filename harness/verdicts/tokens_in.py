@@ -7,6 +7,7 @@ from typing import Literal
 from harness.comparisons.model import Result
 from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.comparisons.tokenizers import TokenizerDifference
+from harness.prompts.conversation import Coverage
 from harness.prompts.faults import fault
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
@@ -30,6 +31,7 @@ class SideFacts(Result):
     turn_end_ids: tuple[int, ...]
     stop_ids: tuple[int, ...]
     doubles_bos: bool
+    coverage: Coverage
 
 
 class DiagnosisFacts(Result):

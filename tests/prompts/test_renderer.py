@@ -124,3 +124,19 @@ def test_dialects_write_json_as_their_engines_do(process):
     assert text(json_style=Json(escape_html=True, ensure_ascii=True)).startswith(r'[{"b": "\u00e9\u003c"')
     assert text(json_style=Json(whole_floats_as_integers=True)).startswith('[{"b": "é<", "a": 1}]')
     assert text(clock="2030-02-03T00:00:00").endswith("2030-02-03")
+
+
+def test_branches_that_no_conversation_enters_are_told(process):
+    """Both sides of a condition and both ends of a loop; the rendering itself is not changed by the markers."""
+    source = (
+        "{% if tools %}\nT{% else %}\nN{% endif %}\n"
+        "{% for m in messages %}\n{% if m.role == 'tool' %}\nt{% elif m.role == 'user' %}\nu{% endif %}\n{% endfor %}"
+    )
+    covered = process.cover(source, [HELLO])
+    assert covered.branches == 7
+    assert covered.missed == (
+        (1, "condition true"), (4, "loop over nothing"), (5, "condition false"), (5, "condition true"),
+    )  # fmt: skip
+    everything = process.cover(TEMPLATES["chatml"], [c for case in load_cases() for c in case.conversations])
+    assert (everything.branches, everything.missed) == (4, ((1, "loop over nothing"),))
+    assert process.cover("{% if %}", [HELLO]).branches == 0

@@ -39,7 +39,8 @@ def main() -> None:
             body, _ = receive(sys.stdin.buffer)
         except WorkerDied:  # the parent has gone
             return
-        for outcome in (encode if "tokenizer" in body else answer)(body):
+        kinds = {"tokenizer": encode, "coverage": cover}
+        for outcome in next((kinds[key] for key in kinds if key in body), answer)(body):
             send(writer, outcome)
 
 
@@ -62,6 +63,27 @@ def answer(body: Body) -> Iterator[Body]:
         found: list[str] = []
         problem = _bounded(lambda c=conversation, out=found: out.append(made[0].render(c, _MAX_TEXT)), seconds)  # type: ignore[misc]
         yield problem or {"outcome": "text", "text": found[0], "problem": ""}
+
+
+def cover(body: Body) -> Iterator[Body]:
+    """Branches of one template that none of the conversations enters: one answer."""
+    from harness.prompts.conversation import Conversation, Dialect  # noqa: PLC0415
+    from harness.prompts.jinja.coverage import CoverageProbe  # noqa: PLC0415
+    from harness.prompts.jinja.environment import Template  # noqa: PLC0415
+
+    conversations: Any = body["conversations"]
+    variables: Any = body["variables"]
+    seconds = float(str(body["seconds"]))
+    made: list[CoverageProbe] = []
+    source = str(body["template"])
+    _bounded(lambda: made.append(CoverageProbe(Template(source, Dialect(), variables))), seconds)
+    if not made:
+        yield {"branches": 0, "missed": []}
+        return
+    for raw in conversations:
+        conversation = Conversation.model_validate(raw)
+        _bounded(lambda c=conversation: made[0].render(c, _MAX_TEXT), seconds)  # type: ignore[misc]
+    yield {"branches": len(made[0].branches), "missed": [list(branch) for branch in made[0].missed()]}
 
 
 def encode(body: Body) -> Iterator[Body]:

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from harness.errors import WorkerDied
 from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Body, receive, send
-from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Dialect, Rendered
+from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Coverage, Dialect, Rendered
 
 #: Seconds that one conversation may take in the child, and how much longer the parent waits for a step without end.
 SECONDS = 2.0
@@ -68,6 +68,20 @@ class PromptProcess:
             outcomes += answers
             ended += len(outcomes) < len(conversations) or self._process is None
         return outcomes
+
+    def cover(
+        self, template: str, conversations: Sequence[Conversation], variables: dict[str, JsonValue] | None = None
+    ) -> Coverage:
+        """Which branches of a template none of the conversations enters."""
+        body: Body = {
+            "coverage": True,
+            "template": template,
+            "variables": variables or {},
+            "conversations": [c.model_dump(mode="json") for c in conversations],
+            "seconds": self._seconds,
+        }
+        (answer,) = self._exchange(body, 1, self._seconds * (1 + len(conversations)))
+        return Coverage() if answer is None else Coverage.model_validate(answer)
 
     def encode(self, tokenizer: Path, texts: Sequence[Pieces]) -> list[tuple[int, ...] | None]:
         """Ids of texts by a ``tokenizer.json``; None where it fails. Each text is a list of (piece, plain) pairs."""
