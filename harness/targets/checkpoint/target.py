@@ -10,7 +10,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.redact import safe_text
 from harness.suites.model import Message
-from harness.targets.base import Capabilities, Encoded, ModelIdentity
+from harness.targets.base import Capabilities, Encoded, ModelIdentity, Target
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
 from harness.targets.rows import ROW, Rows
@@ -236,6 +236,10 @@ class CheckpointTarget:
 
     def _spec_body(self) -> Body:
         return {"spec": asdict(self.spec)}
+
+
+if TYPE_CHECKING:
+    _kept_promise: type[Target] = CheckpointTarget  # the protocol and its only implementation must not drift apart
 
 
 def _batch_arrays(batch: Batch) -> Arrays:
