@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from harness import __version__
 from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
@@ -16,12 +18,20 @@ from harness.prompts.cases import Case, load_cases
 from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage
 from harness.prompts.diagnosis import Diagnosis, diagnose
 from harness.prompts.faults import Family
+from harness.prompts.forms import Edit, form_edits
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench, Prompt
 from harness.reports.prompt_card import DiagnosisFacts, PromptCard, SideFacts
 from harness.targets.prompt_source import PromptSource, open_prompt_source
 from harness.verdicts.tokens_in import TokensIn, judge_tokens_in
+
+_EDITS = 6  # structural differences that a card shows
+
+#: Stand-ins for the special tokens of a bare template: it cannot be blamed for not bringing its own.
+_PLACEHOLDERS: dict[str, JsonValue] = {
+    name: f"<{name}>" for name in ("bos_token", "eos_token", "unk_token", "pad_token")
+}
 
 
 def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard:
@@ -54,13 +64,13 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
 
 
 def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:
-    """A bare template is read with the other side's tokenizer and special tokens; a bare tokenizer has no template."""
+    """A bare template is read with the other side's tokenizer and special tokens, or with stand-ins where it has none."""
     from dataclasses import replace  # noqa: PLC0415
 
     def completed(side: PromptSource, other: PromptSource) -> PromptSource:
         if side.kind != "template" or not other.template:
             return side
-        variables = other.variables | side.variables
+        variables = _PLACEHOLDERS | other.variables | side.variables
         return replace(side, variables=variables, tokenizer=other.tokenizer, stop_ids=other.stop_ids)
 
     return completed(ours, theirs), completed(theirs, ours)
@@ -101,15 +111,35 @@ def _prompts(bench: Bench, other: Bench, cases: list[Case]) -> tuple[list[Prompt
     found = diagnose(bench, conversations, [_seen(prompt) for prompt in theirs], _seen)
     if not found.differing:  # equal as texts: the fault lies in the ids
         found = diagnose(bench, conversations, [prompt.ids for prompt in theirs], lambda prompt: prompt.ids)
-    return pairs, _diagnosis(found)
+    edits: list[Edit] = []
+    if not found.named:
+        first = next((k for k, pair in enumerate(pairs) if pair.status in {"differs", "whitespace"}), None)
+        edits = [] if first is None else structural_edits(bench, other, conversations[first])
+    return pairs, _diagnosis(found, edits)
 
 
 def _seen(prompt: Prompt) -> str:
     return prompt.text if prompt.text is not None else f"({prompt.rendered.outcome})"
 
 
-def _diagnosis(found: Diagnosis) -> DiagnosisFacts:
-    return DiagnosisFacts(named=found.named, closest=found.closest, explained=found.explained, compared=found.compared)
+def structural_edits(bench: Bench, other: Bench, conversation: Conversation) -> list[Edit]:
+    """How two renderings of one conversation differ in structure; in the hostile pass where the neutral one is equal."""
+    for hostile in (False, True):
+        ours, theirs = bench.form(conversation, hostile=hostile), other.form(conversation, hostile=hostile)
+        edits = form_edits(ours, theirs) if ours and theirs else []
+        if edits:
+            return edits
+    return []
+
+
+def _diagnosis(found: Diagnosis, edits: list[Edit]) -> DiagnosisFacts:
+    return DiagnosisFacts(
+        named=found.named,
+        closest=found.closest,
+        explained=found.explained,
+        compared=found.compared,
+        edits=tuple(f"{e.kind} {e.path}: {e.reference!r} -> {e.candidate!r}" for e in edits[:_EDITS]),
+    )
 
 
 def _pair(place: tuple[str, int], conversation: Conversation, a: Prompt, b: Prompt) -> PromptPair:

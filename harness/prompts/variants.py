@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.prompts.conversation import Conversation, Rendered
 from harness.prompts.faults import Family, Fault, Request
-from harness.prompts.forms import marked, read_form
+from harness.prompts.forms import Form, marked, read_form
 from harness.prompts.jinja.process import Pieces, PromptProcess
 
 _EXCHANGE = Conversation(
@@ -52,6 +52,12 @@ class Bench:
         """Whether the template itself puts the begin-of-text token."""
         (plain,) = self.prompts([Conversation(messages=({"role": "user", "content": "a"},))])
         return bool(self.family.bos) and (plain.text or "").startswith(self.family.bos)
+
+    def form(self, conversation: Conversation, *, hostile: bool) -> Form | None:
+        """The structural form of a sound rendering; None where there is no rendering."""
+        asked, paths = marked(conversation, hostile=hostile)
+        (made,) = self.prompts([asked])
+        return None if made.text is None else read_form(made.text, paths)
 
     def prompts(self, conversations: Sequence[Conversation], faults: Sequence[Fault] = ()) -> list[Prompt]:
         """The prompts of conversations under faults, applied in order."""

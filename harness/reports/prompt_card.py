@@ -62,6 +62,8 @@ def print_prompt_card(card: PromptCard, console: Console) -> None:
         about = entry(finding.code)
         console.print(Text(f"  {finding.code} {severity_of(finding)} {about.title}: {safe_line(finding.detail, 400)}"))
         console.print(Text(f"      fix: {about.fix}", style="dim"))
+    for edit in e.diagnosis.edits if e.diagnosis else ():
+        console.print(Text(f"      structure: {safe_line(edit, 240)}"))
     for pair in [p for p in e.pairs if not p.equal][:_SHOWN]:
         ours, theirs = pair.window()
         console.print(Text(f"\n  {pair.case}[{pair.number}] {pair.status}", style="bold"))

@@ -41,6 +41,7 @@ class DiagnosisFacts(Result):
     closest: str
     explained: int
     compared: int
+    edits: tuple[str, ...] = ()  # structure of the first difference, where no fault reproduces it
 
 
 class TokensIn(Result):

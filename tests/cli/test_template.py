@@ -83,6 +83,17 @@ def test_a_bare_template_borrows_the_other_sides_tokenizer(template, toy, tmp_pa
     assert (code, "same ids" in output or "the same ids" in output) == (0, True)
 
 
+def test_two_bare_templates_get_stand_ins_and_a_structural_difference(template, tmp_path):
+    """No special tokens on either side; an unknown change is unclassified, with the field and the texts around it."""
+    ours, theirs = tmp_path / "ours.jinja", tmp_path / "theirs.jinja"
+    ours.write_text("{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}")
+    theirs.write_text("{{ bos_token }}{% for m in messages %}({{ m.role }}) {{ m.content }}{% endfor %}")
+    code, output = template(ours, theirs)
+    assert code == 1
+    assert "TMPL106" in output
+    assert "structure: before messages[0].content: '<bos_token>[user] ' -> '<bos_token>(user) '" in output
+
+
 def test_two_tokenizers_differ_by_name_and_by_deed(template, toy, tmp_path):
     """A swapped pair of ids: the vocabulary differs, golden strings become other ids, the cause is the tokenizer."""
     file = tmp_path / "tokenizer.json"
