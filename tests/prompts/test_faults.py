@@ -9,7 +9,9 @@ from harness.prompts.conversation import Conversation
 from harness.prompts.diagnosis import diagnose
 from harness.prompts.faults import LIBRARY, Family, fault
 from harness.prompts.jinja.process import PromptProcess
+from harness.prompts.probes import choose_probes
 from harness.prompts.variants import Bench, read_family
+from harness.targets.prompt_source import open_prompt_source
 
 #: A template of our own that has everything: roles, tools, calls, results, reasoning, parts, a date, a switch.
 EVERYTHING = """{{ bos_token }}<|start|>system
@@ -140,3 +142,43 @@ def test_a_prefill_is_left_open():
     (case,) = [case for case in load_cases() if case.id == "prefill"]
     assert all(c.continue_final and not c.generation for c in case.conversations)
     assert all(isinstance(c, Conversation) for c in case.conversations)
+
+
+@pytest.fixture(scope="module")
+def real(process, smollm):
+    """SmolLM2's own template and tokenizer."""
+    source = open_prompt_source(str(smollm), smollm.parent)
+    bos = str(source.variables["bos_token"])
+    return Bench(process, Family(source.template, source.variables, bos=bos), source.tokenizer)
+
+
+REAL = [c for case in load_cases(own_control="<|im_end|>") for c in case.conversations]
+
+
+@pytest.mark.parametrize("name", ["controls-as-text", "text-decomposed", "turn-end-missing", "default-system"])
+def test_faults_are_named_from_ids_on_the_real_model(real, name):
+    """Real ids: also what is invisible in the text, such as control words read as letters."""
+    observed = [prompt.ids for prompt in real.prompts(REAL, [fault(name)])]
+    found = diagnose(real, REAL, observed, lambda prompt: prompt.ids)
+    assert found.differing
+    assert (name,) in found.named
+    assert len(found.named) <= 3
+
+
+@pytest.mark.parametrize("name", ["controls-as-text", "no-generation-prompt", "system-dropped", "hidden-system"])
+def test_faults_are_named_from_numbers_of_tokens_alone(real, name):
+    """What an endpoint bills is enough: the vector of counts names the fault, alone or in a tie of three."""
+    observed = [prompt.count for prompt in real.prompts(REAL, [fault(name)])]
+    found = diagnose(real, REAL, observed, lambda prompt: prompt.count)
+    assert (name,) in found.named
+    assert len(found.named) <= 3
+
+
+def test_few_probes_separate_what_counts_can_separate(real):
+    """On SmolLM2 at most 24 of the 67 conversations tell apart every two faults that any of them tells apart."""
+    rendered = [c for c, prompt in zip(REAL, real.prompts(REAL), strict=True) if prompt.count is not None]
+    sound = [prompt.count for prompt in real.prompts(rendered)]
+    faulty = {f.name: [prompt.count for prompt in real.prompts(rendered, [f])] for f in LIBRARY}
+    probes = choose_probes(sound, faulty, 31)
+    assert len(probes) <= 24
+    assert len({tuple(v[k] for k in probes) for v in faulty.values()}) == len({tuple(v) for v in faulty.values()})
