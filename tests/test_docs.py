@@ -35,6 +35,7 @@ def test_the_numbers_of_the_readme_are_committed_results():
     ratios, q8 = throughput["facts"]["ratios"], next(r for r in anchor["rows"] if r["change"] == "ggufq:Q8_0")
     caches = throughput["facts"]["reference_cache"]
     sketch = result("sketch_error")["rows"]
+    corpus, naming = result("template_corpus")["facts"], result("fault_naming")["facts"]
     expected = [
         f"KL {q8['kl']:.6f}", f"perplexity {q8['ppl_reference']:.4f}", f"{q8['same_top']:.1%}",
         f"| {ratios['b / (a + r)']:.2f} |", f"| {ratios['c / 2a']:.2f} |",
@@ -44,6 +45,8 @@ def test_the_numbers_of_the_readme_are_committed_results():
         f"{caches['49,152 ids, fp32']['hidden_bytes_per_token']:,.0f}",
         f"{max(row['largest_difference_in_ulp'] for row in result('gptq_reader')['rows']):.2f}",
         f"{min(row['t on log mean'] for row in result('interval_coverage')['rows']):.1%}",
+        f"| {corpus['renderings_that_transformers_makes_otherwise']} |",
+        f"{naming['files_tier_named_alone_or_in_a_tie_of_3']:.1%} of {naming['pairs']:,}",
     ]  # fmt: skip
     for text in expected:
         assert text in table, text
