@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from harness import __version__
 from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
+from harness.errors import BrokenCheckpoint
 from harness.prompts.cases import Case, load_cases
 from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage
 from harness.prompts.diagnosis import Diagnosis, diagnose
@@ -38,6 +39,8 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
     """Compare the prompts of two sources; raises a TargetRefused for a source that cannot be read."""
     ours, theirs = borrow(open_prompt_source(reference, cache), open_prompt_source(candidate, cache))
     with PromptProcess() as process:
+        for side in (ours, theirs):
+            refuse_broken_tokenizer(process, side)
         bench, other = Bench(process, _family(ours), ours.tokenizer), Bench(process, _family(theirs), theirs.tokenizer)
         rules, golden = _tokenizers(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
@@ -61,6 +64,16 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
         verdict=verdict,
         findings=tuple(findings),
     )
+
+
+def refuse_broken_tokenizer(process: PromptProcess, side: PromptSource) -> None:
+    """A tokenizer that cannot be read must not pass for one that agrees."""
+    if side.tokenizer is not None and process.encode(side.tokenizer, [[("a", False)]])[0] is None:
+        raise BrokenCheckpoint(
+            "the tokenizer cannot be read",
+            where=side.name,
+            fix="fetch tokenizer.json again, or update the tokenizers package",
+        )
 
 
 def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:
@@ -119,7 +132,7 @@ def _prompts(bench: Bench, other: Bench, cases: list[Case]) -> tuple[list[Prompt
 
 
 def _seen(prompt: Prompt) -> str:
-    return prompt.text if prompt.text is not None else f"({prompt.rendered.outcome})"
+    return prompt.text if prompt.text is not None else "(no prompt)"  # how it fails differs from engine to engine
 
 
 def structural_edits(bench: Bench, other: Bench, conversation: Conversation) -> list[Edit]:
@@ -158,9 +171,10 @@ def _pair(place: tuple[str, int], conversation: Conversation, a: Prompt, b: Prom
 
 def _facts(process: PromptProcess, side: PromptSource, bench: Bench, conversations: list[Conversation]) -> SideFacts:
     """What a report says of one side, and whether what ends its turns also ends its replies."""
-    end, ids = bench.family.turn_end, None
-    if side.tokenizer is not None and end:
-        ids = process.encode(side.tokenizer, [[(end, False)]])[0]
+    end, ids, last = bench.family.turn_end, None, None
+    if side.tokenizer is not None:
+        eos = str(side.variables.get("eos_token") or "")
+        ids, last = process.encode(side.tokenizer, [[(end, False)], [(eos, False)]])
     return SideFacts(
         name=side.name,
         kind=side.kind,
@@ -168,7 +182,8 @@ def _facts(process: PromptProcess, side: PromptSource, bench: Bench, conversatio
         tokenizer=side.tokenizer_digest,
         turn_end=end,
         turn_end_ids=ids or (),
-        stop_ids=side.stop_ids,
+        # engines stop at the tokenizer's own end of text, too
+        stop_ids=tuple(sorted({*side.stop_ids, *(last if last and len(last) == 1 else ())})),
         coverage=process.cover(side.template, conversations, side.variables) if side.template else Coverage(),
         doubles_bos=side.adds_bos and bench.starts_with_bos(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from harness.comparisons.model import Result
@@ -59,10 +60,19 @@ class TokensIn(Result):
         return sum(pair.status in statuses for pair in self.pairs)
 
 
+_TOKENIZERS_ONLY = "Both tokenizers do the same; only they were compared, because one side has no template."
+
+
 def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     """The integrity axis, and the findings behind it."""
     findings = _tokenizer_findings(evidence) + _template_findings(evidence) + _side_findings(evidence)
     different = [pair for pair in evidence.pairs if not pair.equal]
+    ours, theirs = evidence.reference, evidence.candidate
+    if ours.template and not theirs.template and theirs.kind != "tokenizer":
+        reason = "The reference ships a chat template and the candidate none; whoever serves it has to guess one."
+        return _axis(Outcome.BEYOND, reason, Cause.TEMPLATE), findings
+    if theirs.template and not ours.template and ours.kind != "tokenizer":
+        return _axis(Outcome.NOT_TESTABLE, "The reference has no chat template to compare with."), findings
     if not evidence.pairs and not (evidence.reference.tokenizer and evidence.candidate.tokenizer):
         reason = "The two sides have nothing in common that could be compared: give two templates or two tokenizers."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
@@ -82,7 +92,7 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
         return _axis(Outcome.NOT_TESTABLE, reason), findings
     what = "ids" if evidence.reference.tokenizer and evidence.candidate.tokenizer else "texts"
     reason = f"All {len(judged)} conversations that apply become the same {what} on both sides."
-    return _axis(Outcome.WITHIN, reason if evidence.pairs else "Both tokenizers do the same."), findings
+    return _axis(Outcome.WITHIN, reason if evidence.pairs else _TOKENIZERS_ONLY), findings
 
 
 def severity_of(finding: Finding) -> Literal["S0", "S1", "S2", "S3", "S4"]:
@@ -106,6 +116,9 @@ def _sentence(evidence: TokensIn, different: int) -> str:
     names = " or ".join(" and ".join(fault(name).title for name in names) for names in found.named[:3])
     return f"{head}: {names}."
 
+
+#: What is meant to be one token; other ends of turns, such as "###", are words by design.
+_CONTROL = re.compile(r"<\|[^|<>\s]+\|>|<[a-z]+_of_turn>|</s>")
 
 GROUP_CODES = {
     "framing": "TMPL110", "source": "TMPL111", "roles": "TMPL112", "tools": "TMPL113", "reasoning": "TMPL114",
@@ -166,12 +179,15 @@ def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
 def _side_findings(evidence: TokensIn) -> list[Finding]:
     found = []
     side = evidence.candidate
-    if side.turn_end_ids and len(side.turn_end_ids) > 1:
+    if evidence.reference.template and not side.template and side.kind != "tokenizer":
+        found.append(Finding(code="TMPL103", detail=f"{side.name} brings none"))
+    foreign = len(side.turn_end_ids) > 1 and _CONTROL.fullmatch(side.turn_end) is not None
+    if foreign and len(evidence.reference.turn_end_ids) <= 1:
         detail = (
             f"{side.turn_end!r} becomes {len(side.turn_end_ids)} ids: template and tokenizer are of different models"
         )
         found.append(Finding(code="TMPL104", detail=detail))
-    elif side.turn_end_ids and side.stop_ids and side.turn_end_ids[0] not in side.stop_ids:
+    elif len(side.turn_end_ids) == 1 and side.stop_ids and side.turn_end_ids[0] not in side.stop_ids:
         detail = f"turns end with {side.turn_end!r} ({side.turn_end_ids[0]}), but only {side.stop_ids} end a reply"
         found.append(Finding(code="TOKN106", detail=detail))
     if side.doubles_bos:

@@ -114,11 +114,47 @@ def test_a_turn_that_never_stops_and_a_foreign_template_are_found(template, toy,
     folder = shutil.copytree(toy, tmp_path / "endless")
     for name in ("config.json", "generation_config.json"):
         edit_json(folder / name, eos_token_id=5)
+    assert "TOKN106" not in template(toy, folder)[1]  # engines also stop at the tokenizer's own end of text
+    edit_json(folder / "tokenizer_config.json", eos_token="<|start|>")
     assert "TOKN106" in template(toy, folder)[1]
     foreign = with_template(toy, tmp_path / "foreign", lambda text: text.replace("<|end|>", "<|eot_id|>"))
     code, output = template(toy, foreign)
     assert code == 1
     assert "TMPL104" in output
+
+
+def test_what_was_not_compared_is_never_called_the_same(template, toy, tmp_path):
+    """No template on one side, and tokenizers that cannot be read on both: a finding, no verdict, or a refusal."""
+    bare = shutil.copytree(toy, tmp_path / "bare")
+    (bare / "chat_template.jinja").unlink()
+    code, output = template(toy, bare)
+    assert (code, "TMPL103" in output, "cause=template" in output) == (1, True, True)
+    code, output = template(bare, toy)
+    assert (code, "NOT_TESTABLE" in output) == (3, True)
+    code, output = template(toy, toy / "tokenizer.json")
+    assert code == 0
+    assert "only they were compared" in output
+    broken = shutil.copytree(toy, tmp_path / "broken")
+    data = json.loads((broken / "tokenizer.json").read_text())
+    data["model"]["type"] = "Nonsense"
+    (broken / "tokenizer.json").write_text(json.dumps(data))
+    with pytest.raises(FidelityError, match="tokenizer cannot be read"):
+        template(broken, broken)
+
+
+def test_ways_of_failing_do_not_hide_a_fault(template, toy, tmp_path):
+    """One side refuses what the other crashes on, and a fault is planted beside it: the fault is named all the same."""
+    ours = with_template(
+        toy, tmp_path / "ours", lambda text: "{% if tools %}{{ raise_exception('none') }}{% endif %}" + text
+    )
+    theirs = with_template(
+        toy,
+        tmp_path / "theirs",
+        lambda text: "{% if tools %}{{ 1 + 'a' }}{% endif %}" + text.replace(*PLANTED["no-generation-prompt"]),
+    )
+    code, output = template(ours, theirs)
+    assert code == 1
+    assert "no-generation-prompt" in output
 
 
 def test_a_hostile_template_is_a_finding(template, toy, tmp_path):
