@@ -130,9 +130,12 @@ def _from_config(config: dict[str, JsonValue]) -> str:
 
 
 def _from_compressed_tensors(config: dict[str, JsonValue]) -> str:
-    """One scheme for all layers, by its weights; activations that are rounded as well are part of the candidate."""
-    groups = config.get("config_groups")
-    schemes = [g.get("weights") for g in groups.values() if isinstance(g, dict)] if isinstance(groups, dict) else []
+    """One scheme for all layers, of weights alone: rounded activations are not rebuilt here, so they are not judged."""
+    found = config.get("config_groups")
+    groups = [group for group in found.values() if isinstance(group, dict)] if isinstance(found, dict) else []
+    if any(group.get("input_activations") or group.get("output_activations") for group in groups):
+        return ""
+    schemes = [group.get("weights") for group in groups]
     if not schemes or any(not isinstance(s, dict) or s != schemes[0] for s in schemes):
         return ""
     weights = schemes[0]
