@@ -91,8 +91,11 @@ def test_compressed_tensors_are_read_where_all_layers_share_a_scheme(toy, tmp_pa
 
     identity = read_identity(parse_spec(str(toy)), DigestCache(tmp_path))
 
-    def claim(*schemes):
-        groups = {f"group_{k}": {"targets": ["Linear"], "weights": scheme} for k, scheme in enumerate(schemes)}
+    def claim(*schemes, activations=None):
+        groups = {
+            f"group_{k}": {"targets": ["Linear"], "weights": scheme, "input_activations": activations}
+            for k, scheme in enumerate(schemes)
+        }
         config = {"quant_method": "compressed-tensors", "config_groups": groups}
         return declared_claim(parse_spec(str(toy)), identity.model_copy(update={"quantization": config}))[0]
 
@@ -100,6 +103,7 @@ def test_compressed_tensors_are_read_where_all_layers_share_a_scheme(toy, tmp_pa
     assert claim(four) == claim(four, four) == "int4g128"
     assert claim({"num_bits": 8, "type": "int", "group_size": None}) == "int8-channel"
     assert claim({"num_bits": 8, "type": "float"}) == "fp8"
+    assert claim({"num_bits": 8, "type": "int", "group_size": None}, activations={"num_bits": 8}) == ""
     assert (
         claim({"num_bits": 4, "type": "float"}) == claim(four, {**four, "num_bits": 8}) == claim() == claim(None) == ""
     )
