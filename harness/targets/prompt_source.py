@@ -11,11 +11,12 @@ from pydantic import JsonValue
 
 from harness.config import writable
 from harness.errors import BrokenCheckpoint, TargetNotFound
-from harness.identity import digest_bytes, digest_file, short
+from harness.identity import digest_bytes, digest_file, digest_json, short
 from harness.targets.checkpoint.target import Workers
 
 _MAX_TEMPLATE = 4 << 20
 _MAX_JSON = 128 << 20
+_WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"}
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -105,8 +106,9 @@ def _from_folder(folder: Path, cache: Path) -> PromptSource:
 
 def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> PromptSource:
     """What transformers makes of a tokenizer in another form, kept by the file's digest."""
-    source = path if path.is_file() else path / "tokenizer_config.json"
-    digest = digest_file(source) if source.is_file() else digest_bytes(str(path.resolve()).encode())
+    # every file that is not weights may take part in a tokenizer: vocabularies, merges, models, settings
+    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.is_file() and f.suffix not in _WEIGHTS)
+    digest = digest_json([[file.name, digest_file(file)] for file in files])
     folder = writable(cache / "tokenizers" / short(digest), "cache")
     facts = folder / "facts.json"
     if not facts.is_file():

@@ -132,8 +132,9 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
     unbounded = [p for p in evidence.pairs if p.candidate_problem.startswith("unbounded")]
     if unbounded:
         found.append(Finding(code="TMPL109", detail=f"{len(unbounded)} conversations, first {unbounded[0].case}"))
-    if any("SecurityError" in pair.candidate_problem for pair in evidence.pairs):
-        found.append(Finding(code="TMPL108", detail=next(p.candidate_problem for p in evidence.pairs)))
+    reaching = [pair.candidate_problem for pair in evidence.pairs if "SecurityError" in pair.candidate_problem]
+    if reaching:
+        found.append(Finding(code="TMPL108", detail=reaching[0]))
     if not different:
         return found
     first = different[0]
