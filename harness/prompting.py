@@ -6,6 +6,7 @@ sources -> tokenizers -> prompts -> diagnosis -> verdict. Every stage is one fun
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from harness.prompts.forms import Edit, form_edits
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench, Prompt
-from harness.reports.prompt_card import DiagnosisFacts, PromptCard, SideFacts
+from harness.reports.prompt_card import PromptCard
 from harness.targets.prompt_source import PromptSource, open_prompt_source
-from harness.verdicts.tokens_in import TokensIn, judge_tokens_in
+from harness.verdicts.tokens_in import DiagnosisFacts, SideFacts, TokensIn, judge_tokens_in
 
 _EDITS = 6  # structural differences that a card shows
 
@@ -78,7 +79,6 @@ def refuse_broken_tokenizer(process: PromptProcess, side: PromptSource) -> None:
 
 def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:
     """A bare template is read with the other side's tokenizer and special tokens, or with stand-ins where it has none."""
-    from dataclasses import replace  # noqa: PLC0415
 
     def completed(side: PromptSource, other: PromptSource) -> PromptSource:
         if side.kind != "template" or not other.template:

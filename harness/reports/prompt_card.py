@@ -11,7 +11,7 @@ from harness.comparisons.model import Result
 from harness.redact import safe_line
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Finding, Outcome
-from harness.verdicts.tokens_in import DiagnosisFacts, SideFacts, TokensIn, severity_of
+from harness.verdicts.tokens_in import TokensIn, severity_of
 
 PROMPT_CARD_VERSION = 1
 _COLOURS = {Outcome.WITHIN: "green", Outcome.BEYOND: "red"}
@@ -79,6 +79,3 @@ def print_prompt_card(card: PromptCard, console: Console) -> None:
     cause = f" cause={card.verdict.cause}" if card.verdict.cause else ""
     console.print(Text(f"\n{safe_line(card.verdict.reason, 600)}", style=_COLOURS.get(card.verdict.outcome, "yellow")))
     print(f"VERDICT: {card.verdict.outcome}{cause} exit={card.exit_code}", flush=True)  # noqa: T201 - the last line
-
-
-__all__ = ["DiagnosisFacts", "PromptCard", "SideFacts", "TokensIn", "print_prompt_card"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +11,10 @@ from pydantic import JsonValue
 from harness.config import writable
 from harness.errors import BrokenCheckpoint, TargetNotFound
 from harness.identity import digest_bytes, digest_file, digest_json, short
+from harness.targets.checkpoint.files import read_json, stop_ids
 from harness.targets.checkpoint.target import Workers
 
 _MAX_TEMPLATE = 4 << 20
-_MAX_JSON = 128 << 20
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"}
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -70,7 +69,7 @@ def open_prompt_source(path: str, cache: Path) -> PromptSource:
 
 def _from_json(path: Path) -> PromptSource:
     """A bare tokenizer, or a ``tokenizer_config.json`` that holds a template."""
-    value = _json(path)
+    value = read_json(path)
     if isinstance(value.get("model"), dict):
         return PromptSource(path.name, "tokenizer", tokenizer=path)
     template = _template_of(value)
@@ -84,23 +83,30 @@ def _from_json(path: Path) -> PromptSource:
 
 
 def _from_folder(folder: Path, cache: Path) -> PromptSource:
-    settings = _json(folder / "tokenizer_config.json")
-    special = _special(_json(folder / "special_tokens_map.json")) | _special(settings)
+    settings = read_json(folder / "tokenizer_config.json")
+    special = _special(read_json(folder / "special_tokens_map.json")) | _special(settings)
     template = _template_of(settings)
     for name in ("chat_template.jinja", "chat_template.json"):
         file = folder / name
         if file.is_file():
-            template = _text(file) if file.suffix == ".jinja" else _template_of(_json(file)) or template
+            template = _text(file) if file.suffix == ".jinja" else _template_of(read_json(file)) or template
             break
+    stops = stop_ids(read_json(folder / "config.json"), read_json(folder / "generation_config.json"))
     tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file():
         converted = _converted(folder, "plain", cache)
         return PromptSource(
             folder.name, "checkpoint", template or converted.template, converted.variables | special,
-            converted.tokenizer, _stop_ids(folder) or converted.stop_ids, converted.adds_bos,
+            converted.tokenizer, stops or converted.stop_ids, converted.adds_bos,
         )  # fmt: skip
     return PromptSource(
-        folder.name, "checkpoint", template, special, tokenizer, _stop_ids(folder), _adds_bos(settings, tokenizer)
+        folder.name,
+        "checkpoint",
+        template,
+        special,
+        tokenizer,
+        stops,
+        _adds_bos(settings, tokenizer),
     )
 
 
@@ -116,7 +122,7 @@ def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> Promp
             workers.for_base(str(path)).ask(
                 "convert_tokenizer", {"kind": kind, "base": str(path), "folder": str(folder)}
             )
-    stored = _json(facts)
+    stored = read_json(facts)
     variables, stops = stored.get("variables"), stored.get("stop_ids")
     assert isinstance(variables, dict)
     assert isinstance(stops, list)
@@ -154,35 +160,13 @@ def _adds_bos(settings: dict[str, Any], tokenizer: Path) -> bool:
     """Whether the tokenizer's own post-processor puts something in front of a text."""
     if settings.get("add_bos_token") is True:
         return True
-    post = _json(tokenizer).get("post_processor")
+    post = read_json(tokenizer).get("post_processor")
     steps = post.get("processors", [post]) if isinstance(post, dict) else []
     singles = [step.get("single") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
     return any(isinstance(s, list) and s and isinstance(s[0], dict) and "SpecialToken" in s[0] for s in singles)
-
-
-def _stop_ids(folder: Path) -> tuple[int, ...]:
-    ids: set[int] = set()
-    for name in ("config.json", "generation_config.json"):
-        value = _json(folder / name).get("eos_token_id")
-        ids.update(i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int))
-    return tuple(sorted(ids))
 
 
 def _text(path: Path) -> str:
     if path.stat().st_size > _MAX_TEMPLATE:
         raise BrokenCheckpoint("a template of more than 4 MiB is not read", where=str(path))
     return path.read_text(encoding="utf-8", errors="replace")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    if path.stat().st_size > _MAX_JSON:
-        raise BrokenCheckpoint("this JSON file is larger than 128 MiB", where=str(path))
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BrokenCheckpoint("this file is not JSON", where=str(path), fix="fetch it again") from error
-    if not isinstance(value, dict):
-        raise BrokenCheckpoint("this file should hold a JSON object", where=str(path), fix="fetch it again")
-    return value

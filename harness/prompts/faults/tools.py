@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from harness.prompts.faults.model import Family, Fault, Message, Request, each_message, each_tool
@@ -100,24 +101,18 @@ def _each_call(request: Request, change: Any) -> Request:
     return each_message(request, changed)
 
 
-def _arguments_as_text(request: Request, _: Family) -> Request:
+def _arguments_recoded(kind: type, recode: Callable[[Any], Any]) -> Callable[[Request, Family], Request]:
     def change(call: Message) -> Message:
         inner = _function(call)
-        if not isinstance(inner.get("arguments"), dict):
+        if not isinstance(inner.get("arguments"), kind):
             return call
-        return call | {"function": inner | {"arguments": json.dumps(inner["arguments"], ensure_ascii=False)}}
+        return call | {"function": inner | {"arguments": recode(inner["arguments"])}}
 
-    return _each_call(request, change)
+    return lambda request, _: _each_call(request, change)
 
 
-def _arguments_parsed(request: Request, _: Family) -> Request:
-    def change(call: Message) -> Message:
-        inner = _function(call)
-        if not isinstance(inner.get("arguments"), str):
-            return call
-        return call | {"function": inner | {"arguments": json.loads(inner["arguments"])}}
-
-    return _each_call(request, change)
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _words_dropped(request: Request, _: Family) -> Request:
@@ -197,7 +192,7 @@ def _ids_rewritten(request: Request, _: Family) -> Request:
     return each_message(request, change)
 
 
-def _null_as(word: str) -> Any:
+def _null_as(word: str) -> Callable[[Request, Family], Request]:
     def change(request: Request, _: Family) -> Request:
         def changed(message: Message) -> Message:
             return message | {"content": word} if message.get("content") is None else message
@@ -221,8 +216,20 @@ TOOLS = (
     Fault("tools-indented", "tools", "S2", "JSON is written with indentation", request=_indented),
     Fault("tools-minijinja", "tools", "S2", "JSON as a stock Rust engine writes it", request=_minijinja),
     Fault("floats-as-integers", "tools", "S2", "1.0 is written as 1", request=_whole_floats),
-    Fault("call-arguments-as-text", "tools", "S2", "arguments are encoded twice", request=_arguments_as_text),
-    Fault("call-arguments-parsed", "tools", "S2", "arguments given as text are parsed", request=_arguments_parsed),
+    Fault(
+        "call-arguments-as-text",
+        "tools",
+        "S2",
+        "arguments are encoded twice",
+        request=_arguments_recoded(dict, _as_text),
+    ),
+    Fault(
+        "call-arguments-parsed",
+        "tools",
+        "S2",
+        "arguments given as text are parsed",
+        request=_arguments_recoded(str, json.loads),
+    ),
     Fault("call-words-dropped", "tools", "S2", "words beside a call are lost", request=_words_dropped),
     Fault("parallel-calls-cut", "tools", "S3", "only the first of several calls is kept", request=_parallel_cut),
     Fault(

@@ -133,7 +133,7 @@ def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
         return _outcome("unbounded", error)
     except jinja2.exceptions.SecurityError as error:
         return _outcome("failed", f"SecurityError: {error}")
-    except Exception as error:
+    except Exception as error:  # a template can raise anything; it stays a failure, with its type and words
         return _outcome("failed", f"{type(error).__name__}: {error}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

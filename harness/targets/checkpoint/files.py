@@ -41,13 +41,13 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
             where=spec.base,
             fix="give the folder that holds config.json and *.safetensors (for a GGUF file write gguf:FILE)",
         )
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     refuse_code(config, path)
     files, tensors = _weights(path, digests)
     tokenizer = _tokenizer_facts(path)
-    generation = _read_json(path / "generation_config.json")
+    generation = read_json(path / "generation_config.json")
     plain_config = {name: value for name, value in config.items() if name not in _IGNORED_CONFIG}
-    quantization = config.get("quantization_config") or _read_json(path / "quantize_config.json")
+    quantization = config.get("quantization_config") or read_json(path / "quantize_config.json")
     architectures = config.get("architectures")
     return ModelIdentity(
         spec=spec.shown,
@@ -59,7 +59,7 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
         architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "",
         config=plain_config,
         quantization=quantization if isinstance(quantization, dict) else {},
-        stop_ids=_stop_ids(config, generation),
+        stop_ids=stop_ids(config, generation),
         generation={k: v for k, v in generation.items() if k not in {"transformers_version", "_from_model_config"}},
         licence=read_licence(path),
         missing=tuple(name for name in _EXPECTED if not (path / name).is_file()),
@@ -87,7 +87,7 @@ def _weights(path: Path, digests: DigestCache) -> tuple[list[WeightFile], list[T
     found = sorted(path.glob("*.safetensors"))
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        mapping = _read_json(index).get("weight_map")
+        mapping = read_json(index).get("weight_map")
         listed = set(mapping.values()) if isinstance(mapping, dict) else set()
         absent = sorted(str(name) for name in listed if not (path / str(name)).is_file())
         if absent:
@@ -119,8 +119,8 @@ def _main_dtype(tensors: list[TensorEntry]) -> str:
 
 
 def _tokenizer_facts(path: Path) -> dict[str, Any]:
-    tokenizer = _read_json(path / "tokenizer.json")
-    settings = _read_json(path / "tokenizer_config.json")
+    tokenizer = read_json(path / "tokenizer.json")
+    settings = read_json(path / "tokenizer_config.json")
     model = tokenizer.get("model")
     words = model.get("vocab") if isinstance(model, dict) else None
     template_file = path / "chat_template.jinja"
@@ -136,7 +136,8 @@ def _tokenizer_facts(path: Path) -> dict[str, Any]:
     }
 
 
-def _stop_ids(config: dict[str, JsonValue], generation: dict[str, JsonValue]) -> tuple[int, ...]:
+def stop_ids(config: dict[str, JsonValue], generation: dict[str, JsonValue]) -> tuple[int, ...]:
+    """The ids that end a reply according to both configurations."""
     ids: set[int] = set()
     for source in (config.get("eos_token_id"), generation.get("eos_token_id")):
         for value in source if isinstance(source, list) else [source]:
@@ -145,7 +146,8 @@ def _stop_ids(config: dict[str, JsonValue], generation: dict[str, JsonValue]) ->
     return tuple(sorted(ids))
 
 
-def _read_json(path: Path) -> dict[str, JsonValue]:
+def read_json(path: Path) -> dict[str, JsonValue]:
+    """A JSON object, empty where there is no file; raises UnsafeCheckpoint or BrokenCheckpoint for what is not one."""
     if not path.is_file():
         return {}
     if path.stat().st_size > _MAX_JSON:

@@ -26,7 +26,7 @@ from harness.targets.rows import (
     Rows,
 )
 
-_ROWS_ON_CPU = 16  # 16 x 49,152 fp32 is 3 MB: stays in the cache of one core
+ROWS_ON_CPU = 16  # 16 x 49,152 fp32 is 3 MB: stays in the cache of one core
 _BLOCK = 512
 TOP_IDS = 10
 _LOWEST = -87.0  # exp of anything lower is subnormal: tens of times slower to compute, and nothing beside 1
@@ -47,7 +47,7 @@ def reduce_tile(z_ref: Tensor, z_cand: Tensor, labels: Tensor, vocabulary: int, 
     rows["padded_mass"] = host(padded)
     few = slice(0, None, SOFTCAP_STRIDE)
     _fill_softcaps(z_ref[few], z_cand[few], rows[few])
-    step = _ROWS_ON_CPU if z_ref.device.type == "cpu" else len(labels)
+    step = ROWS_ON_CPU if z_ref.device.type == "cpu" else len(labels)
     for start in range(0, len(labels), step):
         part = slice(start, start + step)
         a, b = z_ref[part], z_cand[part]

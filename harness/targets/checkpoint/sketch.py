@@ -23,6 +23,7 @@ from torch import Tensor
 
 from harness.errors import IncompatibleCandidate, NumericsError
 from harness.targets.checkpoint.kernel import (
+    ROWS_ON_CPU,
     TOP_IDS,
     blocked_sum,
     bounded_exp,
@@ -37,7 +38,6 @@ DRAWS: Final = 64
 _STEP: Final = 2.0**-11  # log-probabilities are stored as 16-bit multiples of this, down to -32
 _WIDEST: Final = 1 << 24  # ids are stored in three bytes
 SMALLEST: Final = 1e-30  # a tail lighter than this is no tail
-_ROWS: Final = 16  # as the kernel: what stays in the cache of one core
 
 #: What is stored per token, as one record.
 SKETCH: Final = np.dtype(
@@ -78,7 +78,7 @@ def draw_sketch(logits: Tensor, labels: Tensor, vocabulary: int, seed: int) -> S
     uniforms = torch.rand(len(logits), DRAWS, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     # stratified: one draw in each 64th of the tail's mass has the same mean and less spread than 64 free draws
     places = ((torch.arange(DRAWS) + uniforms) / DRAWS).clamp_max(1 - 1e-12).to(logits.device)
-    step = _ROWS if logits.device.type == "cpu" else len(logits)
+    step = ROWS_ON_CPU if logits.device.type == "cpu" else len(logits)
     for start in range(0, len(logits), step):
         part = slice(start, start + step)
         _sketch_rows(logits[part], labels[part], vocabulary, places[part], out[part])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.targets.checkpoint.kernel import (
+    ROWS_ON_CPU,
     TOP_IDS,
     blocked_sum,
     bounded_exp,
@@ -35,7 +36,6 @@ from harness.targets.rows import (
     empty_rows,
 )
 
-_ROWS_ON_CPU = 16
 _BARRED = 1e4  # how far below the first logit an id is put that cannot be sampled: its probability is 0 in fp64 too
 _ESTIMATED = ("kl_ref_cand", "kl_cand_ref", "js", "tv", "kl_lower", "kl_se")
 
@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 
 def reduce_against_sketch(sketch: Sketch, z_cand: Tensor, labels: Tensor, vocabulary: int, rows: Rows) -> None:
     """Fill ``rows`` from the candidate's logits and the reference's sketch; arguments as for ``reduce_tile``."""
-    step = _ROWS_ON_CPU if z_cand.device.type == "cpu" else len(labels)
+    step = ROWS_ON_CPU if z_cand.device.type == "cpu" else len(labels)
     for start in range(0, len(labels), step):
         part = slice(start, start + step)
         z = z_cand[part]

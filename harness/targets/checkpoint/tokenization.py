@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import JsonValue
 
 from harness.errors import BrokenCheckpoint, NoChatTemplate
+from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
 from harness.targets.spec import TargetSpec
 
-#: Templates that print the date would make the same prompt differ from one day to the next.
-FROZEN_CLOCK = datetime.datetime(2026, 1, 15, 12, 0, 0)
+_CLOCK = datetime.datetime.fromisoformat(FROZEN_CLOCK)
 _MAX_RENDERED = 4 << 20
 
 
@@ -79,7 +79,7 @@ def _render(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, 
             turns,
             tokenize=False,
             add_generation_prompt=open_reply,
-            strftime_now=FROZEN_CLOCK.strftime,
+            strftime_now=_CLOCK.strftime,
         )
     except (TemplateError, TypeError, ValueError) as error:
         raise BrokenCheckpoint(
