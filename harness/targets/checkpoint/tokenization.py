@@ -12,6 +12,7 @@ from harness.errors import BrokenCheckpoint, NoChatTemplate
 from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
+from harness.targets.checkpoint.pretokenizers import mend
 from harness.targets.spec import TargetSpec
 
 _CLOCK = datetime.datetime.fromisoformat(FROZEN_CLOCK)
@@ -28,13 +29,16 @@ def load_tokenizer(spec: TargetSpec) -> Any:
         options["gguf_file"] = path.name
         path = path.parent
     try:
-        return AutoTokenizer.from_pretrained(str(path), **options)
+        tokenizer = AutoTokenizer.from_pretrained(str(path), **options)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrokenCheckpoint(
             f"the tokenizer cannot be loaded: {str(error).strip().splitlines()[0][:200]}",
             where=spec.base,
             fix="the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
         ) from error
+    if spec.kind == "gguf":
+        tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))
+    return tokenizer
 
 
 def encode_text(tokenizer: Any, text: str, *, spans: bool) -> dict[str, JsonValue]:
