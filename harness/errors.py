@@ -11,6 +11,8 @@ FidelityError                      exit 2 unless a class says otherwise
     BrokenCheckpoint          4    truncated, non-finite or incomplete weights
     IncompatibleCandidate     4    the two sides cannot be compared token by token
     NoChatTemplate            4    chat items asked of a model that has no template
+    EndpointUnreachable       4    no answer from a host within the limits
+    EndpointRefused           4    a host answers, but not so that it can be used
   WorkerDied                  4    the isolated process of a checkpoint ended early
   StorageError                4    a folder is not writable, or the disk is full
   StoredRunError              2    a stored run is damaged or of another version
@@ -83,6 +85,14 @@ class IncompatibleCandidate(TargetRefused):
 
 class NoChatTemplate(TargetRefused):
     """Chat items were asked of a model that ships no chat template."""
+
+
+class EndpointUnreachable(TargetRefused):
+    """A host gave no answer within its limits of time and attempts."""
+
+
+class EndpointRefused(TargetRefused):
+    """A host answers, but refuses the key or sends what cannot be taken in."""
 
 
 class WorkerDied(TargetRefused):

@@ -13,6 +13,7 @@ from harness.pipeline import Candidate, Request, Stop, compare
 from harness.reports.scorecard import Scorecard
 from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
 from harness.targets.spec import Runtime
+from tests.support.llamacpp import llamacpp_server
 from tests.support.toy import make_suite, make_toy
 
 
@@ -50,6 +51,13 @@ def smollm_gguf() -> Path:
     for _ in build_demo_gguf(cache, None):
         pass
     return demo_gguf(cache)
+
+
+@pytest.fixture(scope="session")
+def llamacpp(smollm_gguf: Path) -> Iterator[str]:
+    """The address of a real llama.cpp server with the demo model's file as it is."""
+    with llamacpp_server(smollm_gguf) as address:
+        yield address
 
 
 class Runner:

@@ -8,22 +8,40 @@ from pathlib import Path
 import click
 
 from harness.config import Places
-from harness.prompting import compare_templates
 from harness.reports.prompt_card import print_prompt_card
 
 
 @click.command("template")
 @click.argument("reference")
 @click.argument("candidate")
+@click.option(
+    "--access",
+    type=click.Choice(["auto", "introspection", "counts"]),
+    default="auto",
+    show_default=True,
+    help="How to look into an endpoint: by what its engine shows, or by usage.prompt_tokens alone.",
+)
+@click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole card here.")
-def command(reference: str, candidate: str, output: Path | None) -> int:
+def command(reference: str, candidate: str, access: str, key: str, output: Path | None) -> int:
     """Compare the prompts of REFERENCE and CANDIDATE on 44 cases, and name the fault that tells them apart.
 
-    Each is a checkpoint folder, a GGUF file, a chat template (.jinja) or a tokenizer.json. No model is loaded.
+    Each is a checkpoint folder, a GGUF file, a chat template (.jinja) or a tokenizer.json; CANDIDATE may also be an
+    endpoint, https://host/v1#model. No model is loaded; an endpoint is asked for at most 40 tokens of output.
     """
     from rich.console import Console  # noqa: PLC0415
 
-    card = compare_templates(reference, candidate, Places.default().cache)
+    from harness.prompting import compare_endpoint, compare_templates  # noqa: PLC0415
+    from harness.targets.endpoint.address import is_address, parse_address  # noqa: PLC0415
+
+    cache = Places.default().cache
+    if is_address(candidate):
+        from harness.targets.endpoint.client import Client  # noqa: PLC0415
+
+        with Client(parse_address(candidate, key)) as client:
+            card = compare_endpoint(reference, client, cache, access)  # type: ignore[arg-type]
+    else:
+        card = compare_templates(reference, candidate, cache)
     if output:
         output.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
     print_prompt_card(card, Console(highlight=False, width=None if os.isatty(1) else 140))

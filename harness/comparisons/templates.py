@@ -8,7 +8,16 @@ from pydantic import JsonValue
 
 from harness.comparisons.model import Result
 
-Status = Literal["identical", "same ids", "whitespace", "differs", "only one side renders", "not applicable"]
+Status = Literal[
+    "identical",
+    "same ids",
+    "documented",
+    "whitespace",
+    "differs",
+    "only one side renders",
+    "refused by the host",
+    "not applicable",
+]
 
 
 class PromptPair(Result):
@@ -23,12 +32,22 @@ class PromptPair(Result):
     candidate_problem: str = ""
     reference_ids: tuple[int, ...] | None = None
     candidate_ids: tuple[int, ...] | None = None
+    documented: bool = False  # the candidate's engine deviates here on purpose, and in nothing else
+
+    @property
+    def refused(self) -> bool:
+        """Whether a host would not make the prompt: nothing was observed, so nothing can be held against it."""
+        return self.candidate is None and self.candidate_problem.startswith("refused: by the host")
 
     @property
     def status(self) -> Status:
         """How the two compare; ids decide where both were encoded, because a model sees nothing else."""
         if self.reference is None and self.candidate is None:
             return "not applicable"
+        if self.documented:
+            return "documented"
+        if self.refused:
+            return "refused by the host"
         if self.reference is None or self.candidate is None:
             return "only one side renders"
         both = self.reference_ids is not None and self.candidate_ids is not None
@@ -40,8 +59,8 @@ class PromptPair(Result):
 
     @property
     def equal(self) -> bool:
-        """Whether the model sees the same prompt, or neither side has one."""
-        return self.status in {"identical", "same ids", "not applicable"}
+        """Whether no fault shows here: the same prompt, a documented other one, or none to compare."""
+        return self.status in {"identical", "same ids", "documented", "refused by the host", "not applicable"}
 
     def window(self, around: int = 48) -> tuple[str, str]:
         """The texts of both sides around the first difference."""

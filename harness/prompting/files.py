@@ -1,11 +1,12 @@
-"""The tokens-in check, told once: do two sides turn the same requests into the same prompts, and if not, by which fault?
+"""The files tier: the prompts of two sides that lie on disk.
 
-sources -> tokenizers -> prompts -> diagnosis -> verdict. Every stage is one function; no model is loaded.
+sources -> tokenizers -> prompts -> diagnosis -> verdict. Every stage is one function.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,17 @@ from typing import Any
 from pydantic import JsonValue
 
 from harness import __version__
-from harness.comparisons.templates import GoldenDifference, PromptPair
+from harness.comparisons.templates import GoldenDifference
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
-from harness.errors import BrokenCheckpoint
-from harness.prompts.cases import Case, load_cases
+from harness.prompting.evidence import Paired, family_of, pair_prompts, refuse_broken_tokenizer
+from harness.prompts.cases import load_cases
 from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage
-from harness.prompts.diagnosis import Diagnosis, diagnose
-from harness.prompts.faults import Family
-from harness.prompts.forms import Edit, form_edits
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess, renderer_version
-from harness.prompts.variants import Bench, Prompt
+from harness.prompts.variants import Bench
 from harness.reports.prompt_card import PromptCard
 from harness.targets.prompt_source import PromptSource, open_prompt_source
-from harness.verdicts.tokens_in import DiagnosisFacts, SideFacts, TokensIn, judge_tokens_in
-
-_EDITS = 6  # structural differences that a card shows
+from harness.verdicts.tokens_in import SideFacts, TokensIn, judge_tokens_in
 
 #: Stand-ins for the special tokens of a bare template: it cannot be blamed for not bringing its own.
 _PLACEHOLDERS: dict[str, JsonValue] = {
@@ -42,15 +38,16 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
     with PromptProcess() as process:
         for side in (ours, theirs):
             refuse_broken_tokenizer(process, side)
-        bench, other = Bench(process, _family(ours), ours.tokenizer), Bench(process, _family(theirs), theirs.tokenizer)
+        bench = Bench(process, family_of(ours), ours.tokenizer)
+        other = Bench(process, family_of(theirs), theirs.tokenizer)
         rules, golden = _tokenizers(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
         asked = [conversation for case in cases for conversation in case.conversations]
-        pairs, diagnosis = _prompts(bench, other, cases) if ours.template and theirs.template else ([], None)
-        sides = tuple(_facts(process, side, b, asked) for side, b in ((ours, bench), (theirs, other)))
+        paired = pair_prompts(bench, other, cases) if ours.template and theirs.template else Paired([])
+        sides = tuple(side_facts(process, side, b, asked) for side, b in ((ours, bench), (theirs, other)))
     evidence = TokensIn(
-        pairs=tuple(pairs),
-        diagnosis=diagnosis,
+        pairs=tuple(paired.pairs),
+        diagnosis=paired.diagnosis,
         tokenizer=tuple(rules),
         golden=tuple(golden),
         reference=sides[0],
@@ -67,16 +64,6 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
     )
 
 
-def refuse_broken_tokenizer(process: PromptProcess, side: PromptSource) -> None:
-    """A tokenizer that cannot be read must not pass for one that agrees."""
-    if side.tokenizer is not None and process.encode(side.tokenizer, [[("a", False)]])[0] is None:
-        raise BrokenCheckpoint(
-            "the tokenizer cannot be read",
-            where=side.name,
-            fix="fetch tokenizer.json again, or update the tokenizers package",
-        )
-
-
 def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:
     """A bare template is read with the other side's tokenizer and special tokens, or with stand-ins where it has none."""
 
@@ -89,87 +76,34 @@ def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, Prom
     return completed(ours, theirs), completed(theirs, ours)
 
 
-def _family(source: PromptSource) -> Family:
-    return Family(source.template, source.variables, bos=str(source.variables.get("bos_token") or ""))
-
-
 def _tokenizers(
     process: PromptProcess, ours: PromptSource, theirs: PromptSource
 ) -> tuple[list[TokenizerDifference], list[GoldenDifference]]:
     if ours.tokenizer is None or theirs.tokenizer is None or ours.tokenizer == theirs.tokenizer:
         return [], []
     read: list[dict[str, Any]] = [json.loads(s.read_text(encoding="utf-8")) for s in (ours.tokenizer, theirs.tokenizer)]
-    mine, other = (
-        process.encode(path, [[(text, False)] for text in GOLDEN]) for path in (ours.tokenizer, theirs.tokenizer)
+    other = process.encode(theirs.tokenizer, [[(text, False)] for text in GOLDEN])
+    return compare_tokenizers(*read), golden_differences(
+        process, ours.tokenizer, dict(zip(GOLDEN, other, strict=True)).get
     )
-    golden = [
-        GoldenDifference(text=text, reference=a or (), candidate=b or ())
+
+
+def golden_differences(
+    process: PromptProcess, tokenizer: Path, encode: Callable[[str], Sequence[int] | None]
+) -> list[GoldenDifference]:
+    """Golden strings that the other side turns into other ids."""
+    mine = process.encode(tokenizer, [[(text, False)] for text in GOLDEN])
+    other = [encode(text) for text in GOLDEN]
+    return [
+        GoldenDifference(text=text, reference=a or (), candidate=tuple(b or ()))
         for text, a, b in zip(GOLDEN, mine, other, strict=True)
-        if a != b
+        if a != (None if b is None else tuple(b))
     ]
-    return compare_tokenizers(*read), golden
 
 
-def _prompts(bench: Bench, other: Bench, cases: list[Case]) -> tuple[list[PromptPair], DiagnosisFacts | None]:
-    """Both sides' prompts, and the faults that turn the reference's into the candidate's."""
-    conversations = [c for case in cases for c in case.conversations]
-    ours, theirs = bench.prompts(conversations), other.prompts(conversations)
-    places = [(case.id, number) for case in cases for number in range(len(case.conversations))]
-    pairs = [
-        _pair(place, conversation, a, b)
-        for place, conversation, a, b in zip(places, conversations, ours, theirs, strict=True)
-    ]
-    if all(pair.equal for pair in pairs):
-        return pairs, None
-    found = diagnose(bench, conversations, [_seen(prompt) for prompt in theirs], _seen)
-    if not found.differing:  # equal as texts: the fault lies in the ids
-        found = diagnose(bench, conversations, [prompt.ids for prompt in theirs], lambda prompt: prompt.ids)
-    edits: list[Edit] = []
-    if not found.named:
-        first = next((k for k, pair in enumerate(pairs) if pair.status in {"differs", "whitespace"}), None)
-        edits = [] if first is None else structural_edits(bench, other, conversations[first])
-    return pairs, _diagnosis(found, edits)
-
-
-def _seen(prompt: Prompt) -> str:
-    return prompt.text if prompt.text is not None else "(no prompt)"  # how it fails differs from engine to engine
-
-
-def structural_edits(bench: Bench, other: Bench, conversation: Conversation) -> list[Edit]:
-    """How two renderings of one conversation differ in structure; in the hostile pass where the neutral one is equal."""
-    for hostile in (False, True):
-        ours, theirs = bench.form(conversation, hostile=hostile), other.form(conversation, hostile=hostile)
-        edits = form_edits(ours, theirs) if ours and theirs else []
-        if edits:
-            return edits
-    return []
-
-
-def _diagnosis(found: Diagnosis, edits: list[Edit]) -> DiagnosisFacts:
-    return DiagnosisFacts(
-        named=found.named,
-        closest=found.closest,
-        explained=found.explained,
-        compared=found.compared,
-        edits=tuple(f"{e.kind} {e.path}: {e.reference!r} -> {e.candidate!r}" for e in edits[:_EDITS]),
-    )
-
-
-def _pair(place: tuple[str, int], conversation: Conversation, a: Prompt, b: Prompt) -> PromptPair:
-    return PromptPair(
-        case=place[0],
-        number=place[1],
-        request=conversation.model_dump(mode="json"),
-        reference=a.text,
-        candidate=b.text,
-        reference_problem="" if a.text is not None else f"{a.rendered.outcome}: {a.rendered.problem}",
-        candidate_problem="" if b.text is not None else f"{b.rendered.outcome}: {b.rendered.problem}",
-        reference_ids=a.ids,
-        candidate_ids=b.ids,
-    )
-
-
-def _facts(process: PromptProcess, side: PromptSource, bench: Bench, conversations: list[Conversation]) -> SideFacts:
+def side_facts(
+    process: PromptProcess, side: PromptSource, bench: Bench, conversations: list[Conversation]
+) -> SideFacts:
     """What a report says of one side, and whether what ends its turns also ends its replies."""
     end, ids, last = bench.family.turn_end, None, None
     if side.tokenizer is not None:
@@ -186,4 +120,5 @@ def _facts(process: PromptProcess, side: PromptSource, bench: Bench, conversatio
         stop_ids=tuple(sorted({*side.stop_ids, *(last if last and len(last) == 1 else ())})),
         coverage=process.cover(side.template, conversations, side.variables) if side.template else Coverage(),
         doubles_bos=side.adds_bos and bench.starts_with_bos(),
+        unread=side.unread,
     )

@@ -37,18 +37,19 @@ def diagnose(
     observed: Sequence[object],
     reading: Reading,
     library: Sequence[Fault] = LIBRARY,
+    base: Sequence[Fault] = (),
 ) -> Diagnosis:
     """Name what turns the reference's prompts into the observed ones.
 
     ``reading`` takes from a prompt what was observed: its text, its ids or its count. A place where nothing was
-    observed holds None and is left out.
+    observed holds None and is left out. ``base`` are changes that an engine makes on purpose; they come first.
     """
     seen = [k for k, value in enumerate(observed) if value is not None]
     asked, target = [conversations[k] for k in seen], [observed[k] for k in seen]
 
     def tried(faults: Sequence[Fault], places: Sequence[int] | None = None) -> list[object]:
         part = asked if places is None else [asked[k] for k in places]
-        return [reading(prompt) for prompt in bench.prompts(part, faults)]
+        return [reading(prompt) for prompt in bench.prompts(part, [*base, *faults])]
 
     sound = tried(())
     differing = tuple(k for k, ours, theirs in zip(seen, sound, target, strict=True) if ours != theirs)

@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 Counts = Sequence[int | None]
+_NEARLY = 0.9  # of the best split; a shorter prompt is worth the rest
 
 
-def choose_probes(sound: Counts, faulty: Mapping[str, Counts], limit: int) -> tuple[int, ...]:
+def choose_probes(
+    sound: Counts, faulty: Mapping[str, Counts], limit: int, lengths: Sequence[int] | None = None
+) -> tuple[int, ...]:
     """Indices of at most ``limit`` conversations, in the order in which they tell most.
 
     Greedy: each next one splits most of the pairs (of faults, or of a fault and none) that the earlier ones left
-    together. Conversations that the reference does not render are of no use. It stops when nothing is left to split.
+    together; with ``lengths``, the shortest of those that split nearly as many. Conversations that the reference does
+    not render are of no use. It stops when nothing is left to split.
     """
     vectors = [list(sound), *(list(vector) for vector in faulty.values())]
     usable = [k for k, count in enumerate(sound) if count is not None]
     groups = [list(range(len(vectors)))]
     chosen: list[int] = []
     while len(chosen) < limit and usable:
-        best = max(usable, key=lambda k: _splits(groups, vectors, k))
-        if not _splits(groups, vectors, best):
+        splits = {k: _splits(groups, vectors, k) for k in usable}
+        most = max(splits.values())
+        if not most:
             break
+        best = min(
+            (k for k, count in splits.items() if count >= (_NEARLY * most if lengths else most)),
+            key=lambda k: (lengths[k] if lengths else 0, -splits[k]),
+        )
         chosen.append(best)
         usable.remove(best)
         groups = [part for group in groups for part in _split(group, vectors, best)]

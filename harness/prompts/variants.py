@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.prompts.conversation import Conversation, Rendered
+from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Dialect, Rendered
 from harness.prompts.faults import Family, Fault, Request
 from harness.prompts.forms import Form, marked, read_form
 from harness.prompts.jinja.process import Pieces, PromptProcess
@@ -41,8 +41,15 @@ class Prompt:
 class Bench:
     """Makes prompts of one family, sound or faulty; renderings that several faults share are made once."""
 
-    def __init__(self, process: PromptProcess, family: Family, tokenizer: Path | None = None) -> None:
+    def __init__(
+        self,
+        process: PromptProcess,
+        family: Family,
+        tokenizer: Path | None = None,
+        dialect: Dialect = REFERENCE_DIALECT,
+    ) -> None:
         self.family = read_family(process, family)
+        self._dialect = dialect
         self._process = process
         self._tokenizer = tokenizer
         self._rendered: dict[str, Rendered] = {}
@@ -63,7 +70,7 @@ class Bench:
         """The prompts of conversations under faults, applied in order."""
         requests = []
         for conversation in conversations:
-            request = Request(conversation, self.family.template)
+            request = Request(conversation, self.family.template, self._dialect)
             for fault in faults:
                 request = fault.request(request, self.family) if fault.request else request
             requests.append(request)

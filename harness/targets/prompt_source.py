@@ -24,7 +24,8 @@ class PromptSource:
     """One side of a prompt comparison; what it lacks is empty or None.
 
     ``variables`` are the special tokens that templates name, ``stop_ids`` the ids that end a reply according to the
-    files, ``adds_bos`` whether the tokenizer puts a begin-of-text token in front by itself.
+    files, ``adds_bos`` whether the tokenizer puts a begin-of-text token in front by itself. ``unread`` says why a
+    tokenizer that is there is left aside.
     """
 
     name: str
@@ -34,6 +35,7 @@ class PromptSource:
     tokenizer: Path | None = None
     stop_ids: tuple[int, ...] = ()
     adds_bos: bool = False
+    unread: str = ""
 
     @property
     def template_digest(self) -> str:
@@ -97,7 +99,7 @@ def _from_folder(folder: Path, cache: Path) -> PromptSource:
         converted = _converted(folder, "plain", cache)
         return PromptSource(
             folder.name, "checkpoint", template or converted.template, converted.variables | special,
-            converted.tokenizer, stops or converted.stop_ids, converted.adds_bos,
+            converted.tokenizer, stops or converted.stop_ids, converted.adds_bos, converted.unread,
         )  # fmt: skip
     return PromptSource(
         folder.name,
@@ -117,7 +119,7 @@ def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> Promp
     digest = digest_json([[file.name, digest_file(file)] for file in files])
     folder = writable(cache / "tokenizers" / short(digest), "cache")
     facts = folder / "facts.json"
-    if not facts.is_file():
+    if "faithful" not in (read_json(facts) if facts.is_file() else {}):
         with Workers() as workers:
             workers.for_base(str(path)).ask(
                 "convert_tokenizer", {"kind": kind, "base": str(path), "folder": str(folder)}
@@ -131,9 +133,10 @@ def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> Promp
         "gguf" if kind == "gguf" else "checkpoint",
         str(stored.get("template") or ""),
         dict(variables),
-        folder / "tokenizer.json",
+        folder / "tokenizer.json" if stored["faithful"] else None,
         tuple(int(str(i)) for i in stops),
         bool(stored.get("adds_bos")),
+        "" if stored["faithful"] else "the file names a way of cutting texts that is not known here",
     )
 
 

@@ -163,6 +163,52 @@ CATALOGUE: dict[str, Entry] = {
         "Earlier thoughts or the switch for thinking: the named fault reproduces every prompt.",
         "repair what the fault names; then run this again",
     ),
+    "TMPL115": Entry(
+        "the engine deviates on purpose", "S0", None,
+        "The engine's documented rules are not those of the reference renderer. Whoever runs it has done nothing wrong; "
+        "the model still sees another prompt than its makers' renderer would give it.",
+        "nothing, unless the cost in KL matters to you; then send such requests in another form",
+    ),
+    "TMPL116": Entry(
+        "the host refuses conversations that the reference renders", "S1", None,
+        "Nothing was observed for them, so they count neither as equal nor as different.",
+        "read the host's complaint; its request rules may be stricter than the template's",
+    ),
+    "INTG501": Entry(
+        "the host reports no token counts", "S1", None,
+        "Answers carry no usage.prompt_tokens, so prompts cannot be compared by counting.",
+        "ask the host for usage in its answers, or for an endpoint that shows prompts",
+    ),
+    "INTG502": Entry(
+        "token counts are not repeatable", "S2", Cause.PROTOCOL,
+        "The same request was billed with different prompt tokens. Several backends behind one name, text that changes "
+        "from request to request, or a count that leaves out cached tokens: which one cannot be told from counts.",
+        "ask the host whether requests go to different deployments",
+    ),
+    "INTG503": Entry(
+        "tokens are counted with another tokenizer", "S2", None,
+        "Texts of different kinds grow by other numbers of tokens than with the reference's tokenizer. A gateway may "
+        "count with a tokenizer of its own, or the model is another one; counts alone cannot tell which.",
+        "compare by an endpoint that shows prompts or log-probabilities",
+    ),
+    "INTG504": Entry(
+        "the engine bills other prompts than it shows", "S3", Cause.PROTOCOL,
+        "The prompt that the engine shows for a chat request has another length than the prompt that it bills for the "
+        "same request. What it shows is then no evidence of what the model sees.",
+        "run again with --access counts",
+    ),
+    "INTG505": Entry(
+        "long prompts are cut", "S3", Cause.CLIPPING,
+        "A long message is billed with far fewer tokens than it has, while short ones are billed right: the host cuts "
+        "prompts without saying so.",
+        "ask the host for its context length, and for an error instead of a silent cut",
+    ),
+    "TMPL120": Entry(
+        "token counts differ by no known fault", "S1", None,
+        "The host bills other numbers of prompt tokens than the reference's prompts have, and no fault of the library, "
+        "alone or with another, reproduces them. A way of billing can look like this, too.",
+        "look at the rows that the report shows; compare by an endpoint that shows prompts",
+    ),
     "TOKN105": Entry(
         "added tokens differ", "S2", Cause.TOKENIZER,
         "Control words have other ids or other flags; the same text may become other ids around them.",
@@ -178,6 +224,12 @@ CATALOGUE: dict[str, Entry] = {
         "Both template and tokenizer put a begin-of-text token. An engine that tokenises the rendered text as plain text "
         "sends two.",
         "tokenise rendered prompts without special tokens, or drop one of the two",
+    ),
+    "TOKN108": Entry(
+        "the tokenizer was not compared", "S1", None,
+        "A GGUF file names its pre-tokenizer by a word that is not known here. What engines make of it cannot be "
+        "reproduced, so only rendered texts were compared.",
+        "compare with the release's own tokenizer.json",
     ),
     "TOKN110": Entry(
         "a fault between text and ids", "S3", Cause.TOKENIZER,

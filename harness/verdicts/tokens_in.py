@@ -14,14 +14,14 @@ from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
 
 #: Differences from this severity on make the prompts count as different; below it they are told, not judged.
-_MATERIAL = ("S2", "S3", "S4")
+MATERIAL = ("S2", "S3", "S4")
 
 
 class SideFacts(Result):
     """One side of a prompt comparison, as a report states it; digests are empty for what the side lacks.
 
     ``turn_end`` closes an assistant's turn in the rendering; ``doubles_bos`` says that template and tokenizer would
-    both put a begin-of-text token, if an engine lets them.
+    both put a begin-of-text token, if an engine lets them; ``unread`` says why a tokenizer was not compared.
     """
 
     name: str
@@ -33,6 +33,7 @@ class SideFacts(Result):
     stop_ids: tuple[int, ...]
     doubles_bos: bool
     coverage: Coverage
+    unread: str = ""
 
 
 class DiagnosisFacts(Result):
@@ -45,8 +46,27 @@ class DiagnosisFacts(Result):
     edits: tuple[str, ...] = ()  # structure of the first difference, where no fault reproduces it
 
 
+class DeviationFacts(Result):
+    """A deliberate deviation of the candidate's engine, and how many conversations it explains."""
+
+    engine: str
+    name: str
+    why: str
+    source: str
+    conversations: int
+
+
+class Billed(Result):
+    """One chat request that was really sent: the tokens that the engine shows, and those that it bills."""
+
+    case: str
+    shown: int
+    billed: int | None
+    problem: str = ""
+
+
 class TokensIn(Result):
-    """Everything that was measured about two sides' prompts."""
+    """Everything that was measured about two sides' prompts; ``engine`` is empty for files."""
 
     pairs: tuple[PromptPair, ...]
     diagnosis: DiagnosisFacts | None
@@ -54,11 +74,17 @@ class TokensIn(Result):
     golden: tuple[GoldenDifference, ...]
     reference: SideFacts
     candidate: SideFacts
+    engine: str = ""
+    deviations: tuple[DeviationFacts, ...] = ()
+    billed: tuple[Billed, ...] = ()
 
     def count(self, *statuses: str) -> int:
         """How many conversations have one of these statuses."""
         return sum(pair.status in statuses for pair in self.pairs)
 
+
+#: Sides of which it is no news that they bring no template of their own.
+_SHOW_NONE = {"tokenizer", "endpoint"}
 
 _TOKENIZERS_ONLY = "Both tokenizers do the same; only they were compared, because one side has no template."
 
@@ -66,9 +92,10 @@ _TOKENIZERS_ONLY = "Both tokenizers do the same; only they were compared, becaus
 def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     """The integrity axis, and the findings behind it."""
     findings = _tokenizer_findings(evidence) + _template_findings(evidence) + _side_findings(evidence)
+    findings += _host_findings(evidence)
     different = [pair for pair in evidence.pairs if not pair.equal]
     ours, theirs = evidence.reference, evidence.candidate
-    if ours.template and not theirs.template and theirs.kind != "tokenizer":
+    if ours.template and not theirs.template and theirs.kind not in _SHOW_NONE:
         reason = "The reference ships a chat template and the candidate none; whoever serves it has to guess one."
         return _axis(Outcome.BEYOND, reason, Cause.TEMPLATE), findings
     if theirs.template and not ours.template and ours.kind != "tokenizer":
@@ -78,27 +105,41 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
         return _axis(Outcome.NOT_TESTABLE, reason), findings
     worst = max((severity_of(finding) for finding in findings), default="S0")
     codes = {finding.code for finding in findings}
-    if worst in _MATERIAL and codes & {"TOKN101", "TOKN102"}:
+    if worst in MATERIAL and codes & {"TOKN101", "TOKN102"}:
         reason = "The same text becomes other ids: the tokenizer is not the reference's."
         return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER), findings
-    if different and worst in _MATERIAL:
+    if different and worst in MATERIAL:
         return _axis(Outcome.BEYOND, _sentence(evidence, len(different)), Cause.TEMPLATE), findings
-    judged = [pair for pair in evidence.pairs if pair.status != "not applicable"]
+    judged = [pair for pair in evidence.pairs if pair.status not in {"not applicable", "refused by the host"}]
+    refused = evidence.count("refused by the host")
+    if evidence.pairs and refused > len(judged):
+        return _axis(
+            Outcome.NOT_TESTABLE, f"The host refuses {refused} of {len(evidence.pairs)} conversations."
+        ), findings
+    if "INTG504" in codes:
+        return _axis(
+            Outcome.NOT_TESTABLE, "The engine bills other prompts than it shows; what it shows proves nothing."
+        ), findings
     if different:
         reason = f"{len(different)} of {len(judged)} prompts differ, in nothing that is known to matter."
         return _axis(Outcome.WITHIN, reason), findings
     if evidence.pairs and not judged:
         reason = "Neither side renders any of the conversations."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
-    what = "ids" if evidence.reference.tokenizer and evidence.candidate.tokenizer else "texts"
+    what = "ids" if any(pair.reference_ids and pair.candidate_ids for pair in judged) else "texts"
     reason = f"All {len(judged)} conversations that apply become the same {what} on both sides."
+    if documented := evidence.count("documented"):
+        reason = (
+            f"{len(judged) - documented} of {len(judged)} conversations become the same {what} on both sides, "
+            f"{documented} other ones that {evidence.engine} documents."
+        )
     return _axis(Outcome.WITHIN, reason if evidence.pairs else _TOKENIZERS_ONLY), findings
 
 
 def severity_of(finding: Finding) -> Literal["S0", "S1", "S2", "S3", "S4"]:
     """The severity of a finding: that of its fault where it names one, else that of its code."""
     word = finding.detail.split(" ", 1)[0].rstrip(":")
-    if finding.code.startswith(("TMPL11", "TOKN11")):
+    if finding.code in GROUP_CODES.values():
         return max((fault(name).severity for name in word.split("+")), default="S2")
     return entry(finding.code).severity
 
@@ -162,6 +203,23 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
     return [*found, Finding(code="TMPL106", detail=where + share)]
 
 
+def _host_findings(evidence: TokensIn) -> list[Finding]:
+    """What only a running engine can show: documented deviations, refusals, and bills that contradict what it shows."""
+    found = [
+        Finding(code="TMPL115", detail=f"{d.name}: {d.why} ({d.conversations} conversations; {d.engine}, {d.source})")
+        for d in evidence.deviations
+    ]
+    refused = [pair for pair in evidence.pairs if pair.status == "refused by the host"]
+    if refused:
+        where = f"{len(refused)} conversations, first {refused[0].case}: {refused[0].candidate_problem}"
+        found.append(Finding(code="TMPL116", detail=where[:400]))
+    apart = [row for row in evidence.billed if row.billed is not None and row.billed != row.shown]
+    if apart:
+        detail = f"{apart[0].case}: {apart[0].shown} tokens shown, {apart[0].billed} billed"
+        found.append(Finding(code="INTG504", detail=f"{len(apart)} of {len(evidence.billed)} requests, {detail}"))
+    return found
+
+
 def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
     codes = {"vocabulary": "TOKN101", "added tokens": "TOKN105"}
     found = [
@@ -178,9 +236,13 @@ def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
 
 
 def _side_findings(evidence: TokensIn) -> list[Finding]:
-    found = []
+    found = [
+        Finding(code="TOKN108", detail=f"{side.name}: {side.unread}")
+        for side in (evidence.reference, evidence.candidate)
+        if side.unread
+    ]
     side = evidence.candidate
-    if evidence.reference.template and not side.template and side.kind != "tokenizer":
+    if evidence.reference.template and not side.template and side.kind not in _SHOW_NONE:
         found.append(Finding(code="TMPL103", detail=f"{side.name} brings none"))
     foreign = len(side.turn_end_ids) > 1 and _CONTROL.fullmatch(side.turn_end) is not None
     if foreign and len(evidence.reference.turn_end_ids) <= 1:

@@ -192,3 +192,15 @@ def test_bad_input_is_refused_with_a_way_out(template, toy, tmp_path, kind):
         template(toy, path)
     assert refused.value.fix
     assert refused.value.exit_code == 4
+
+
+def test_a_gguf_file_whose_pretokenizer_is_unknown_is_compared_by_texts(template, smollm, smollm_gguf, tmp_path):
+    """The name of the rule is changed in the real file: ids are not compared, and the report says so."""
+    data = smollm_gguf.read_bytes()
+    at = data.index(b"smollm", data.index(b"tokenizer.ggml.pre"))
+    file = tmp_path / "renamed.gguf"
+    file.write_bytes(data[:at] + b"smollX" + data[at + 6 :])
+    code, output = template(smollm, file)
+    assert code == 0
+    assert "TOKN108" in output
+    assert "the same texts on both sides" in output

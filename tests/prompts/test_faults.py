@@ -15,7 +15,7 @@ from harness.targets.prompt_source import open_prompt_source
 
 #: A template of our own that has everything: roles, tools, calls, results, reasoning, parts, a date, a switch.
 EVERYTHING = """{{ bos_token }}<|start|>system
-Today is {{ strftime_now('%d %B %Y') }}.
+Today is {{ strftime_now('%d %B %Y') }}, made on {{ date_string if date_string is defined else '26 Jul 2024' }}.
 {%- for m in messages %}{% if m.role == 'system' %} {{ m.content }}{% endif %}{% endfor %}
 {%- if tools %}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.prompts.conversation import Conversation
 from harness.prompts.faults.model import Family, Fault, Request, each_text
 
@@ -84,6 +86,29 @@ def _leading_space(text: str, _: Conversation, __: Family) -> str:
 def _chatml(request: Request, _: Family) -> Request:
     return Request(request.conversation, CHATML, request.dialect)
 
+
+_OPEN = "x_open_reply"  # a template variable of ours that no template reads
+
+
+def _prefill_taken_off(request: Request, _: Family) -> Request:
+    conversation = request.conversation
+    last = conversation.messages[-1].get("content") if conversation.continue_final else None
+    if not isinstance(last, str):
+        return request
+    kept = {"messages": conversation.messages[:-1], "generation": True, "continue_final": False}
+    options = conversation.options | {_OPEN: last}
+    return replace(request, conversation=conversation.model_copy(update=kept | {"options": options}))
+
+
+def _prefill_put_back(text: str, conversation: Conversation, _: Family) -> str:
+    return text + str(conversation.options.get(_OPEN, ""))
+
+
+#: Not a fault: with a sound template it gives the same prompt. What a faulty template makes of it is another matter.
+PREFILL_APPENDED = Fault(
+    "prefill-appended", "framing", "S1", "a reply to be continued is put behind the header of the reply",
+    request=_prefill_taken_off, text=_prefill_put_back,
+)  # fmt: skip
 
 FRAMING = (
     Fault("double-bos", "framing", "S2", "the begin-of-text token stands twice", text=_double_bos),

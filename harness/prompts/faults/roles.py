@@ -103,6 +103,12 @@ def _date_moved(request: Request, _: Family) -> Request:
     return request.under(clock=later.isoformat())
 
 
+def _date_string_set(request: Request, _: Family) -> Request:
+    """An engine that hands today's date to templates which print a date of their own unless they are given one."""
+    today = datetime.datetime.fromisoformat(request.dialect.clock)
+    return request.with_options(date_string=today.strftime("%d %b %Y"), datetime=today.strftime("%b %d %Y"))
+
+
 ROLES = (
     Fault("system-dropped", "roles", "S3", "system messages are dropped", request=_dropping("system")),
     Fault(
@@ -126,4 +132,8 @@ ROLES = (
     Fault("empty-turns-dropped", "roles", "S2", "turns without content are dropped", request=_empty_turns_dropped),
     Fault("history-truncated", "roles", "S3", "older turns are cut off", request=_history_truncated),
     Fault("date-moved", "roles", "S1", "the prompt holds another date", request=_date_moved),
+    Fault(
+        "date-string-set", "roles", "S1", "the engine's date stands where the template has its own",
+        request=_date_string_set,
+    ),
 )  # fmt: skip

@@ -1,0 +1,147 @@
+"""The introspection tier: an engine is asked for the prompts that it makes, and its bill is held against them.
+
+recognise -> prompts -> golden strings -> bill -> diagnosis -> verdict.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from harness import __version__
+from harness.comparisons.templates import GoldenDifference
+from harness.errors import EndpointRefused, NoChatTemplate
+from harness.identity import digest_bytes
+from harness.prompting.counts import probe_counts
+from harness.prompting.evidence import family_of, pair_prompts, refuse_broken_tokenizer
+from harness.prompting.files import golden_differences, side_facts
+from harness.prompts.cases import Case, load_cases
+from harness.prompts.conversation import Coverage, Dialect
+from harness.prompts.deviations import profiles
+from harness.prompts.jinja.process import PromptProcess, renderer_version
+from harness.prompts.variants import Bench, Prompt
+from harness.reports.prompt_card import PromptCard
+from harness.targets.endpoint.chat import ask_count
+from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.engines import Engine, recognise
+from harness.targets.endpoint.served import ServedPrompts
+from harness.targets.prompt_source import PromptSource, open_prompt_source
+from harness.verdicts.tokens_in import Billed, SideFacts, TokensIn, judge_tokens_in
+
+Access = Literal["auto", "introspection", "counts"]
+
+_BILLED = ("minimal", "system", "three-turns")  # cases whose bill is held against what the engine shows
+_FEW_GOLDEN = 3  # without an answer to these, an engine does not tokenise plain texts
+
+
+def compare_endpoint(reference: str, client: Client, cache: Path, access: Access = "auto") -> PromptCard:
+    """Compare the prompts of a reference on disk with those of an endpoint, by what it shows or by what it bills.
+
+    Raises a TargetRefused for a reference without template or tokenizer, and for an endpoint that cannot be reached, or
+    that shows nothing although ``introspection`` was asked for.
+    """
+    source = open_prompt_source(reference, cache)
+    if not source.template or source.tokenizer is None:
+        raise NoChatTemplate(
+            "prompts of an endpoint are compared with a reference that has both a chat template and a tokenizer",
+            where=source.name,
+            fix="give the reference checkpoint's folder or its GGUF file",
+        )
+    with PromptProcess() as process:
+        refuse_broken_tokenizer(process, source)
+        engine = None if access == "counts" else recognise(client)
+        if engine is not None:
+            card = _introspected(process, source, engine)
+            if card is not None:
+                return card
+        if access == "introspection":
+            raise EndpointRefused(
+                "the endpoint does not show the prompts that it makes",
+                where=client.address.shown,
+                fix="use --access counts, which needs nothing but usage.prompt_tokens",
+            )
+        return probe_counts(process, source, client, engine.name if engine else "")
+
+
+def _introspected(process: PromptProcess, source: PromptSource, engine: Engine) -> PromptCard | None:
+    """The card of an engine that shows its prompts; None if it shows none."""
+    served = ServedPrompts(engine)
+    bench, clock = _bench_of_the_day(process, source, served)
+    cases = load_cases(own_control=bench.family.turn_end)
+    asked = [conversation for case in cases for conversation in case.conversations]
+    shown = served.prompts(asked)
+    if not any(prompt.text is not None for prompt in shown):
+        return None
+    profile = profiles(engine.name, engine.version).get(engine.name, ())
+    spelled = any(prompt.ids is not None for prompt in shown)
+    paired = pair_prompts(bench, served, cases, profile, ids_first=spelled)
+    evidence = TokensIn(
+        pairs=tuple(paired.pairs),
+        diagnosis=paired.diagnosis,
+        tokenizer=(),
+        golden=tuple(_golden(process, source, engine)),
+        reference=side_facts(process, source, bench, asked),
+        candidate=_endpoint_facts(engine),
+        engine=f"{engine.name} {engine.version}".strip(),
+        deviations=paired.deviations,
+        billed=tuple(_billed(engine.client, cases, shown)),
+    )
+    verdict, findings = judge_tokens_in(evidence)
+    return PromptCard(
+        fidelity_version=__version__,
+        renderer=renderer_version(),
+        clock=clock,
+        evidence=evidence,
+        verdict=verdict,
+        findings=tuple(findings),
+    )
+
+
+def _bench_of_the_day(process: PromptProcess, source: PromptSource, served: ServedPrompts) -> tuple[Bench, str]:
+    """The reference under the clock of the host: today, or the day before or after where time zones part."""
+    noon = datetime.datetime.now(datetime.UTC).replace(hour=12, minute=0, second=0, microsecond=0, tzinfo=None)
+    (case,) = [case for case in load_cases() if case.id == "minimal"]
+    (seen,) = served.prompts(case.conversations[:1])
+    days = [noon + datetime.timedelta(days=shift) for shift in (0, -1, 1)]
+    benches = [
+        Bench(process, family_of(source), source.tokenizer, Dialect(clock=day.isoformat()))
+        for day in (days if "strftime_now" in source.template else days[:1])
+    ]
+    fitting = [k for k, bench in enumerate(benches) if bench.prompts(case.conversations[:1])[0].text == seen.text]
+    at = fitting[0] if fitting else 0
+    return benches[at], days[at].isoformat()
+
+
+def _golden(process: PromptProcess, source: PromptSource, engine: Engine) -> list[GoldenDifference]:
+    if source.tokenizer is None or any(engine.encode(text) is None for text in ("a", "b", "c")[:_FEW_GOLDEN]):
+        return []
+    return golden_differences(process, source.tokenizer, engine.encode)
+
+
+def _endpoint_facts(engine: Engine) -> SideFacts:
+    return SideFacts(
+        name=engine.client.address.shown,
+        kind="endpoint",
+        template=digest_bytes(engine.template.encode()) if engine.template else "",
+        tokenizer="",
+        turn_end="",
+        turn_end_ids=(),
+        stop_ids=(),
+        coverage=Coverage(),
+        doubles_bos=False,
+    )
+
+
+def _billed(client: Client, cases: Sequence[Case], shown: Sequence[Prompt]) -> list[Billed]:
+    """Some requests sent for real: what an engine shows is evidence only if it also bills it."""
+    prompts = iter(shown)
+    rows = []
+    for case in cases:
+        mine = [next(prompts) for _ in case.conversations]
+        ids = mine[0].ids
+        if case.id in _BILLED and ids is not None:
+            asked = ask_count(client, case.conversations[0])
+            rows.append(Billed(case=case.id, shown=len(ids), billed=asked.count, problem=asked.problem))
+    return rows

@@ -1,0 +1,144 @@
+"""Deliberate deviations: where an engine's documented rules are not those of the reference renderer.
+
+A prompt that differs only by these is what the engine's makers meant it to be. It is told, with its source, and not
+held against whoever runs the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.prompts.conversation import Conversation
+from harness.prompts.diagnosis import Reading
+from harness.prompts.faults import Fault, fault
+from harness.prompts.faults.framing import PREFILL_APPENDED
+from harness.prompts.variants import Bench
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A rule of one engine, as the fault of the library that has the same effect.
+
+    ``since`` and ``until`` are the builds between which it was seen, empty where there is no such bound. ``always``
+    marks a rule that shows only together with a fault, so that nothing observed can speak for or against it.
+    """
+
+    engine: str
+    name: str
+    since: str
+    until: str
+    source: str
+    why: str
+    always: bool = False
+
+    @property
+    def fault(self) -> Fault:
+        """The change of the prompt."""
+        return PREFILL_APPENDED if self.name == PREFILL_APPENDED.name else fault(self.name)
+
+    def covers(self, version: str) -> bool:
+        """Whether a version is inside the range; a version that cannot be read is given the benefit of the doubt."""
+        number = _number(version)
+        if not any(number):
+            return True
+        low, high = _number(self.since), _number(self.until)
+        return (not self.since or low <= number) and (not self.until or number <= high)
+
+
+REGISTRY: tuple[Deviation, ...] = (
+    Deviation(
+        "llama.cpp", "null-as-empty", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
+        "messages without content get an empty one, so that templates that add strings do not fail",
+    ),
+    Deviation(
+        "llama.cpp", "parts-joined-by-newline", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
+        "text parts become one text with line breaks between them",
+    ),
+    Deviation(
+        "llama.cpp", "developer-as-system", "b10775", "", "common/chat.cpp, workaround map_developer_role_to_system",
+        "the developer role is mapped to system for templates that do not know it",
+    ),
+    Deviation(
+        "llama.cpp", "thinking-default-on", "b10775", "", "common/chat.cpp, common_chat_templates_inputs.enable_thinking",
+        "enable_thinking is defined as true where the request does not say",
+    ),
+    Deviation(
+        "llama.cpp", "floats-as-integers", "b10775", "", "common/jinja, the values of the template engine",
+        "numbers that are whole are written without a point",
+    ),
+    Deviation(
+        "llama.cpp", "call-arguments-parsed", "b10775", "", "common/chat.cpp, workaround func_args_not_string",
+        "arguments given as JSON text are parsed for templates that expect an object",
+    ),
+    Deviation(
+        "llama.cpp", "date-string-set", "b10775", "", "common/chat.cpp, common_chat_extra_context",
+        "date_string and datetime are always given to the template",
+    ),
+    Deviation(
+        "llama.cpp", "prefill-appended", "b10775", "", "tools/server/server-common.cpp, prefill_assistant_message",
+        "a reply to be continued is put behind the rendered header instead of being rendered",
+        always=True,
+    ),
+    Deviation(
+        "SGLang", "null-as-empty", "0.5", "", "srt/entrypoints/openai/serving_chat.py, _process_messages",
+        "messages whose content is null get an empty one",
+    ),
+    Deviation(
+        "SGLang", "call-arguments-parsed", "0.5", "",
+        "srt/entrypoints/openai, normalize_assistant_tool_call_arguments",
+        "arguments given as JSON text are parsed before rendering",
+    ),
+    Deviation(
+        "vLLM", "call-arguments-parsed", "0.10", "", "vllm/entrypoints/chat_utils.py, _postprocess_messages",
+        "arguments given as JSON text are parsed before rendering",
+    ),
+)  # fmt: skip
+
+
+def profiles(engine: str, version: str) -> dict[str, tuple[Deviation, ...]]:
+    """Deviations by engine: of the one that is known, or of all where none is."""
+    found: dict[str, tuple[Deviation, ...]] = {}
+    for entry in REGISTRY:
+        if engine in {entry.engine, ""} and entry.covers(version if engine else ""):
+            found[entry.engine] = (*found.get(entry.engine, ()), entry)
+    return found
+
+
+def supported(
+    bench: Bench,
+    conversations: Sequence[Conversation],
+    observed: Sequence[object],
+    reading: Reading,
+    profile: Sequence[Deviation],
+) -> tuple[Deviation, ...]:
+    """The deviations of a profile that the observation shows, or at least does not contradict.
+
+    Each is judged where it alone changes the prompt: seen there as the engine's rule has it counts for it, seen as the
+    reference has it against it. Without a vote either way (another fault covers every such place) it is kept.
+    """
+
+    def read(faults: Sequence[Fault]) -> list[object]:
+        return [reading(prompt) for prompt in bench.prompts(conversations, faults)]
+
+    sound, kept = read(()), []
+    effects = {entry.name: read([entry.fault]) for entry in profile}
+    for entry in profile:
+        places = [
+            k
+            for k, (mine, plain) in enumerate(zip(effects[entry.name], sound, strict=True))
+            if mine != plain
+            and observed[k] is not None
+            and not any(effects[o.name][k] != plain for o in profile if o is not entry)
+        ]
+        for_it = sum(observed[k] == effects[entry.name][k] for k in places)
+        against = sum(observed[k] == sound[k] for k in places)
+        acts = any(m != s for m, s in zip(effects[entry.name], sound, strict=True))
+        if entry.always or (acts and for_it >= against):
+            kept.append(entry)
+    return tuple(kept)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

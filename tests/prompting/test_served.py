@@ -1,0 +1,106 @@
+"""The introspection tier against a real llama.cpp server: nothing false, faults named, lies noticed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.config import Places
+from harness.errors import FidelityError
+from harness.prompting import compare_endpoint
+from harness.targets.endpoint.address import parse_address
+from harness.targets.endpoint.client import Client
+from tests.support.hosts import gateway
+from tests.support.llamacpp import llamacpp_server
+
+NO_HEADER = ("{% if add_generation_prompt %}", "{% if false %}")
+
+
+@pytest.fixture(scope="module")
+def inspect(smollm):
+    """Compare the demo model's folder with an endpoint; returns the card."""
+
+    def run(address, access="introspection", reference=smollm):
+        with Client(parse_address(address)) as client:
+            return compare_endpoint(str(reference), client, Places.default().cache, access)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def headless(smollm, smollm_gguf):
+    """A real server whose template lost the header of the reply."""
+    template = (smollm / "chat_template.jinja").read_text()
+    assert NO_HEADER[0] in template
+    with llamacpp_server(smollm_gguf, template.replace(*NO_HEADER)) as address:
+        yield address
+
+
+def test_the_same_file_served_by_llamacpp_has_no_finding_but_documented_ones(inspect, llamacpp):
+    """Zero false findings: every difference is one that the registry holds, and the bill agrees with what is shown."""
+    card = inspect(llamacpp)
+    assert (card.verdict.outcome, card.exit_code) == ("WITHIN", 0)
+    assert {finding.code for finding in card.findings} == {"TMPL115"}
+    assert card.evidence.engine.startswith("llama.cpp")
+    assert card.evidence.golden == ()
+    assert card.evidence.count("documented") == sum(entry.conversations for entry in card.evidence.deviations)
+    assert card.evidence.count("identical", "same ids") >= 55
+    assert all(row.billed == row.shown for row in card.evidence.billed)
+    assert len(card.evidence.billed) == 3
+    assert type(card).model_validate_json(card.model_dump_json()) == card
+
+
+def test_a_replaced_template_is_caught_and_named(inspect, headless):
+    """The real server with the header of the reply taken out of its template."""
+    card = inspect(headless, "auto")
+    assert (card.verdict.outcome, card.verdict.cause) == ("BEYOND", "template")
+    assert card.evidence.diagnosis.named == (("no-generation-prompt",),)
+    assert card.findings[0].code == "TMPL110"
+
+
+def test_an_engine_that_bills_other_prompts_than_it_shows_proves_nothing(inspect, llamacpp, headless):
+    """A gateway that shows the sound server's prompts and lets the faulty one answer."""
+    from tests.support.hosts import pass_on
+
+    with gateway(llamacpp, lambda asked, reply: pass_on(headless, asked) if "chat" in asked.path else reply) as running:
+        card = inspect(running.address)
+    assert (card.verdict.outcome, card.exit_code) == ("NOT_TESTABLE", 3)
+    assert "INTG504" in {finding.code for finding in card.findings}
+
+
+def test_refusals_are_neither_equal_nor_different(inspect, llamacpp):
+    """A host that takes no tools: told, not judged; one that refuses nearly everything is not testable."""
+
+    def refusing(rule):
+        def interfere(asked, reply):
+            refuse = asked.path == "/apply-template" and rule(asked.body)
+            return (400, {}, json.dumps({"error": {"message": "not here"}}).encode()) if refuse else reply
+
+        return interfere
+
+    with gateway(llamacpp, refusing(lambda body: "tools" in body)) as running:
+        card = inspect(running.address)
+    assert card.verdict.outcome == "WITHIN"
+    assert "TMPL116" in {finding.code for finding in card.findings}
+    assert card.evidence.count("refused by the host") > 5
+    with gateway(llamacpp, refusing(lambda body: len(body["messages"]) != 2)) as running:
+        card = inspect(running.address)
+    assert card.verdict.outcome == "NOT_TESTABLE"
+
+
+def test_what_cannot_be_asked_is_refused_with_a_way_out(inspect, llamacpp, toy, tmp_path):
+    """An endpoint that shows nothing; a reference that has no template."""
+    with gateway(llamacpp, lambda *_: (404, {}, b"{}")) as running, pytest.raises(FidelityError) as refused:
+        inspect(running.address)
+    assert "counts" in refused.value.fix
+    with pytest.raises(FidelityError) as refused:
+        inspect(llamacpp, reference=toy / "tokenizer.json")
+    assert refused.value.fix
+
+
+def test_a_served_tokenizer_that_is_another_is_found_by_its_ids(inspect, llamacpp, toy):
+    """Another model's reference: golden strings and prompts become other ids."""
+    card = inspect(llamacpp, reference=toy)
+    assert card.verdict.outcome == "BEYOND"
+    assert "TOKN102" in {finding.code for finding in card.findings}
