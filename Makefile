@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults clean
+.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live clean
 
 setup: $(READY)
 
@@ -62,6 +62,12 @@ bench-templates: $(READY)
 
 bench-faults: $(READY)
 	$(BIN)/python bench/fault_naming.py
+
+bench-gguf: $(READY)
+	$(BIN)/python bench/gguf_tokenizers.py
+
+bench-live: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/live_prompts.py
 
 # An environment of its own, with a compiler: gptqmodel builds from source and pins its own versions.
 bench-gptq:

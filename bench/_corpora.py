@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -24,3 +25,31 @@ def templates(cache: Path, corpus: str) -> dict[str, str]:
     with zipfile.ZipFile(wheel) as stored:
         names = sorted(name for name in stored.namelist() if name.endswith((".jinja", ".jinja2")))
         return {f"{corpus}/{Path(name).name}": stored.read(name).decode("utf-8", "replace") for name in names}
+
+
+SDIST = "llama-cpp-python==0.3.36"
+
+
+def llamacpp_models(cache: Path) -> Path:
+    """The folder of vocabularies (``ggml-vocab-*.gguf``, with golden texts) and templates of llama.cpp's sources.
+
+    They come inside the source distribution of its Python binding, 77 MB, which is fetched once and not built.
+    """
+    folder = cache / "corpora" / "llama.cpp"
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+        if not list(folder.parent.glob("llama_cpp_python-*.tar.gz")):
+            subprocess.run([*command, "--no-binary", ":all:", "--dest", str(folder.parent), SDIST], check=True)
+        (archive,) = folder.parent.glob("llama_cpp_python-*.tar.gz")
+        with tarfile.open(archive) as stored:
+            for member in stored:
+                part = Path(member.name).parts
+                if member.isfile() and "models" in part and "llama.cpp" in part:
+                    target = folder / Path(*part[part.index("models") + 1 :])
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    source = stored.extractfile(member)
+                    assert source is not None
+                    target.write_bytes(source.read())
+        (folder / "complete").touch()
+    return folder

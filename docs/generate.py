@@ -53,9 +53,22 @@ _BENCHMARKS = {
     "fault_naming": (
         "Naming planted template faults",
         "make bench-faults",
-        "Every fault of the library planted in real templates. pairs: templates in which it changes ids; named: reproduced "
+        "Every fault of the library planted in real templates, with the family's own vocabulary where there is one. "
+        "pairs: templates in which it changes ids; named: reproduced "
         "alone or in a tie of at most three; count_visible: the number of tokens moves on the chosen probes; count_named: "
         "named from numbers of tokens alone.",
+    ),
+    "live_prompts": (
+        "Prompts of a live llama.cpp server",
+        "make bench-live",
+        "The demo model's own file, served on one thread as it is and with its template replaced. planted: the fault of the "
+        "library that the replacement amounts to; named: that fault alone or in a tie of at most three; requests: all that "
+        "were sent (by introspection they cost no tokens of output); seconds: from the first request to the verdict.",
+    ),
+    "gguf_tokenizers": (
+        "GGUF vocabularies beside llama.cpp's golden ids",
+        "make bench-gguf",
+        "Texts that become other ids than llama.cpp makes of them, for the vocabularies in llama.cpp's own sources.",
     ),
     "template_corpus": (
         "Real templates on the template suite",

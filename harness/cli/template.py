@@ -22,16 +22,27 @@ from harness.reports.prompt_card import print_prompt_card
     help="How to look into an endpoint: by what its engine shows, or by usage.prompt_tokens alone.",
 )
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
+@click.option("--impact", is_flag=True, help="Measure what differences cost, in KL on the reference's weights.")
+@click.option("--threads", default=0, help="Compute threads for --impact; 0 takes what the machine offers.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole card here.")
-def command(reference: str, candidate: str, access: str, key: str, output: Path | None) -> int:
+def command(
+    reference: str,
+    candidate: str,
+    access: str,
+    key: str,
+    impact: bool,  # noqa: FBT001 - click passes flags by name
+    threads: int,
+    output: Path | None,
+) -> int:
     """Compare the prompts of REFERENCE and CANDIDATE on 44 cases, and name the fault that tells them apart.
 
     Each is a checkpoint folder, a GGUF file, a chat template (.jinja) or a tokenizer.json; CANDIDATE may also be an
-    endpoint, https://host/v1#model. No model is loaded; an endpoint is asked for at most 40 tokens of output.
+    endpoint, https://host/v1#model. No model is loaded unless --impact is given; an endpoint is asked for at most 40
+    tokens of output.
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from harness.prompting import compare_endpoint, compare_templates  # noqa: PLC0415
+    from harness.prompting import compare_endpoint, compare_templates, with_impact  # noqa: PLC0415
     from harness.targets.endpoint.address import is_address, parse_address  # noqa: PLC0415
 
     cache = Places.default().cache
@@ -42,6 +53,7 @@ def command(reference: str, candidate: str, access: str, key: str, output: Path 
             card = compare_endpoint(reference, client, cache, access)  # type: ignore[arg-type]
     else:
         card = compare_templates(reference, candidate, cache)
+    card = with_impact(card, reference, cache, threads) if impact else card
     if output:
         output.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
     print_prompt_card(card, Console(highlight=False, width=None if os.isatty(1) else 140))

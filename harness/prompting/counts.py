@@ -21,7 +21,7 @@ from harness.prompts.deviations import Deviation, profiles, supported
 from harness.prompts.diagnosis import diagnose
 from harness.prompts.faults import LIBRARY, Fault
 from harness.prompts.jinja.process import PromptProcess, renderer_version
-from harness.prompts.probes import choose_probes
+from harness.prompts.probes import can_be_sent, choose_probes
 from harness.prompts.slopes import LONG, SLOPES, slope_conversation
 from harness.prompts.variants import Bench, Prompt
 from harness.reports.prompt_card import PromptCard
@@ -119,7 +119,7 @@ def _collected(bench: Bench, source: PromptSource, asked: _Asked, engine: str) -
     if _unrepeatable(asked.rows):
         return facts("repeat")
     cases = load_cases(own_control=bench.family.turn_end)
-    pool = [(case.id, n, c) for case in cases for n, c in enumerate(case.conversations) if _can_be_sent(c)]
+    pool = [(case.id, n, c) for case in cases for n, c in enumerate(case.conversations) if can_be_sent(c)]
     conversations = [*slopes.values(), *(c for _, _, c in pool)]
     known = profiles(engine, "")
     every = _hypotheses(bench, conversations, known)
@@ -158,13 +158,6 @@ def _first(asked: _Asked, plain: Conversation, expected: int) -> bool:
     asked.ask("repeat", "minimal", 0, plain, expected)
     row = asked.ask("repeat", "minimal", 0, plain, expected)
     return row.billed is not None
-
-
-def _can_be_sent(conversation: Conversation) -> bool:
-    """Requests that any chat endpoint takes: a reply is asked for, and all contents are text."""
-    parts = [m["content"] for m in conversation.messages if isinstance(m.get("content"), list)]
-    texts = all(isinstance(p, dict) and p.get("type") == "text" for content in parts for p in content)  # type: ignore[union-attr]
-    return conversation.generation and not conversation.continue_final and texts
 
 
 def _unrepeatable(rows: Sequence[CountRow]) -> bool:

@@ -44,7 +44,13 @@ class Paired:
 
 def family_of(source: PromptSource) -> Family:
     """What faults need to know of a side."""
-    return Family(source.template, source.variables, bos=str(source.variables.get("bos_token") or ""))
+    return Family(
+        source.template,
+        source.variables,
+        bos=str(source.variables.get("bos_token") or ""),
+        encoder=source.encoder,
+        encoder_file=str(source.encoder_file or ""),
+    )
 
 
 def refuse_broken_tokenizer(process: PromptProcess, side: PromptSource) -> None:
@@ -87,11 +93,18 @@ def pair_prompts(
     if not found.named:
         closer = _diagnosed(bench, conversations, known, second, base)
         found = closer if closer.named or not found.differing else found
+    one_sided = 0
+    if not found.named:  # a stricter or laxer template must not hide the fault beside it
+        rendered = [pair.reference is not None and pair.candidate is not None for pair in pairs]
+        both = [prompt if kept else None for prompt, kept in zip(known, rendered, strict=True)]
+        partly = _diagnosed(bench, conversations, both, first, base)
+        if partly.named:
+            found, one_sided = partly, sum(pair.status == "only one side renders" for pair in pairs)
     edits: list[Edit] = []
     if not found.named:
         at = next((k for k, pair in enumerate(pairs) if pair.status in {"differs", "whitespace"}), None)
         edits = [] if at is None else structural_edits(bench, other, conversations[at])
-    return Paired(pairs, _diagnosis(found, edits), acting)
+    return Paired(pairs, _diagnosis(found, edits, one_sided), acting)
 
 
 def structural_edits(bench: Bench, other: Prompts, conversation: Conversation) -> list[Edit]:
@@ -123,12 +136,13 @@ def _diagnosed(
     return diagnose(bench, conversations, seen, reading, base=base)  # type: ignore[arg-type]
 
 
-def _diagnosis(found: Diagnosis, edits: list[Edit]) -> DiagnosisFacts:
+def _diagnosis(found: Diagnosis, edits: list[Edit], one_sided: int) -> DiagnosisFacts:
     return DiagnosisFacts(
         named=found.named,
         closest=found.closest,
         explained=found.explained,
         compared=found.compared,
+        one_sided=one_sided,
         edits=tuple(f"{e.kind} {e.path}: {e.reference!r} -> {e.candidate!r}" for e in edits[:_EDITS]),
     )
 

@@ -43,7 +43,7 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
         rules, golden = _tokenizers(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
         asked = [conversation for case in cases for conversation in case.conversations]
-        paired = pair_prompts(bench, other, cases) if ours.template and theirs.template else Paired([])
+        paired = pair_prompts(bench, other, cases) if ours.renders and theirs.renders else Paired([])
         sides = tuple(side_facts(process, side, b, asked) for side, b in ((ours, bench), (theirs, other)))
     evidence = TokensIn(
         pairs=tuple(paired.pairs),
@@ -68,7 +68,7 @@ def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, Prom
     """A bare template is read with the other side's tokenizer and special tokens, or with stand-ins where it has none."""
 
     def completed(side: PromptSource, other: PromptSource) -> PromptSource:
-        if side.kind != "template" or not other.template:
+        if side.kind != "template" or not other.renders:
             return side
         variables = _PLACEHOLDERS | other.variables | side.variables
         return replace(side, variables=variables, tokenizer=other.tokenizer, stop_ids=other.stop_ids)

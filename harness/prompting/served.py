@@ -43,7 +43,7 @@ def compare_endpoint(reference: str, client: Client, cache: Path, access: Access
     that shows nothing although ``introspection`` was asked for.
     """
     source = open_prompt_source(reference, cache)
-    if not source.template or source.tokenizer is None:
+    if not source.renders or source.tokenizer is None:
         raise NoChatTemplate(
             "prompts of an endpoint are compared with a reference that has both a chat template and a tokenizer",
             where=source.name,

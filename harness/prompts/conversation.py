@@ -51,12 +51,13 @@ class Rendered(Frozen):
     """One conversation as text, or why there is none.
 
     ``refused``: the template raised an error of its own, which is its right. ``failed``: it crashed.
-    ``unbounded``: it hit a limit of time, memory or output.
+    ``unbounded``: it hit a limit of time, memory or output. ``ids`` are there where a program made both.
     """
 
     outcome: Literal["text", "refused", "failed", "unbounded"]
     text: str = ""
     problem: str = ""
+    ids: tuple[int, ...] | None = None
 
 
 class Coverage(Frozen):

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.prompts.conversation import Conversation
+
 Counts = Sequence[int | None]
 _NEARLY = 0.9  # of the best split; a shorter prompt is worth the rest
+
+
+def can_be_sent(conversation: Conversation) -> bool:
+    """Whether any chat endpoint takes it: a reply is asked for, and all contents are text."""
+    parts = [content for m in conversation.messages if isinstance(content := m.get("content"), list)]
+    texts = all(isinstance(part, dict) and part.get("type") == "text" for content in parts for part in content)
+    return conversation.generation and not conversation.continue_final and texts
 
 
 def choose_probes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Dialect, Rendered
@@ -78,12 +78,16 @@ class Bench:
         for request, rendered in zip(requests, self._render(requests), strict=True):
             text = rendered.text
             if rendered.outcome == "text":
-                for fault in faults:
+                for fault in sorted(faults, key=lambda one: one.outermost):
                     text = fault.text(text, request.conversation, self.family) if fault.text else text
-            made.append(rendered.model_copy(update={"text": text}))
+            ids = rendered.ids if text == rendered.text else None  # an encoder's ids are those of its own text
+            made.append(rendered.model_copy(update={"text": text, "ids": ids}))
         plain = any(fault.controls == "text" for fault in faults)
-        ids = self._encode(made, [request.conversation for request in requests], plain=plain)
-        return [Prompt(rendered, found) for rendered, found in zip(made, ids, strict=True)]
+        found_ids = self._encode(made, [request.conversation for request in requests], plain=plain)
+        return [Prompt(rendered, found) for rendered, found in zip(made, found_ids, strict=True)]
+
+    def _made(self, template: str, conversations: Sequence[Conversation], dialect: Dialect) -> list[Rendered]:
+        return make(self._process, replace(self.family, template=template), conversations, dialect)
 
     def _render(self, requests: list[Request]) -> list[Rendered]:
         keys = [_key(request) for request in requests]
@@ -94,7 +98,7 @@ class Bench:
         for (template, _), members in groups.items():
             conversations = [missing[key].conversation for key in members]
             dialect = missing[members[0]].dialect
-            outcomes = self._process.render(template, conversations, self.family.variables, dialect)
+            outcomes = self._made(template, conversations, dialect)
             self._rendered.update(zip(members, outcomes, strict=True))
         return [self._rendered[key] for key in keys]
 
@@ -107,11 +111,16 @@ class Bench:
             tuple(_user_pieces(one.text, conversation)) if plain else ((one.text, False),)
             for one, conversation in zip(rendered, conversations, strict=True)
         ]
-        missing = [p for p in dict.fromkeys(pieces) if p not in self._ids]
+        missing = [
+            p for p, one in dict(zip(pieces, rendered, strict=True)).items() if one.ids is None and p not in self._ids
+        ]
         if missing:
             found = self._process.encode(self._tokenizer, [list(p) for p in missing])
             self._ids.update(zip(missing, found, strict=True))
-        return [self._ids[p] if one.outcome == "text" else None for p, one in zip(pieces, rendered, strict=True)]
+        return [
+            None if one.outcome != "text" else self._ids[p] if one.ids is None else one.ids
+            for p, one in zip(pieces, rendered, strict=True)
+        ]
 
 
 def _key(request: Request) -> str:
@@ -134,18 +143,30 @@ def _user_pieces(text: str, conversation: Conversation) -> Pieces:
     return [piece for piece in [*pieces, (text[cursor:], False)] if piece[0]]
 
 
+def make(
+    process: PromptProcess,
+    family: Family,
+    conversations: Sequence[Conversation],
+    dialect: Dialect = REFERENCE_DIALECT,
+) -> list[Rendered]:
+    """Render by the family's template, or by its encoder where there is no template."""
+    if family.encoder and not family.template:
+        return process.run_encoder(family.encoder, Path(family.encoder_file), conversations)
+    return process.render(family.template, conversations, family.variables, dialect)
+
+
 def read_family(process: PromptProcess, family: Family) -> Family:
     """Fill in what a rendering tells of a family: how an assistant's turn ends, and the header of the reply."""
     conversation, paths = marked(_EXCHANGE, hostile=False)
     closed = conversation.model_copy(update={"generation": False})
-    with_header, without = process.render(family.template, [conversation, closed], family.variables)
+    with_header, without = make(process, family, [conversation, closed])
     if with_header.outcome != "text" or without.outcome != "text":
         return family
     opening = with_header.text.removeprefix(without.text) if with_header.text.startswith(without.text) else ""
     form = read_form(without.text, paths)
     if form.paths != ("messages[0].content", "messages[1].content", "messages[2].content"):
-        return Family(family.template, family.variables, family.bos, "", opening)
-    return Family(family.template, family.variables, family.bos, _turn_end(form.pieces[2].before, form.tail), opening)
+        return replace(family, opening=opening)
+    return replace(family, turn_end=_turn_end(form.pieces[2].before, form.tail), opening=opening)
 
 
 def _turn_end(between: str, tail: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
+from harness.comparisons.impact import Impact
 from harness.comparisons.model import Result
 from harness.redact import safe_line
 from harness.verdicts.findings import entry
@@ -30,6 +31,7 @@ class PromptCard(Result):
     evidence: TokensIn | CountsIn
     verdict: AxisVerdict
     findings: tuple[Finding, ...]
+    impact: Impact | None = None
 
     @property
     def exit_code(self) -> int:
@@ -57,6 +59,8 @@ def print_prompt_card(card: PromptCard, console: Console) -> None:
         _rows(console, evidence)
     else:
         _windows(console, evidence)
+    if card.impact:
+        _impact(console, card.impact)
     cause = f" cause={card.verdict.cause}" if card.verdict.cause else ""
     console.print(Text(f"\n{safe_line(card.verdict.reason, 600)}", style=_COLOURS.get(card.verdict.outcome, "yellow")))
     print(f"VERDICT: {card.verdict.outcome}{cause} exit={card.exit_code}", flush=True)  # noqa: T201 - the last line
@@ -148,6 +152,17 @@ def _rows(console: Console, e: CountsIn) -> None:
         console.print(Text(f"    request {_request(row.request)}", style="dim"))
     if len(different) > 2 * _SHOWN:
         console.print(Text(f"  and {len(different) - 2 * _SHOWN} others", style="dim"))
+
+
+def _impact(console: Console, impact: Impact) -> None:
+    console.print(Text(f"\n{impact.sentence}", style="bold"))
+    rungs = ", ".join(f"{rung.bits} bits {rung.first:.3g} / {rung.reply:.3g}" for rung in impact.rungs)
+    interval = f"95 % interval of the mean per token {impact.reply.low:.3g} to {impact.reply.high:.3g}"
+    console.print(Text(f"  {interval}{f'; {impact.reply.note}' if impact.reply.note else ''}", style="dim"))
+    if rungs:
+        console.print(
+            Text(f"  rounding the weights, with sound prompts (first token / per token): {rungs}", style="dim")
+        )
 
 
 def _request(request: Mapping[str, object]) -> str:

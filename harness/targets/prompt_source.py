@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,11 @@ from pydantic import JsonValue
 from harness.config import writable
 from harness.errors import BrokenCheckpoint, TargetNotFound
 from harness.identity import digest_bytes, digest_file, digest_json, short
+from harness.prompts.encoders import encoder_version
+from harness.redact import safe_line
 from harness.targets.checkpoint.files import read_json, stop_ids
 from harness.targets.checkpoint.target import Workers
+from harness.targets.tekken import is_tekken, tokenizer_from_tekken
 
 _MAX_TEMPLATE = 4 << 20
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"}
@@ -25,21 +29,31 @@ class PromptSource:
 
     ``variables`` are the special tokens that templates name, ``stop_ids`` the ids that end a reply according to the
     files, ``adds_bos`` whether the tokenizer puts a begin-of-text token in front by itself. ``unread`` says why a
-    tokenizer that is there is left aside.
+    tokenizer that is there is left aside. ``encoder`` is the installed program that makes prompts from ``encoder_file``
+    where there is no template.
     """
 
     name: str
-    kind: Literal["checkpoint", "gguf", "template", "tokenizer"]
+    kind: Literal["checkpoint", "gguf", "template", "tokenizer", "encoder"]
     template: str = ""
     variables: dict[str, JsonValue] = field(default_factory=dict)
     tokenizer: Path | None = None
     stop_ids: tuple[int, ...] = ()
     adds_bos: bool = False
     unread: str = ""
+    encoder: str = ""
+    encoder_file: Path | None = None
+
+    @property
+    def renders(self) -> bool:
+        """Whether prompts can be made: by a template or by an encoder."""
+        return bool(self.template or self.encoder)
 
     @property
     def template_digest(self) -> str:
-        """SHA-256 of the template's text, empty without one."""
+        """SHA-256 of the template's text, or of the encoder's name, version and file; empty without either."""
+        if self.encoder and self.encoder_file and not self.template:
+            return digest_json([self.encoder, encoder_version(self.encoder), digest_file(self.encoder_file)])
         return digest_bytes(self.template.encode()) if self.template else ""
 
     @property
@@ -49,10 +63,13 @@ class PromptSource:
 
 
 def open_prompt_source(path: str, cache: Path) -> PromptSource:
-    """Read a checkpoint folder, a GGUF file, a bare template or a bare ``tokenizer.json``.
+    """Read a checkpoint folder, a GGUF file, a bare template, a bare ``tokenizer.json`` or a ``tekken.json``.
 
+    ``encoder:NAME:FILE`` is a file with the installed encoder that makes prompts of it (``harness/prompts/encoders.py``).
     Raises TargetNotFound or BrokenCheckpoint. A GGUF file is converted in an isolated process, once.
     """
+    if path.startswith("encoder:"):
+        return _by_encoder(path)
     found = Path(path)
     if found.is_dir():
         return _from_folder(found, cache)
@@ -65,13 +82,15 @@ def open_prompt_source(path: str, cache: Path) -> PromptSource:
     if found.suffix == ".gguf":
         return _converted(found, "gguf", cache)
     if found.suffix == ".json":
-        return _from_json(found)
+        return _from_json(found, cache)
     return PromptSource(found.name, "template", template=_text(found))
 
 
-def _from_json(path: Path) -> PromptSource:
-    """A bare tokenizer, or a ``tokenizer_config.json`` that holds a template."""
+def _from_json(path: Path, cache: Path) -> PromptSource:
+    """A bare tokenizer, a ``tekken.json``, or a ``tokenizer_config.json`` that holds a template."""
     value = read_json(path)
+    if is_tekken(value):
+        return _from_tekken(path, value, cache)
     if isinstance(value.get("model"), dict):
         return PromptSource(path.name, "tokenizer", tokenizer=path)
     template = _template_of(value)
@@ -84,6 +103,44 @@ def _from_json(path: Path) -> PromptSource:
     return PromptSource(path.name, "template", template=template, variables=_special(value))
 
 
+def _by_encoder(text: str) -> PromptSource:
+    """A file with an encoder that the user names; texts are tokenised by the ``tokenizer.json`` beside it, if there."""
+    _, name, path = [*text.split(":", 2), "", ""][:3]
+    file = Path(path)
+    if not name or not file.is_file():
+        raise TargetNotFound("there is no such encoder's file", where=text, fix="write encoder:NAME:FILE")
+    encoder_version(name)
+    beside = file.parent / "tokenizer.json"
+    tokenizer = beside if beside.is_file() else None
+    return PromptSource(file.name, "encoder", tokenizer=tokenizer, encoder=name, encoder_file=file)
+
+
+def _from_tekken(path: Path, value: dict[str, Any], cache: Path) -> PromptSource:
+    """A vocabulary of Mistral models: its prompts are made by mistral-common, its texts by the same ids as BPE."""
+    encoder_version("mistral")
+    folder = writable(cache / "tokenizers" / short(digest_file(path)), "cache")
+    converted = folder / "tokenizer.json"
+    if not converted.is_file():
+        try:
+            text = json.dumps(tokenizer_from_tekken(value))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BrokenCheckpoint(
+                f"this tekken vocabulary cannot be read: {safe_line(str(error))}",
+                where=str(path),
+                fix="take tekken.json from the vendor's release",
+            ) from error
+        partial = folder / ".tokenizer.json"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(converted)
+    special: dict[str, JsonValue] = {
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+    }
+    return PromptSource(path.name, "encoder", "", special, converted, (2,), encoder="mistral", encoder_file=path)
+
+
 def _from_folder(folder: Path, cache: Path) -> PromptSource:
     settings = read_json(folder / "tokenizer_config.json")
     special = _special(read_json(folder / "special_tokens_map.json")) | _special(settings)
@@ -94,7 +151,9 @@ def _from_folder(folder: Path, cache: Path) -> PromptSource:
             template = _text(file) if file.suffix == ".jinja" else _template_of(read_json(file)) or template
             break
     stops = stop_ids(read_json(folder / "config.json"), read_json(folder / "generation_config.json"))
-    tokenizer = folder / "tokenizer.json"
+    tokenizer, tekken = folder / "tokenizer.json", folder / "tekken.json"
+    if not template and tekken.is_file() and is_tekken(value := read_json(tekken)):
+        return replace(_from_tekken(tekken, value, cache), name=folder.name, stop_ids=stops or (2,))
     if not tokenizer.is_file():
         converted = _converted(folder, "plain", cache)
         return PromptSource(

@@ -37,12 +37,17 @@ class SideFacts(Result):
 
 
 class DiagnosisFacts(Result):
-    """Explanations that reproduce every observation, each one or two fault names; else the closest single fault."""
+    """Explanations that reproduce every observation, each one or two fault names; else the closest single fault.
+
+    ``one_sided`` counts conversations that only one side renders and that were left out of the diagnosis, because with
+    them nothing was explained: a template that is stricter or laxer than the reference's, beside the named fault.
+    """
 
     named: tuple[tuple[str, ...], ...]
     closest: str
     explained: int
     compared: int
+    one_sided: int = 0
     edits: tuple[str, ...] = ()  # structure of the first difference, where no fault reproduces it
 
 
@@ -178,6 +183,10 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
         found.append(Finding(code="TMPL108", detail=reaching[0]))
     if not different:
         return found
+    one_sided = [pair for pair in different if pair.status == "only one side renders"]
+    if evidence.diagnosis and evidence.diagnosis.one_sided:
+        found.append(_one_sided(one_sided))
+        different = [pair for pair in different if pair not in one_sided]
     first = different[0]
     where = f"{len(different)} conversations, first {first.case}"
     names = evidence.diagnosis.named if evidence.diagnosis else ()
@@ -190,10 +199,8 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
         return found
     if all(pair.status == "whitespace" for pair in different):
         return [*found, Finding(code="TMPL107", detail=where)]
-    if all(pair.status == "only one side renders" for pair in different):
-        side = "candidate" if first.candidate is None else "reference"
-        problem = first.candidate_problem or first.reference_problem
-        return [*found, Finding(code="TMPL105", detail=f"the {side} does not render {where}: {problem}"[:400])]
+    if len(one_sided) == len(different):
+        return [*found, _one_sided(one_sided)]
     closest = evidence.diagnosis
     share = (
         f"; closest is {closest.closest}, {closest.explained} of {closest.compared}"
@@ -201,6 +208,14 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
         else ""
     )
     return [*found, Finding(code="TMPL106", detail=where + share)]
+
+
+def _one_sided(pairs: list[PromptPair]) -> Finding:
+    first = pairs[0]
+    side = "candidate" if first.candidate is None else "reference"
+    problem = first.candidate_problem or first.reference_problem
+    where = f"{len(pairs)} conversations, first {first.case}"
+    return Finding(code="TMPL105", detail=f"the {side} does not render {where}: {problem}"[:400])
 
 
 def _host_findings(evidence: TokensIn) -> list[Finding]:

@@ -204,3 +204,40 @@ def test_a_gguf_file_whose_pretokenizer_is_unknown_is_compared_by_texts(template
     assert code == 0
     assert "TOKN108" in output
     assert "the same texts on both sides" in output
+
+
+def test_a_stricter_template_does_not_hide_the_fault_beside_it(template, toy, tmp_path):
+    """The candidate crashes on contents that are no text, and a fault is planted: the fault is named, the rest is told."""
+    ours = with_template(
+        toy, tmp_path / "ours", lambda text: text.replace("{{ m['content'] }}", "{{ m['content'] | string }}")
+    )
+    theirs = with_template(
+        toy,
+        tmp_path / "theirs",
+        lambda text: text.replace("{{ m['content'] }}", "{{ m['content'] + '' }}").replace(
+            *PLANTED["no-generation-prompt"]
+        ),
+    )
+    code, output = template(ours, theirs, "--json", tmp_path / "card.json")
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert code == 1
+    assert card["evidence"]["diagnosis"]["named"] == [["no-generation-prompt"]]
+    assert card["evidence"]["diagnosis"]["one_sided"] > 0
+    assert "TMPL105" in output
+
+
+def test_the_cost_of_a_fault_is_measured_on_the_references_weights(template, toy, tmp_path):
+    """Without its header a reply is answered otherwise; the cost stands beside the ladder. No difference, no cost."""
+    candidate = with_template(toy, tmp_path / "candidate", lambda text: text.replace(*PLANTED["no-generation-prompt"]))
+    code, output = template(toy, candidate, "--impact", "--threads", 1, "--json", tmp_path / "card.json")
+    impact = json.loads((tmp_path / "card.json").read_text())["impact"]
+    assert code == 1
+    assert "nats at the first token" in output
+    assert impact["first"]["value"] > 1e-4
+    assert impact["reply"]["low"] <= impact["reply"]["value"] <= impact["reply"]["high"]
+    assert [rung["bits"] for rung in impact["rungs"]] == [8, 6, 5, 4, 3]
+    assert impact["reply"]["clusters"] == len(impact["conversations"]) == 12
+    heights = [rung["reply"] for rung in impact["rungs"]]
+    assert heights == sorted(heights)
+    template(toy, toy, "--impact", "--threads", 1, "--json", tmp_path / "card.json")
+    assert json.loads((tmp_path / "card.json").read_text())["impact"] is None

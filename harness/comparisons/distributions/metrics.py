@@ -133,7 +133,8 @@ def _delta_nll(table: TokenTable) -> Estimate:
 
 
 def _dp(table: TokenTable) -> Floats:
-    return np.exp(-table.column("nll_cand")) - np.exp(-table.column("nll_ref"))
+    difference: Floats = np.exp(-table.column("nll_cand")) - np.exp(-table.column("nll_ref"))
+    return difference
 
 
 def _dp_mean(table: TokenTable) -> Estimate:

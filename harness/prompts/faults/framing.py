@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.prompts.conversation import Conversation
-from harness.prompts.faults.model import Family, Fault, Request, each_text
+from harness.prompts.faults.model import Family, Fault, Message, Request, each_text
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -22,22 +22,31 @@ def _missing_bos(text: str, _: Conversation, family: Family) -> str:
 
 
 def _turn_end_missing(text: str, conversation: Conversation, family: Family) -> str:
-    """Drop the end of every finished assistant turn: looked up after the turn's own words, in order."""
+    """Drop the end of every finished assistant turn: the next one after its words, or after its header without words."""
     if not family.turn_end:
         return text
     cursor = 0
-    for message in conversation.messages:
-        content = message.get("content")
-        words = content.strip() if isinstance(content, str) else ""
-        found = text.find(words, cursor) if words else -1
+    for number, message in enumerate(conversation.messages):
+        assistant = message.get("role") == "assistant"
+        begins = _words(message) or (family.opening if assistant else "")
+        found = text.find(begins, cursor) if begins else -1
         if found < 0:
             continue
-        cursor = found + len(words)
-        if message.get("role") == "assistant":
-            end = text.find(family.turn_end, cursor)
-            if end >= 0 and not text[cursor:end].strip():
-                text = text[:end] + text[end + len(family.turn_end) :]
+        cursor = found + len(begins)
+        open_reply = conversation.continue_final and number + 1 == len(conversation.messages)
+        if not assistant or open_reply:
+            continue
+        end = text.find(family.turn_end, cursor)
+        following = next((words for later in conversation.messages[number + 1 :] if (words := _words(later))), "")
+        after = text.find(following, cursor) if following else -1
+        if end >= 0 and (after < 0 or end < after):
+            text = text[:end] + text[end + len(family.turn_end) :]
     return text
+
+
+def _words(message: Message) -> str:
+    content = message.get("content")
+    return content.strip() if isinstance(content, str) else ""
 
 
 def _no_generation_prompt(request: Request, _: Family) -> Request:
@@ -107,7 +116,7 @@ def _prefill_put_back(text: str, conversation: Conversation, _: Family) -> str:
 #: Not a fault: with a sound template it gives the same prompt. What a faulty template makes of it is another matter.
 PREFILL_APPENDED = Fault(
     "prefill-appended", "framing", "S1", "a reply to be continued is put behind the header of the reply",
-    request=_prefill_taken_off, text=_prefill_put_back,
+    request=_prefill_taken_off, text=_prefill_put_back, outermost=True,
 )  # fmt: skip
 
 FRAMING = (

@@ -18,7 +18,8 @@ Message = dict[str, JsonValue]
 class Family:
     """What faults need to know of a model's prompt format; empty strings where it has no such thing.
 
-    ``turn_end`` closes an assistant's turn, ``opening`` is the generation prompt, both as text.
+    ``turn_end`` closes an assistant's turn, ``opening`` is the generation prompt, both as text. ``encoder`` names the
+    program that makes prompts where there is no template, ``encoder_file`` what it reads.
     """
 
     template: str
@@ -26,6 +27,8 @@ class Family:
     bos: str = ""
     turn_end: str = ""
     opening: str = ""
+    encoder: str = ""
+    encoder_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Request:
     """One conversation on its way into a prompt, under a family's template and an engine's rules."""
 
     conversation: Conversation
-    template: str
+    template: str  # empty where an encoder makes the prompt
     dialect: Dialect = REFERENCE_DIALECT
 
     def with_messages(self, messages: Iterable[Message]) -> Request:
@@ -65,7 +68,7 @@ class Fault:
     """One way in which an engine, a gateway or a release turns the same request into another prompt.
 
     At most one of the changes is usual. ``request`` acts before rendering, ``text`` after it; ``controls`` says what
-    happens to control words inside users' text when it is tokenised.
+    happens to control words inside users' text when it is tokenised. ``outermost`` text comes after every other.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Fault:
     request: Callable[[Request, Family], Request] | None = None
     text: Callable[[str, Conversation, Family], str] | None = None
     controls: Literal["parsed", "text"] = "parsed"
+    outermost: bool = False
 
 
 def each_message(request: Request, change: Callable[[Message], Message | None]) -> Request:

@@ -39,7 +39,7 @@ def main() -> None:
             body, _ = receive(sys.stdin.buffer)
         except WorkerDied:  # the parent has gone
             return
-        kinds = {"tokenizer": encode, "coverage": cover}
+        kinds = {"tokenizer": encode, "coverage": cover, "encoder": run_encoder}
         for outcome in next((kinds[key] for key in kinds if key in body), answer)(body):
             send(writer, outcome)
 
@@ -84,6 +84,32 @@ def cover(body: Body) -> Iterator[Body]:
         conversation = Conversation.model_validate(raw)
         _bounded(lambda c=conversation: made[0].render(c, _MAX_TEXT), seconds)  # type: ignore[misc]
     yield {"branches": len(made[0].branches), "missed": [list(branch) for branch in made[0].missed()]}
+
+
+def run_encoder(body: Body) -> Iterator[Body]:
+    """Text and ids by a program that was installed for a model without a template."""
+    from harness.prompts.conversation import Conversation  # noqa: PLC0415
+    from harness.prompts.encoders import Encoder, load_encoder  # noqa: PLC0415
+
+    conversations: Any = body["conversations"]
+    name, path = str(body["encoder"]), str(body["file"])
+    if (name, path) not in _encoders:
+        loaded: list[Encoder] = []
+        unusable = _bounded(lambda: loaded.append(load_encoder(name, path)), float(str(body["loading"])))
+        if unusable is not None:
+            yield from (unusable for _ in conversations)
+            return
+        _encoders[name, path] = loaded[0]
+    for raw in conversations:
+        found: list[tuple[str, list[int]]] = []
+        asked = Conversation.model_validate(raw)
+        problem = _bounded(lambda c=asked, out=found: out.append(_encoders[name, path](c)), float(str(body["seconds"])))  # type: ignore[misc]
+        if problem and problem["outcome"] == "failed" and str(problem["problem"]).startswith("ValueError"):
+            problem = problem | {"outcome": "refused"}
+        yield problem or {"outcome": "text", "text": found[0][0][:_MAX_TEXT], "problem": "", "ids": found[0][1]}  # type: ignore[dict-item]
+
+
+_encoders: dict[tuple[str, str], Any] = {}
 
 
 def encode(body: Body) -> Iterator[Body]:

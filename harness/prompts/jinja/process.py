@@ -69,6 +69,20 @@ class PromptProcess:
             ended += len(outcomes) < len(conversations) or self._process is None
         return outcomes
 
+    def run_encoder(self, encoder: str, file: Path, conversations: Sequence[Conversation]) -> list[Rendered]:
+        """Texts and ids by an installed encoder on its file, in the order of the conversations."""
+        body: Body = {
+            "encoder": encoder,
+            "file": str(file),
+            "conversations": [c.model_dump(mode="json") for c in conversations],
+            "seconds": self._seconds,
+            "loading": _TOKENIZER_SECONDS,
+        }
+        answers = self._exchange(body, len(conversations), _TOKENIZER_SECONDS)
+        silenced = Rendered(outcome="unbounded", problem="the encoder's process had to be ended")
+        found = [silenced if answer is None else Rendered.model_validate(answer) for answer in answers]
+        return [*found, *[silenced] * (len(conversations) - len(found))]
+
     def cover(
         self, template: str, conversations: Sequence[Conversation], variables: dict[str, JsonValue] | None = None
     ) -> Coverage:
