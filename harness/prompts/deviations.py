@@ -82,8 +82,12 @@ REGISTRY: tuple[Deviation, ...] = (
         always=True,
     ),
     Deviation(
-        "SGLang", "null-as-empty", "0.5", "", "srt/entrypoints/openai/serving_chat.py, _process_messages",
-        "messages whose content is null get an empty one",
+        "llama.cpp", "tools-rebuilt", "b10775", "", "common/chat.cpp, common_chat_tools_to_json_oaicompat",
+        "each tool is written again as name, description and parameters, empty ones where the request has none",
+    ),
+    Deviation(
+        "llama.cpp", "reasoning-name-lost", "b10775", "", "common/chat.cpp, common_chat_msgs_parse_oaicompat",
+        "earlier reasoning is read under the name reasoning_content alone",
     ),
     Deviation(
         "SGLang", "call-arguments-parsed", "0.5", "",
@@ -115,29 +119,29 @@ def supported(
 ) -> tuple[Deviation, ...]:
     """The deviations of a profile that the observation shows, or at least does not contradict.
 
-    Each is judged where it alone changes the prompt: seen there as the engine's rule has it counts for it, seen as the
-    reference has it against it. Without a vote either way (another fault covers every such place) it is kept.
+    Each is judged where it changes the prompt on top of all others: seen there as with it counts for it, seen as
+    without it against it. Without a vote either way (another fault covers every such place) it is kept. Once the
+    contradicted ones are gone, the others are judged again.
     """
 
-    def read(faults: Sequence[Fault]) -> list[object]:
-        return [reading(prompt) for prompt in bench.prompts(conversations, faults)]
+    def read(entries: Sequence[Deviation]) -> list[object]:
+        return [reading(prompt) for prompt in bench.prompts(conversations, [entry.fault for entry in entries])]
 
-    sound, kept = read(()), []
-    effects = {entry.name: read([entry.fault]) for entry in profile}
-    for entry in profile:
-        places = [
-            k
-            for k, (mine, plain) in enumerate(zip(effects[entry.name], sound, strict=True))
-            if mine != plain
-            and observed[k] is not None
-            and not any(effects[o.name][k] != plain for o in profile if o is not entry)
-        ]
-        for_it = sum(observed[k] == effects[entry.name][k] for k in places)
-        against = sum(observed[k] == sound[k] for k in places)
-        acts = any(m != s for m, s in zip(effects[entry.name], sound, strict=True))
-        if entry.always or (acts and for_it >= against):
-            kept.append(entry)
-    return tuple(kept)
+    kept = tuple(profile)
+    for _ in profile:
+        whole, fitting = read(kept), []
+        for entry in kept:
+            without = read([other for other in kept if other is not entry])
+            votes = list(zip(observed, whole, without, strict=True))
+            acts = any(a != b for _, a, b in votes)
+            for_it = sum(seen == a != b for seen, a, b in votes if seen is not None)
+            against = sum(seen == b != a for seen, a, b in votes if seen is not None)
+            if entry.always or (acts and for_it >= against):
+                fitting.append(entry)
+        if len(fitting) == len(kept):
+            break
+        kept = tuple(fitting)
+    return kept
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from harness.config import Places
 from harness.errors import FidelityError
 from harness.prompting import compare_endpoint
+from harness.prompts.deviations import REGISTRY
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
 from tests.support.hosts import gateway
 from tests.support.llamacpp import llamacpp_server
+from tests.support.templates import EVERYTHING
 
 NO_HEADER = ("{% if add_generation_prompt %}", "{% if false %}")
 
@@ -49,6 +52,44 @@ def test_the_same_file_served_by_llamacpp_has_no_finding_but_documented_ones(ins
     assert all(row.billed == row.shown for row in card.evidence.billed)
     assert len(card.evidence.billed) == 3
     assert type(card).model_validate_json(card.model_dump_json()) == card
+
+
+@pytest.fixture(scope="module")
+def everything(smollm, smollm_gguf, tmp_path_factory):
+    """A reference whose template has everything, and a real server that serves it."""
+    folder = tmp_path_factory.mktemp("everything")
+    for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
+        shutil.copy(smollm / name, folder / name)
+    (folder / "chat_template.jinja").write_text(EVERYTHING)
+    with llamacpp_server(smollm_gguf, EVERYTHING) as address:
+        yield folder, address
+
+
+def test_every_deviation_of_the_registry_is_seen_on_the_running_engine(inspect, everything, llamacpp):
+    """llama.cpp's entries, each by its effect on a template that has everything; together they explain every prompt."""
+    folder, address = everything
+    card = inspect(address, reference=folder)
+    assert card.verdict.outcome == "WITHIN"
+    assert {finding.code for finding in card.findings} == {"TMPL115", "TMPL116"}  # the server takes no such pictures
+    assert card.evidence.count("refused by the host") == 2
+    assert card.evidence.count("identical", "same ids", "documented") == len(card.evidence.pairs) - 2
+    seen = {entry.name for entry in card.evidence.deviations if entry.conversations}
+    plain = {entry.name for entry in inspect(llamacpp).evidence.deviations}  # this template takes no text parts
+    assert seen | plain == {entry.name for entry in REGISTRY if entry.engine == "llama.cpp"}
+    assert len(REGISTRY) <= 12
+    assert all(entry.source for entry in REGISTRY)
+    counted = inspect(address, "counts", folder)
+    assert counted.verdict.outcome == "WITHIN"
+    assert counted.evidence.engine == "llama.cpp"
+
+
+def test_a_fault_is_named_on_top_of_an_engines_own_rules(inspect, everything, smollm_gguf):
+    """Every prompt deviates on purpose, and tools are lost besides: the loss is named."""
+    folder, _ = everything
+    with llamacpp_server(smollm_gguf, EVERYTHING.replace("{%- if tools %}", "{%- if false %}")) as address:
+        card = inspect(address, reference=folder)
+    assert (card.verdict.outcome, card.verdict.cause) == ("BEYOND", "template")
+    assert ("tools-dropped",) in card.evidence.diagnosis.named
 
 
 def test_a_replaced_template_is_caught_and_named(inspect, headless):

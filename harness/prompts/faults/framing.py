@@ -105,7 +105,8 @@ def _prefill_taken_off(request: Request, _: Family) -> Request:
     if not isinstance(last, str):
         return request
     kept = {"messages": conversation.messages[:-1], "generation": True, "continue_final": False}
-    options = conversation.options | {_OPEN: last}
+    # a reply that has begun thinks no more
+    options = conversation.options | {_OPEN: last, "enable_thinking": False}
     return replace(request, conversation=conversation.model_copy(update=kept | {"options": options}))
 
 

@@ -63,6 +63,21 @@ def _prompt_appended(request: Request, _: Family) -> Request:
     return request.with_messages(messages)
 
 
+def _rebuilt(request: Request, _: Family) -> Request:
+    """An engine that keeps name, description and parameters, and writes empty ones where a tool has none."""
+
+    def change(tool: Message) -> Message:
+        inner = _function(tool)
+        kept = {
+            "name": inner.get("name"),
+            "description": inner.get("description", ""),
+            "parameters": inner.get("parameters", {}),
+        }
+        return {"type": "function", "function": kept}
+
+    return each_tool(request, change)
+
+
 def _compact(request: Request, _: Family) -> Request:
     return request.writing_json(separators=(",", ":"))
 
@@ -207,6 +222,7 @@ TOOLS = (
     Fault("tools-flattened", "tools", "S2", "the wrapper of each tool is taken off", request=_flattened),
     Fault("tools-strict-added", "tools", "S2", "a default key is added to each tool", request=_strict_added),
     Fault("tools-pydantic-order", "tools", "S2", "keys of tools are reordered by a gateway", request=_pydantic_order),
+    Fault("tools-rebuilt", "tools", "S2", "tools are written again with empty keys for absent ones", request=_rebuilt),
     Fault("tools-descriptions-dropped", "tools", "S2", "descriptions of tools are lost", request=_descriptions_dropped),
     Fault("tools-prompt-appended", "tools", "S2", "an engine's own tool prompt is appended", request=_prompt_appended),
     Fault("tools-compact", "tools", "S2", "JSON is written without blanks", request=_compact),
