@@ -18,7 +18,7 @@ from harness.comparisons.templates import GoldenDifference
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
 from harness.prompting.evidence import Paired, family_of, pair_prompts, refuse_broken_tokenizer
 from harness.prompts.cases import load_cases
-from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage
+from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage, Dialect
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench
@@ -38,8 +38,8 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
     with PromptProcess() as process:
         for side in (ours, theirs):
             refuse_broken_tokenizer(process, side)
-        bench = Bench(process, family_of(ours), ours.tokenizer)
-        other = Bench(process, family_of(theirs), theirs.tokenizer)
+        bench = Bench(process, family_of(ours), ours.tokenizer, Dialect(runtime=ours.runtime))
+        other = Bench(process, family_of(theirs), theirs.tokenizer, Dialect(runtime=theirs.runtime))
         rules, golden = _tokenizers(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
         asked = [conversation for case in cases for conversation in case.conversations]

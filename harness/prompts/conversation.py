@@ -40,6 +40,7 @@ class Json(Frozen):
 class Dialect(Frozen):
     """The rules of one engine's template runtime; the defaults are those of transformers 5."""
 
+    runtime: Literal["jinja2", "minijinja"] = "jinja2"
     trim_blocks: bool = True
     json_style: Json = Json()
     drop_nulls: bool = True  # keys whose value is null are removed from messages

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import JsonValue
 
 from harness.config import writable
-from harness.errors import BrokenCheckpoint, TargetNotFound
+from harness.errors import BrokenCheckpoint, MissingExtra, TargetNotFound
 from harness.identity import digest_bytes, digest_file, digest_json, short
 from harness.prompts.encoders import encoder_version
 from harness.redact import safe_line
@@ -30,7 +31,7 @@ class PromptSource:
     ``variables`` are the special tokens that templates name, ``stop_ids`` the ids that end a reply according to the
     files, ``adds_bos`` whether the tokenizer puts a begin-of-text token in front by itself. ``unread`` says why a
     tokenizer that is there is left aside. ``encoder`` is the installed program that makes prompts from ``encoder_file``
-    where there is no template.
+    where there is no template, ``runtime`` the engine that its template runs on.
     """
 
     name: str
@@ -43,6 +44,7 @@ class PromptSource:
     unread: str = ""
     encoder: str = ""
     encoder_file: Path | None = None
+    runtime: Literal["jinja2", "minijinja"] = "jinja2"
 
     @property
     def renders(self) -> bool:
@@ -65,11 +67,15 @@ class PromptSource:
 def open_prompt_source(path: str, cache: Path) -> PromptSource:
     """Read a checkpoint folder, a GGUF file, a bare template, a bare ``tokenizer.json`` or a ``tekken.json``.
 
+    ``minijinja:PATH`` is any of these as a gateway on minijinja renders it, a second opinion on the template.
     ``encoder:NAME:FILE`` is a file with the installed encoder that makes prompts of it (``harness/prompts/encoders.py``).
     Raises TargetNotFound or BrokenCheckpoint. A GGUF file is converted in an isolated process, once.
     """
     if path.startswith("encoder:"):
         return _by_encoder(path)
+    if path.startswith("minijinja:"):
+        source = open_prompt_source(path.removeprefix("minijinja:"), cache)
+        return replace(source, runtime="minijinja", name=f"{source.name} by {_minijinja()}")
     found = Path(path)
     if found.is_dir():
         return _from_folder(found, cache)
@@ -101,6 +107,15 @@ def _from_json(path: Path, cache: Path) -> PromptSource:
             fix="give tokenizer.json, or a tokenizer_config.json with a chat_template",
         )
     return PromptSource(path.name, "template", template=template, variables=_special(value))
+
+
+def _minijinja() -> str:
+    try:
+        return f"minijinja {metadata.version('minijinja')}"
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtra(
+            "minijinja is not installed", where="minijinja:", fix="pip install 'fidelity-harness[minijinja]'"
+        ) from error
 
 
 def _by_encoder(text: str) -> PromptSource:

@@ -48,13 +48,15 @@ def answer(body: Body) -> Iterator[Body]:
     """Outcomes of one template, in the order of the conversations."""
     from harness.prompts.conversation import Conversation, Dialect  # noqa: PLC0415
     from harness.prompts.jinja.environment import Template  # noqa: PLC0415
+    from harness.prompts.jinja.second import MinijinjaTemplate  # noqa: PLC0415
 
     conversations: Any = body["conversations"]
     variables: Any = body["variables"]
     dialect = Dialect.model_validate(body["dialect"])
     seconds = float(str(body["seconds"]))
-    made: list[Template] = []
-    unusable = _bounded(lambda: made.append(Template(str(body["template"]), dialect, variables)), seconds)
+    made: list[Any] = []
+    kind = MinijinjaTemplate if dialect.runtime == "minijinja" else Template
+    unusable = _bounded(lambda: made.append(kind(str(body["template"]), dialect, variables)), seconds)
     for raw in conversations:
         if unusable is not None:
             yield unusable

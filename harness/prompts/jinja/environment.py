@@ -99,13 +99,7 @@ class Template:
 
     def render(self, conversation: Conversation, limit: int) -> str:
         """The text of one conversation; raises OverflowError past ``limit`` characters."""
-        messages = [dict(message) for message in conversation.messages]
-        if self.dialect.drop_nulls:
-            messages = [{k: v for k, v in message.items() if v is not None} for message in messages]
-        if self.dialect.alias_reasoning:
-            messages = [_alias(message) for message in messages]
-        if conversation.continue_final:
-            _open(messages)
+        messages = prepared(conversation, self.dialect)
         tools = None if conversation.tools is None else list(conversation.tools)
         pieces, size = [], 0
         for piece in self.compiled.generate(
@@ -120,7 +114,24 @@ class Template:
             if size > limit:
                 raise OverflowError(f"more than {limit:,} characters")
         text = "".join(pieces)
-        return _closed_at_tag(text) if conversation.continue_final else text
+        return finished(text, conversation)
+
+
+def prepared(conversation: Conversation, dialect: Dialect) -> list[dict[str, Any]]:
+    """Messages as a template gets them: what an engine does to them before any template runs."""
+    messages: list[dict[str, Any]] = [dict(message) for message in conversation.messages]
+    if dialect.drop_nulls:
+        messages = [{k: v for k, v in message.items() if v is not None} for message in messages]
+    if dialect.alias_reasoning:
+        messages = [_alias(message) for message in messages]
+    if conversation.continue_final:
+        _open(messages)
+    return messages
+
+
+def finished(text: str, conversation: Conversation) -> str:
+    """What an engine does to a rendering: a reply that is to go on is left open."""
+    return _closed_at_tag(text) if conversation.continue_final else text
 
 
 def json_filter(style: Json) -> Callable[..., str]:
