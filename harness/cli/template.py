@@ -36,9 +36,10 @@ def command(
 ) -> int:
     """Compare the prompts of REFERENCE and CANDIDATE on 44 cases, and name the fault that tells them apart.
 
-    Each is a checkpoint folder, a GGUF file, a chat template (.jinja) or a tokenizer.json; CANDIDATE may also be an
-    endpoint, https://host/v1#model. No model is loaded unless --impact is given; an endpoint is asked for at most 40
-    tokens of output.
+    Each is a checkpoint folder, a GGUF file, a chat template (.jinja), a tokenizer.json or a tekken.json; minijinja:PATH
+    is any of these as a gateway written in Rust renders it, encoder:NAME:FILE a file with an installed program that makes
+    prompts of it. CANDIDATE may also be an endpoint, https://host/v1#model: it is asked for at most 40 tokens of output.
+    No model is loaded unless --impact is given.
     """
     from rich.console import Console  # noqa: PLC0415
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
@@ -18,6 +19,20 @@ Status = Literal[
     "refused by the host",
     "not applicable",
 ]
+
+
+def is_plain(request: Mapping[str, Any]) -> bool:
+    """Whether a request is one that no engine rewrites: texts of system, user and assistant in their usual order.
+
+    Engines prepare everything else (tools, calls, parts, nulls, reasoning, other roles) by rules of their own before any
+    template sees it. What differs on plain requests is therefore never an engine's habit.
+    """
+    messages = [message for message in request.get("messages") or () if isinstance(message, dict)]
+    bare = all(set(m) == {"role", "content"} and isinstance(m["content"], str) for m in messages)
+    roles = [str(message.get("role")) for message in messages]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    usual = bool(turns) and all(role == ("user", "assistant")[k % 2] for k, role in enumerate(turns))
+    return bare and usual and turns[-1] == "user" and not request.get("tools") and not request.get("options")
 
 
 class PromptPair(Result):

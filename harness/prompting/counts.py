@@ -129,7 +129,7 @@ def _collected(bench: Bench, source: PromptSource, asked: _Asked, engine: str) -
         return facts("repeat")
     taken = [*range(len(slopes)), *order]
     billed = [row.billed for row in asked.rows if row.kind != "repeat"]
-    explanations, acting = _explained(bench, [conversations[k] for k in taken], billed, known)
+    explanations, rules, acting = _explained(bench, [conversations[k] for k in taken], billed, known)
     effective = {h.fault for h in every if not h.engine and h.fault and h.vector != every[0].vector}
     seen = {
         h.fault for h in every if not h.engine and h.fault and any(h.vector[k] != every[0].vector[k] for k in taken)
@@ -139,7 +139,7 @@ def _collected(bench: Bench, source: PromptSource, asked: _Asked, engine: str) -
         "done",
         explanations=tuple(explanations),
         deviations=tuple(entry.name for entry in acting),
-        engine=acting[0].engine if acting else "",
+        engine=rules,
         structure=tuple(_structure(bench, [conversations[k] for k in taken], asked.rows, known)),
         foreign=tuple(_foreign(asked.rows)),
         faults=len(changing),
@@ -234,10 +234,11 @@ def _explained(
     conversations: Sequence[Conversation],
     billed: Sequence[int | None],
     known: dict[str, tuple[Deviation, ...]],
-) -> tuple[list[Explanation], tuple[Deviation, ...]]:
+) -> tuple[list[Explanation], str, tuple[Deviation, ...]]:
     """Faults that reproduce the whole vector, under the rules of the reference or of one engine.
 
-    Rules alone are preferred to any fault, and the reference's rules to those of an engine.
+    Rules alone are preferred to any fault, and the reference's rules to those of an engine. Returned are the faults, or
+    else the engine whose rules alone reproduce the counts, with those of its deviations that act.
     """
 
     def count(prompt: Prompt) -> int | None:
@@ -252,10 +253,10 @@ def _explained(
     for engine, present in found.items():
         diagnosis = diagnose(bench, conversations, billed, count, base=[entry.fault for entry in present])
         if not diagnosis.differing:
-            return [], present
+            return [], engine, present
         explanations += [Explanation(engine=engine, faults=names) for names in diagnosis.named]
     fewest = min((len(one.faults) for one in explanations), default=0)
-    return [one for one in explanations if len(one.faults) == fewest], ()
+    return [one for one in explanations if len(one.faults) == fewest], "", ()
 
 
 def _structure(

@@ -154,7 +154,7 @@ def _deviation(
     sound, changed = bench.prompts(conversations), bench.prompts(conversations, [entry.fault])
     acting = sum(pair.documented and _ids(a) != _ids(b) for pair, a, b in zip(pairs, sound, changed, strict=True))
     return DeviationFacts(
-        engine=entry.engine, name=entry.name, why=entry.why, source=entry.source, conversations=acting
+        engine=", ".join(entry.engines), name=entry.name, why=entry.why, source=entry.source, conversations=acting
     )
 
 

@@ -89,10 +89,14 @@ def _tokenizers(
 
 
 def golden_differences(
-    process: PromptProcess, tokenizer: Path, encode: Callable[[str], Sequence[int] | None]
+    process: PromptProcess,
+    tokenizer: Path,
+    encode: Callable[[str], Sequence[int] | None],
+    *,
+    normalized: bool = True,
 ) -> list[GoldenDifference]:
-    """Golden strings that the other side turns into other ids."""
-    mine = process.encode(tokenizer, [[(text, False)] for text in GOLDEN])
+    """Golden strings that the other side turns into other ids; without ``normalized`` letters stay as they were sent."""
+    mine = process.encode(tokenizer, [[(text, False)] for text in GOLDEN], normalized=normalized)
     other = [encode(text) for text in GOLDEN]
     return [
         GoldenDifference(text=text, reference=a or (), candidate=tuple(b or ()))

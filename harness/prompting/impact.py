@@ -74,7 +74,7 @@ def _differing(card: PromptCard, reference: str, cache: Path) -> list[_Pair]:
         return []
     # nothing but counts was seen: the prompts are those of the explanation, which reproduces every count
     best = evidence.explanations[0]
-    base = [entry.fault for entry in REGISTRY if entry.engine == best.engine]
+    base = [entry.fault for entry in REGISTRY if best.engine in entry.engines]
     source = open_prompt_source(reference, cache)
     rows = [row for row in evidence.rows if row.kind == "probe" and row.difference]
     conversations = [Conversation.model_validate(row.request) for row in rows]

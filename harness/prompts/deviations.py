@@ -19,13 +19,13 @@ from harness.prompts.variants import Bench
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A rule of one engine, as the fault of the library that has the same effect.
+    """A rule of some engines, as the fault of the library that has the same effect.
 
     ``since`` and ``until`` are the builds between which it was seen, empty where there is no such bound. ``always``
     marks a rule that shows only together with a fault, so that nothing observed can speak for or against it.
     """
 
-    engine: str
+    engines: tuple[str, ...]
     name: str
     since: str
     until: str
@@ -49,64 +49,69 @@ class Deviation:
 
 REGISTRY: tuple[Deviation, ...] = (
     Deviation(
-        "llama.cpp", "null-as-empty", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
+        ("llama.cpp",), "null-as-empty", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
         "messages without content get an empty one, so that templates that add strings do not fail",
     ),
     Deviation(
-        "llama.cpp", "parts-joined-by-newline", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
+        ("llama.cpp",), "parts-joined-by-newline", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
         "text parts become one text with line breaks between them",
     ),
     Deviation(
-        "llama.cpp", "developer-as-system", "b10775", "", "common/chat.cpp, workaround map_developer_role_to_system",
+        ("llama.cpp",), "developer-as-system", "b10775", "", "common/chat.cpp, workaround map_developer_role_to_system",
         "the developer role is mapped to system for templates that do not know it",
     ),
     Deviation(
-        "llama.cpp", "thinking-default-on", "b10775", "", "common/chat.cpp, common_chat_templates_inputs.enable_thinking",
+        ("llama.cpp",), "thinking-default-on", "b10775", "", "common/chat.cpp, common_chat_templates_inputs.enable_thinking",
         "enable_thinking is defined as true where the request does not say",
     ),
     Deviation(
-        "llama.cpp", "floats-as-integers", "b10775", "", "common/jinja, the values of the template engine",
+        ("llama.cpp",), "floats-as-integers", "b10775", "", "common/jinja, the values of the template engine",
         "numbers that are whole are written without a point",
     ),
     Deviation(
-        "llama.cpp", "call-arguments-parsed", "b10775", "", "common/chat.cpp, workaround func_args_not_string",
+        ("llama.cpp",), "call-arguments-parsed", "b10775", "", "common/chat.cpp, workaround func_args_not_string",
         "arguments given as JSON text are parsed for templates that expect an object",
     ),
     Deviation(
-        "llama.cpp", "date-string-set", "b10775", "", "common/chat.cpp, common_chat_extra_context",
+        ("llama.cpp",), "date-string-set", "b10775", "", "common/chat.cpp, common_chat_extra_context",
         "date_string and datetime are always given to the template",
     ),
     Deviation(
-        "llama.cpp", "prefill-appended", "b10775", "", "tools/server/server-common.cpp, prefill_assistant_message",
+        ("llama.cpp",), "prefill-appended", "b10775", "", "tools/server/server-common.cpp, prefill_assistant_message",
         "a reply to be continued is put behind the rendered header instead of being rendered",
         always=True,
     ),
     Deviation(
-        "llama.cpp", "tools-rebuilt", "b10775", "", "common/chat.cpp, common_chat_tools_to_json_oaicompat",
+        ("llama.cpp",), "tools-rebuilt", "b10775", "", "common/chat.cpp, common_chat_tools_to_json_oaicompat",
         "each tool is written again as name, description and parameters, empty ones where the request has none",
     ),
     Deviation(
-        "llama.cpp", "reasoning-name-lost", "b10775", "", "common/chat.cpp, common_chat_msgs_parse_oaicompat",
+        ("llama.cpp",), "reasoning-name-lost", "b10775", "", "common/chat.cpp, common_chat_msgs_parse_oaicompat",
         "earlier reasoning is read under the name reasoning_content alone",
     ),
     Deviation(
-        "SGLang", "call-arguments-parsed", "0.5", "",
-        "srt/entrypoints/openai, normalize_assistant_tool_call_arguments",
-        "arguments given as JSON text are parsed before rendering",
+        ("llama.cpp",), "normalizer-lost", "b10775", "", "src/llama-vocab.cpp, which has no Unicode forms for BPE",
+        "letters are tokenised as they were sent, although the model's tokenizer composes them",
     ),
     Deviation(
-        "vLLM", "call-arguments-parsed", "0.10", "", "vllm/entrypoints/chat_utils.py, _postprocess_messages",
+        ("vLLM", "SGLang"), "call-arguments-parsed", "", "",
+        "vllm/entrypoints/chat_utils.py; srt/entrypoints/openai, normalize_assistant_tool_call_arguments",
         "arguments given as JSON text are parsed before rendering",
     ),
 )  # fmt: skip
+
+
+#: Engines whose rules were measured on the running engine; of others no more is known than their sources say.
+MEASURED = frozenset({"llama.cpp"})
 
 
 def profiles(engine: str, version: str) -> dict[str, tuple[Deviation, ...]]:
     """Deviations by engine: of the one that is known, or of all where none is."""
     found: dict[str, tuple[Deviation, ...]] = {}
     for entry in REGISTRY:
-        if engine in {entry.engine, ""} and entry.covers(version if engine else ""):
-            found[entry.engine] = (*found.get(entry.engine, ()), entry)
+        for name in entry.engines:
+            if engine in {name, ""} and entry.covers(version if engine else ""):
+                found[name] = (*found.get(name, ()), entry)
     return found
 
 

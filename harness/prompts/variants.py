@@ -53,7 +53,7 @@ class Bench:
         self._process = process
         self._tokenizer = tokenizer
         self._rendered: dict[str, Rendered] = {}
-        self._ids: dict[tuple[tuple[str, bool], ...], tuple[int, ...] | None] = {}
+        self._ids: dict[bool, dict[tuple[tuple[str, bool], ...], tuple[int, ...] | None]] = {True: {}, False: {}}
 
     def starts_with_bos(self) -> bool:
         """Whether the template itself puts the begin-of-text token."""
@@ -83,7 +83,9 @@ class Bench:
             ids = rendered.ids if text == rendered.text else None  # an encoder's ids are those of its own text
             made.append(rendered.model_copy(update={"text": text, "ids": ids}))
         plain = any(fault.controls == "text" for fault in faults)
-        found_ids = self._encode(made, [request.conversation for request in requests], plain=plain)
+        normalized = all(fault.normalized for fault in faults)
+        asked = [request.conversation for request in requests]
+        found_ids = self._encode(made, asked, plain=plain, normalized=normalized)
         return [Prompt(rendered, found) for rendered, found in zip(made, found_ids, strict=True)]
 
     def _made(self, template: str, conversations: Sequence[Conversation], dialect: Dialect) -> list[Rendered]:
@@ -103,22 +105,23 @@ class Bench:
         return [self._rendered[key] for key in keys]
 
     def _encode(
-        self, rendered: list[Rendered], conversations: list[Conversation], *, plain: bool
+        self, rendered: list[Rendered], conversations: list[Conversation], *, plain: bool, normalized: bool
     ) -> list[tuple[int, ...] | None]:
         if self._tokenizer is None:
             return [None] * len(rendered)
+        known = self._ids[normalized]
         pieces = [
             tuple(_user_pieces(one.text, conversation)) if plain else ((one.text, False),)
             for one, conversation in zip(rendered, conversations, strict=True)
         ]
         missing = [
-            p for p, one in dict(zip(pieces, rendered, strict=True)).items() if one.ids is None and p not in self._ids
+            p for p, one in dict(zip(pieces, rendered, strict=True)).items() if one.ids is None and p not in known
         ]
         if missing:
-            found = self._process.encode(self._tokenizer, [list(p) for p in missing])
-            self._ids.update(zip(missing, found, strict=True))
+            found = self._process.encode(self._tokenizer, [list(p) for p in missing], normalized=normalized)
+            known.update(zip(missing, found, strict=True))
         return [
-            None if one.outcome != "text" else self._ids[p] if one.ids is None else one.ids
+            None if one.outcome != "text" else known[p] if one.ids is None else one.ids
             for p, one in zip(pieces, rendered, strict=True)
         ]
 

@@ -101,7 +101,7 @@ CATALOGUE: dict[str, Entry] = {
     "TMPL102": Entry(
         "conversations become other ids", "S3", Cause.TEMPLATE,
         "The same messages are turned into different prompts. The model is asked something else.",
-        "take chat_template.jinja from the vendor's release",
+        "run fidelity template on the two: it names the fault; then take chat_template.jinja from the vendor's release",
     ),
     "TMPL103": Entry(
         "the candidate has no chat template", "S3", Cause.TEMPLATE,
@@ -173,6 +173,11 @@ CATALOGUE: dict[str, Entry] = {
         "the host refuses conversations that the reference renders", "S1", None,
         "Nothing was observed for them, so they count neither as equal nor as different.",
         "read the host's complaint; its request rules may be stricter than the template's",
+    ),
+    "TMPL117": Entry(
+        "the host takes conversations that the reference does not render", "S1", None,
+        "The reference has no prompt for them, so nothing can be held against the host's.",
+        "do not send such conversations: what the model makes of them is nobody's promise",
     ),
     "INTG501": Entry(
         "the host reports no token counts", "S1", None,

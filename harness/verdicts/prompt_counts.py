@@ -6,6 +6,7 @@ from typing import Literal
 
 from harness.comparisons.counts import CountRow
 from harness.comparisons.model import Result
+from harness.comparisons.templates import is_plain
 from harness.prompts.faults import fault
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
 from harness.verdicts.tokens_in import GROUP_CODES, MATERIAL
@@ -134,8 +135,14 @@ def _named(evidence: CountsIn, different: list[CountRow]) -> tuple[AxisVerdict, 
     severities = {one.severity for one in evidence.explanations}
     if not severities & set(MATERIAL):
         return _axis(Outcome.WITHIN, f"{reason} That is not known to matter."), findings
-    if len(different) == 1 or not severities <= set(MATERIAL):
-        why = "a single count is too little to accuse" if len(different) == 1 else "not every reading of it matters"
+    why = ""
+    if len(different) == 1:
+        why = "a single count is too little to accuse"
+    elif not severities <= set(MATERIAL):
+        why = "not every reading of it matters"
+    elif "S2" in severities and not any(is_plain(row.request) for row in different):
+        why = "all of these are requests that engines prepare by rules of their own, and plain ones are billed as expected"
+    if why:
         return _axis(Outcome.INCONCLUSIVE, f"{reason} But {why}."), findings
     cause = {GROUP_CODES[fault(one.faults[0]).group] for one in evidence.explanations}
     return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER if cause == {"TOKN110"} else Cause.TEMPLATE), findings

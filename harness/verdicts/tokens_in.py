@@ -6,9 +6,10 @@ import re
 from typing import Literal
 
 from harness.comparisons.model import Result
-from harness.comparisons.templates import GoldenDifference, PromptPair
+from harness.comparisons.templates import GoldenDifference, PromptPair, is_plain
 from harness.comparisons.tokenizers import TokenizerDifference
 from harness.prompts.conversation import Coverage
+from harness.prompts.deviations import MEASURED
 from harness.prompts.faults import fault
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
@@ -98,7 +99,7 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     """The integrity axis, and the findings behind it."""
     findings = _tokenizer_findings(evidence) + _template_findings(evidence) + _side_findings(evidence)
     findings += _host_findings(evidence)
-    different = [pair for pair in evidence.pairs if not pair.equal]
+    different = _different(evidence)
     ours, theirs = evidence.reference, evidence.candidate
     if ours.template and not theirs.template and theirs.kind not in _SHOW_NONE:
         reason = "The reference ships a chat template and the candidate none; whoever serves it has to guess one."
@@ -113,6 +114,12 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     if worst in MATERIAL and codes & {"TOKN101", "TOKN102"}:
         reason = "The same text becomes other ids: the tokenizer is not the reference's."
         return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER), findings
+    if different and worst == "S2" and _may_be_habit(evidence, different):
+        reason = (
+            f"{_sentence(evidence, len(different))} All of them are requests that engines prepare by rules of their own, "
+            f"and those of {evidence.engine} were not measured; plain conversations are the same."
+        )
+        return _axis(Outcome.INCONCLUSIVE, reason), findings
     if different and worst in MATERIAL:
         return _axis(Outcome.BEYOND, _sentence(evidence, len(different)), Cause.TEMPLATE), findings
     judged = [pair for pair in evidence.pairs if pair.status not in {"not applicable", "refused by the host"}]
@@ -139,6 +146,17 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
             f"{documented} other ones that {evidence.engine} documents."
         )
     return _axis(Outcome.WITHIN, reason if evidence.pairs else _TOKENIZERS_ONLY), findings
+
+
+def _different(evidence: TokensIn) -> list[PromptPair]:
+    """Conversations that become other prompts. An engine that takes what the reference has no prompt for is only laxer."""
+    return [pair for pair in evidence.pairs if not pair.equal and not (evidence.engine and pair.reference is None)]
+
+
+def _may_be_habit(evidence: TokensIn, different: list[PromptPair]) -> bool:
+    """Whether an engine whose rules nobody measured here may make these prompts on purpose."""
+    measured = not evidence.engine or evidence.engine.split(" ")[0] in MEASURED
+    return not measured and not any(is_plain(pair.request) for pair in different)
 
 
 def severity_of(finding: Finding) -> Literal["S0", "S1", "S2", "S3", "S4"]:
@@ -174,7 +192,7 @@ GROUP_CODES = {
 
 def _template_findings(evidence: TokensIn) -> list[Finding]:
     found: list[Finding] = []
-    different = [pair for pair in evidence.pairs if not pair.equal]
+    different = _different(evidence)
     unbounded = [p for p in evidence.pairs if p.candidate_problem.startswith("unbounded")]
     if unbounded:
         found.append(Finding(code="TMPL109", detail=f"{len(unbounded)} conversations, first {unbounded[0].case}"))
@@ -224,6 +242,11 @@ def _host_findings(evidence: TokensIn) -> list[Finding]:
         Finding(code="TMPL115", detail=f"{d.name}: {d.why} ({d.conversations} conversations; {d.engine}, {d.source})")
         for d in evidence.deviations
     ]
+    named = evidence.diagnosis is not None and evidence.diagnosis.named
+    laxer = [pair for pair in evidence.pairs if not pair.equal and evidence.engine and pair.reference is None]
+    if laxer and not named:
+        where = f"{len(laxer)} conversations, first {laxer[0].case}: {laxer[0].reference_problem}"
+        found.append(Finding(code="TMPL117", detail=where[:400]))
     refused = [pair for pair in evidence.pairs if pair.status == "refused by the host"]
     if refused:
         where = f"{len(refused)} conversations, first {refused[0].case}: {refused[0].candidate_problem}"

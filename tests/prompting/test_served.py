@@ -16,6 +16,7 @@ from harness.targets.endpoint.client import Client
 from tests.support.hosts import gateway
 from tests.support.llamacpp import llamacpp_server
 from tests.support.templates import EVERYTHING
+from tests.support.toy import edit_json
 
 NO_HEADER = ("{% if add_generation_prompt %}", "{% if false %}")
 
@@ -61,6 +62,7 @@ def everything(smollm, smollm_gguf, tmp_path_factory):
     for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
         shutil.copy(smollm / name, folder / name)
     (folder / "chat_template.jinja").write_text(EVERYTHING)
+    edit_json(folder / "tokenizer.json", normalizer={"type": "NFC"})  # as Qwen's has, and llama.cpp never applies
     with llamacpp_server(smollm_gguf, EVERYTHING) as address:
         yield folder, address
 
@@ -72,10 +74,11 @@ def test_every_deviation_of_the_registry_is_seen_on_the_running_engine(inspect, 
     assert card.verdict.outcome == "WITHIN"
     assert {finding.code for finding in card.findings} == {"TMPL115", "TMPL116"}  # the server takes no such pictures
     assert card.evidence.count("refused by the host") == 2
+    assert card.evidence.golden == ()
     assert card.evidence.count("identical", "same ids", "documented") == len(card.evidence.pairs) - 2
     seen = {entry.name for entry in card.evidence.deviations if entry.conversations}
     plain = {entry.name for entry in inspect(llamacpp).evidence.deviations}  # this template takes no text parts
-    assert seen | plain == {entry.name for entry in REGISTRY if entry.engine == "llama.cpp"}
+    assert seen | plain == {entry.name for entry in REGISTRY if "llama.cpp" in entry.engines}
     assert len(REGISTRY) <= 12
     assert all(entry.source for entry in REGISTRY)
     counted = inspect(address, "counts", folder)
@@ -128,6 +131,17 @@ def test_refusals_are_neither_equal_nor_different(inspect, llamacpp):
     with gateway(llamacpp, refusing(lambda body: len(body["messages"]) != 2)) as running:
         card = inspect(running.address)
     assert card.verdict.outcome == "NOT_TESTABLE"
+
+
+def test_a_laxer_host_is_told_and_not_accused(inspect, everything, llamacpp):
+    """What the reference has no prompt for cannot be another prompt."""
+    folder, address = everything
+    strict = "{% for m in messages if m.role not in ['user', 'assistant'] %}{{ raise_exception('no') }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(strict + EVERYTHING)
+    card = inspect(address, reference=folder)
+    (folder / "chat_template.jinja").write_text(EVERYTHING)
+    assert card.verdict.outcome == "WITHIN"
+    assert "TMPL117" in {finding.code for finding in card.findings}
 
 
 def test_what_cannot_be_asked_is_refused_with_a_way_out(inspect, llamacpp, toy, tmp_path):

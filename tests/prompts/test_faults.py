@@ -53,7 +53,7 @@ def test_the_suite_and_the_library_know_each_other():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("entry", [f for f in LIBRARY if f.controls == "parsed"], ids=lambda f: f.name)
+@pytest.mark.parametrize("entry", [f for f in LIBRARY if f.controls == "parsed" and f.normalized], ids=lambda f: f.name)
 def test_every_fault_changes_the_prompt_of_a_case_made_for_it(bench, entry):
     """On a template that has everything, each fault moves some rendering; where cases name it, one of theirs."""
     cases = [case for case in load_cases(own_control="<|start|>") if entry.name in case.reveals]
@@ -63,7 +63,7 @@ def test_every_fault_changes_the_prompt_of_a_case_made_for_it(bench, entry):
     assert sound != faulty
 
 
-@pytest.mark.parametrize("entry", [f for f in LIBRARY if f.controls == "parsed"], ids=lambda f: f.name)
+@pytest.mark.parametrize("entry", [f for f in LIBRARY if f.controls == "parsed" and f.normalized], ids=lambda f: f.name)
 def test_every_fault_is_named_from_the_texts_alone(bench, entry):
     """The library reproduces the observation exactly: the fault is among the names, and ties are small."""
     observed = texts(bench, entry.name)

@@ -68,7 +68,8 @@ class Fault:
     """One way in which an engine, a gateway or a release turns the same request into another prompt.
 
     At most one of the changes is usual. ``request`` acts before rendering, ``text`` after it; ``controls`` says what
-    happens to control words inside users' text when it is tokenised. ``outermost`` text comes after every other.
+    happens to control words inside users' text when it is tokenised. ``normalized`` is false where
+    letters are tokenised as they were sent, whatever the tokenizer's own rule. ``outermost`` text comes after every other.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Fault:
     request: Callable[[Request, Family], Request] | None = None
     text: Callable[[str, Conversation, Family], str] | None = None
     controls: Literal["parsed", "text"] = "parsed"
+    normalized: bool = True
     outermost: bool = False
 
 

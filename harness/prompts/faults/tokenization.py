@@ -78,6 +78,7 @@ def _image_moved(request: Request, _: Family) -> Request:
 TOKENIZATION = (
     Fault("text-composed", "tokenization", "S1", "letters are composed (NFC)", request=_letters("NFC")),
     Fault("text-decomposed", "tokenization", "S2", "letters are decomposed (NFD)", request=_letters("NFD")),
+    Fault("normalizer-lost", "tokenization", "S1", "the tokenizer's own composition is left out", normalized=False),
     Fault("carriage-returns-lost", "tokenization", "S1", "line ends are rewritten", request=_line_ends),
     Fault("marks-stripped", "tokenization", "S1", "invisible marks are cut out", request=_marks_stripped),
     Fault("controls-stripped", "tokenization", "S1", "control words are cut out of texts", request=_controls_stripped),

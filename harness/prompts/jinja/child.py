@@ -7,11 +7,13 @@ the interpreter); a step that never ends is ended by the parent, who stops heari
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from harness.errors import WorkerDied
@@ -118,28 +120,46 @@ def encode(body: Body) -> Iterator[Body]:
     """Ids of texts, each a list of pieces; a piece marked as plain has no control tokens in it, whatever it says."""
     texts: Any = body["texts"]
     seconds = float(str(body["seconds"]))
-    path = str(body["tokenizer"])
-    unusable = _bounded(lambda: _load_tokenizer(path), seconds)
+    key = (str(body["tokenizer"]), bool(body["normalized"]))
+    unusable = _bounded(lambda: _load_tokenizer(key), seconds)
     for pieces in texts:
         ids: list[int] = []
-        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(path, p, out), seconds)  # type: ignore[misc]
+        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(key, p, out), seconds)  # type: ignore[misc]
         yield problem or {"ids": list(ids)}
 
 
-_tokenizers: dict[str, Any] = {}
+_tokenizers: dict[tuple[str, bool], Any] = {}
+_UNICODE_FORMS = {"NFC", "NFD", "NFKC", "NFKD"}
 
 
-def _load_tokenizer(path: str) -> Any:
+def _load_tokenizer(key: tuple[str, bool]) -> Any:
     """A tokenizer, read once: reading one takes longer than thousands of texts."""
     from tokenizers import Tokenizer  # noqa: PLC0415
 
-    if path not in _tokenizers:
-        _tokenizers[path] = Tokenizer.from_file(path)
-    return _tokenizers[path]
+    path, normalized = key
+    if key not in _tokenizers:
+        if normalized:
+            _tokenizers[key] = Tokenizer.from_file(path)
+        else:
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
+            value["normalizer"] = _without_forms(value.get("normalizer"))
+            _tokenizers[key] = Tokenizer.from_str(json.dumps(value))
+    return _tokenizers[key]
 
 
-def _encode_pieces(path: str, pieces: Any, out: list[int]) -> None:
-    tokenizer = _load_tokenizer(path)
+def _without_forms(normalizer: Any) -> Any:
+    """A normalizer without Unicode forms; what it does to blanks and marks stays."""
+    if not isinstance(normalizer, dict) or normalizer.get("type") in _UNICODE_FORMS:
+        return None
+    steps = normalizer.get("normalizers")
+    if not isinstance(steps, list):
+        return normalizer
+    kept = [step for step in (_without_forms(one) for one in steps) if step is not None]
+    return {**normalizer, "normalizers": kept} if kept else None
+
+
+def _encode_pieces(key: tuple[str, bool], pieces: Any, out: list[int]) -> None:
+    tokenizer = _load_tokenizer(key)
     for text, plain in pieces:
         if tokenizer.encode_special_tokens != bool(plain):
             tokenizer.encode_special_tokens = bool(plain)

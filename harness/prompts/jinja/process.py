@@ -97,10 +97,16 @@ class PromptProcess:
         (answer,) = self._exchange(body, 1, self._seconds * (1 + len(conversations)))
         return Coverage() if answer is None else Coverage.model_validate(answer)
 
-    def encode(self, tokenizer: Path, texts: Sequence[Pieces]) -> list[tuple[int, ...] | None]:
-        """Ids of texts by a ``tokenizer.json``; None where it fails. Each text is a list of (piece, plain) pairs."""
+    def encode(
+        self, tokenizer: Path, texts: Sequence[Pieces], *, normalized: bool = True
+    ) -> list[tuple[int, ...] | None]:
+        """Ids of texts by a ``tokenizer.json``; None where it fails. Each text is a list of (piece, plain) pairs.
+
+        Without ``normalized`` letters are neither composed nor decomposed, whatever the file says.
+        """
         body: Body = {
             "tokenizer": str(tokenizer),
+            "normalized": normalized,
             "texts": [[list(piece) for piece in pieces] for pieces in texts],
             "seconds": _TOKENIZER_SECONDS,
         }
