@@ -36,6 +36,7 @@ def test_the_numbers_of_the_readme_are_committed_results():
     caches = throughput["facts"]["reference_cache"]
     sketch = result("sketch_error")["rows"]
     corpus, naming = result("template_corpus")["facts"], result("fault_naming")["facts"]
+    live, vocabularies = result("live_prompts")["facts"], result("gguf_tokenizers")["facts"]
     expected = [
         f"KL {q8['kl']:.6f}", f"perplexity {q8['ppl_reference']:.4f}", f"{q8['same_top']:.1%}",
         f"| {ratios['b / (a + r)']:.2f} |", f"| {ratios['c / 2a']:.2f} |",
@@ -47,6 +48,9 @@ def test_the_numbers_of_the_readme_are_committed_results():
         f"{min(row['t on log mean'] for row in result('interval_coverage')['rows']):.1%}",
         f"| {corpus['renderings_that_transformers_makes_otherwise']} |",
         f"{naming['files_tier_named_alone_or_in_a_tie_of_3']:.1%} of {naming['pairs']:,}",
+        f"| {naming['count_visible_with_the_probes']:.1%}; {naming['count_tier_named_alone_or_in_a_tie_of_3']:.1%} |",
+        f"| {live['false_findings']}; {live['replaced_and_caught']}; {live['requests_by_counts_at_most']} |",
+        f"| {vocabularies['texts_with_other_ids']} of {vocabularies['texts']} |",
     ]  # fmt: skip
     for text in expected:
         assert text in table, text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import JsonValue
@@ -11,6 +12,8 @@ from harness.identity import canonical_json
 
 _FLAGS = ("special", "lstrip", "rstrip", "normalized", "single_word")
 _SHOWN = 5
+#: What llama.cpp's converter puts where an embedding has more rows than the tokenizer has words.
+_FILLER = re.compile(r"\[PAD\d+\]")
 
 
 class TokenizerDifference(Result):
@@ -61,13 +64,18 @@ def _vocabulary(tokenizer: dict[str, Any]) -> dict[str, int]:
     if isinstance(words, list):  # unigram: pairs of word and score
         words = {str(pair[0]): k for k, pair in enumerate(words)}
     base = dict(words or {})
-    return base | {str(entry["content"]): int(entry["id"]) for entry in tokenizer.get("added_tokens") or ()}
+    added = {str(entry["content"]): int(entry["id"]) for entry in _listed(tokenizer)}
+    return {word: number for word, number in (base | added).items() if not _FILLER.fullmatch(word)}
+
+
+def _listed(tokenizer: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in tokenizer.get("added_tokens") or () if not _FILLER.fullmatch(str(entry["content"]))]
 
 
 def _added(tokenizer: dict[str, Any]) -> dict[str, str]:
     return {
         str(entry["content"]): f"{entry['id']} " + " ".join(flag for flag in _FLAGS if entry.get(flag))
-        for entry in tokenizer.get("added_tokens") or ()
+        for entry in _listed(tokenizer)
     }
 
 

@@ -54,8 +54,9 @@ class _Asked:
     before: int = 0
 
     def ask(self, kind: str, case: str, number: int, conversation: Conversation, expected: int) -> CountRow:
-        """Ask once and keep the row."""
-        found = ask_count(self.client, conversation, self.smallest)
+        """Ask once and keep the row; beyond the budget nothing is sent."""
+        spent = Count(None, f"the budget of {MOST_REQUESTS} requests was spent on attempts that failed")
+        found = ask_count(self.client, conversation, self.smallest) if self.left > 0 else spent
         row = CountRow(
             kind=kind,  # type: ignore[arg-type]
             case=case,
@@ -129,10 +130,13 @@ def _collected(bench: Bench, source: PromptSource, asked: _Asked, engine: str) -
         return facts("repeat")
     taken = [*range(len(slopes)), *order]
     billed = [row.billed for row in asked.rows if row.kind != "repeat"]
-    explanations, rules, acting = _explained(bench, [conversations[k] for k in taken], billed, known)
+    explanations, rules, acting = _explained(
+        bench, [conversations[k] for k in taken], billed, known, recognised=bool(engine)
+    )
+    answered = [k for k, count in zip(taken, billed, strict=True) if count is not None]
     effective = {h.fault for h in every if not h.engine and h.fault and h.vector != every[0].vector}
     seen = {
-        h.fault for h in every if not h.engine and h.fault and any(h.vector[k] != every[0].vector[k] for k in taken)
+        h.fault for h in every if not h.engine and h.fault and any(h.vector[k] != every[0].vector[k] for k in answered)
     }
     changing = _changing(bench, conversations)
     return facts(
@@ -234,6 +238,8 @@ def _explained(
     conversations: Sequence[Conversation],
     billed: Sequence[int | None],
     known: dict[str, tuple[Deviation, ...]],
+    *,
+    recognised: bool,
 ) -> tuple[list[Explanation], str, tuple[Deviation, ...]]:
     """Faults that reproduce the whole vector, under the rules of the reference or of one engine.
 
@@ -248,15 +254,26 @@ def _explained(
     found: dict[str, tuple[Deviation, ...]] = {"": ()}
     for engine, profile in known.items():
         present = supported(bench, conversations, billed, count, profile)
-        if present:
+        acting = _acting(bench, conversations, profile)
+        # an engine that nobody recognised must show all of its rules that show here, or it is not that engine
+        if present and (recognised or acting <= {entry.name for entry in present}):
             found[engine] = present
     for engine, present in found.items():
         diagnosis = diagnose(bench, conversations, billed, count, base=[entry.fault for entry in present])
+        acting = _acting(bench, conversations, present)
         if not diagnosis.differing:
-            return [], engine, present
-        explanations += [Explanation(engine=engine, faults=names) for names in diagnosis.named]
+            return [], engine, tuple(entry for entry in present if entry.name in acting)
+        rules = tuple(entry.name for entry in present)
+        explanations += [Explanation(engine=engine, faults=names, rules=rules) for names in diagnosis.named]
     fewest = min((len(one.faults) for one in explanations), default=0)
     return [one for one in explanations if len(one.faults) == fewest], "", ()
+
+
+def _acting(bench: Bench, conversations: Sequence[Conversation], profile: Sequence[Deviation]) -> set[str]:
+    """Names of the deviations that move some count on top of the others."""
+    whole = _counts(bench.prompts(conversations, [entry.fault for entry in profile]))
+    others = {entry.name: [other.fault for other in profile if other is not entry] for entry in profile}
+    return {name for name, rest in others.items() if _counts(bench.prompts(conversations, rest)) != whole}
 
 
 def _structure(

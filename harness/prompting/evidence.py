@@ -50,6 +50,7 @@ def family_of(source: PromptSource) -> Family:
         bos=str(source.variables.get("bos_token") or ""),
         encoder=source.encoder,
         encoder_file=str(source.encoder_file or ""),
+        tool_template=source.tool_template,
     )
 
 
@@ -68,13 +69,15 @@ def pair_prompts(
 ) -> Paired:
     """Both sides' prompts, and the faults that turn the reference's into the candidate's.
 
-    ``profile`` are deviations of the candidate's engine; ``ids_first`` says that the candidate's texts are only spelled
-    out of its ids, so that the ids decide.
+    ``profile`` are deviations of the candidate's engine; ``ids_first`` says that the candidate is a running engine: its
+    ids decide where it shows them, and its texts may lack the begin-of-text token.
     """
     conversations = [c for case in cases for c in case.conversations]
     places = [(case.id, number) for case in cases for number in range(len(case.conversations))]
     ours, theirs = bench.prompts(conversations), other.prompts(conversations)
     by_ids = ids_first and any(prompt.ids for prompt in theirs)
+    if ids_first and not by_ids:
+        theirs = _with_bos(bench.family.bos, ours, theirs)
     first, second = (_ids, _text) if by_ids else (_text, _ids)
     known = [None if prompt.rendered.problem.startswith(BY_THE_HOST) else prompt for prompt in theirs]
     seen = [None if prompt is None else first(prompt) for prompt in known]
@@ -119,6 +122,18 @@ def structural_edits(bench: Bench, other: Prompts, conversation: Conversation) -
 
 def _text(prompt: Prompt) -> str:
     return prompt.text if prompt.text is not None else "(no prompt)"  # how it fails differs from engine to engine
+
+
+def _with_bos(bos: str, ours: Sequence[Prompt], theirs: list[Prompt]) -> list[Prompt]:
+    """Engines may put begin-of-text while they tokenise, and show the text without it: it is put back if that fits."""
+    put = [
+        Prompt(prompt.rendered.model_copy(update={"text": bos + prompt.rendered.text}), prompt.ids)
+        if prompt.text is not None
+        else prompt
+        for prompt in theirs
+    ]
+    fits = [sum(a.text == b.text for a, b in zip(ours, side, strict=True)) for side in (theirs, put)]
+    return put if bos and fits[1] > fits[0] else theirs
 
 
 def _ids(prompt: Prompt) -> tuple[int, ...] | str | None:

@@ -59,7 +59,8 @@ def with_impact(card: PromptCard, reference: str, cache: Path, threads: int = 0)
     spec = parse_spec(f"gguf:{reference}" if reference.endswith(".gguf") else reference, Runtime(threads=threads))
     with Workers() as workers:
         target = open_target(spec, workers, cache)
-        return card.model_copy(update={"impact": _measured(target, pairs, workers, cache)})
+        impact = _measured(target, pairs, workers, cache)
+        return card.model_copy(update={"impact": impact}) if impact else card
 
 
 def _differing(card: PromptCard, reference: str, cache: Path) -> list[_Pair]:
@@ -74,7 +75,7 @@ def _differing(card: PromptCard, reference: str, cache: Path) -> list[_Pair]:
         return []
     # nothing but counts was seen: the prompts are those of the explanation, which reproduces every count
     best = evidence.explanations[0]
-    base = [entry.fault for entry in REGISTRY if best.engine in entry.engines]
+    base = [entry.fault for entry in REGISTRY if best.engine in entry.engines and entry.name in best.rules]
     source = open_prompt_source(reference, cache)
     rows = [row for row in evidence.rows if row.kind == "probe" and row.difference]
     conversations = [Conversation.model_validate(row.request) for row in rows]
@@ -100,7 +101,7 @@ def _chosen(pairs: Sequence[_Pair]) -> list[_Pair]:
     return [pair for _, _, pair in sorted(ranked, key=lambda entry: entry[:2])][:MOST]
 
 
-def _measured(target: CheckpointTarget, pairs: Sequence[_Pair], workers: Workers, cache: Path) -> Impact:
+def _measured(target: CheckpointTarget, pairs: Sequence[_Pair], workers: Workers, cache: Path) -> Impact | None:
     vocabulary = target.capabilities().vocabulary
     if any(max(pair.other) >= vocabulary for pair in pairs):
         raise IncompatibleCandidate(
@@ -112,6 +113,8 @@ def _measured(target: CheckpointTarget, pairs: Sequence[_Pair], workers: Workers
     kept.prepare()
     replies = kept.replies([pair.sound for pair in pairs], [REPLY] * len(pairs), _SEED)
     answered = [(pair, reply) for pair, reply in zip(pairs, replies, strict=True) if reply]
+    if not answered:  # the reference has nothing to say to any of them
+        return None
     sound = [_sequence(pair.name, pair.sound, reply) for pair, reply in answered]
     other = [_sequence(pair.name, pair.other, reply) for pair, reply in answered]
     for sequence in sound:

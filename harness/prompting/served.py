@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness import __version__
-from harness.comparisons.templates import GoldenDifference
+from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.errors import EndpointRefused, NoChatTemplate
 from harness.identity import digest_bytes
 from harness.prompting.counts import probe_counts
@@ -20,8 +20,9 @@ from harness.prompting.files import golden_differences, side_facts
 from harness.prompts.cases import Case, load_cases
 from harness.prompts.conversation import Coverage, Dialect
 from harness.prompts.deviations import profiles
+from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess, renderer_version
-from harness.prompts.variants import Bench, Prompt
+from harness.prompts.variants import Bench
 from harness.reports.prompt_card import PromptCard
 from harness.targets.endpoint.chat import ask_count
 from harness.targets.endpoint.client import Client
@@ -33,7 +34,6 @@ from harness.verdicts.tokens_in import Billed, SideFacts, TokensIn, judge_tokens
 Access = Literal["auto", "introspection", "counts"]
 
 _BILLED = ("minimal", "system", "three-turns")  # cases whose bill is held against what the engine shows
-_FEW_GOLDEN = 3  # without an answer to these, an engine does not tokenise plain texts
 
 
 def compare_endpoint(reference: str, client: Client, cache: Path, access: Access = "auto") -> PromptCard:
@@ -75,8 +75,7 @@ def _introspected(process: PromptProcess, source: PromptSource, engine: Engine) 
     if not any(prompt.text is not None for prompt in shown):
         return None
     profile = profiles(engine.name, engine.version).get(engine.name, ())
-    spelled = any(prompt.ids is not None for prompt in shown)
-    paired = pair_prompts(bench, served, cases, profile, ids_first=spelled)
+    paired = pair_prompts(bench, served, cases, profile, ids_first=True)
     evidence = TokensIn(
         pairs=tuple(paired.pairs),
         diagnosis=paired.diagnosis,
@@ -86,7 +85,7 @@ def _introspected(process: PromptProcess, source: PromptSource, engine: Engine) 
         candidate=_endpoint_facts(engine),
         engine=f"{engine.name} {engine.version}".strip(),
         deviations=paired.deviations,
-        billed=tuple(_billed(engine.client, cases, shown)),
+        billed=tuple(_billed(engine.client, cases, paired.pairs)),
     )
     verdict, findings = judge_tokens_in(evidence)
     return PromptCard(
@@ -116,12 +115,13 @@ def _bench_of_the_day(process: PromptProcess, source: PromptSource, served: Serv
 
 def _golden(process: PromptProcess, source: PromptSource, engine: Engine, *, as_sent: bool) -> list[GoldenDifference]:
     """Golden strings with other ids; ``as_sent`` for engines that compose no letters, whatever the tokenizer says."""
-    if source.tokenizer is None or any(engine.encode(text) is None for text in ("a", "b", "c")[:_FEW_GOLDEN]):
+    if source.tokenizer is None or engine.encode("a") is None:
         return []
-    found = golden_differences(process, source.tokenizer, engine.encode)
+    told = {text: engine.encode(text) for text in GOLDEN}
+    found = golden_differences(process, source.tokenizer, told.get, unanswered=True)
     if not found or not as_sent:
         return found
-    return golden_differences(process, source.tokenizer, engine.encode, normalized=False)
+    return golden_differences(process, source.tokenizer, told.get, normalized=False, unanswered=True)
 
 
 def _endpoint_facts(engine: Engine) -> SideFacts:
@@ -138,14 +138,19 @@ def _endpoint_facts(engine: Engine) -> SideFacts:
     )
 
 
-def _billed(client: Client, cases: Sequence[Case], shown: Sequence[Prompt]) -> list[Billed]:
-    """Some requests sent for real: what an engine shows is evidence only if it also bills it."""
-    prompts = iter(shown)
+def _billed(client: Client, cases: Sequence[Case], pairs: Sequence[PromptPair]) -> list[Billed]:
+    """Some requests sent for real: what an engine shows is evidence only if it also bills it.
+
+    Where it shows texts alone, an equal text has the reference's ids.
+    """
+    first = {pair.case: pair for pair in pairs if pair.number == 0}
     rows = []
     for case in cases:
-        mine = [next(prompts) for _ in case.conversations]
-        ids = mine[0].ids
-        if case.id in _BILLED and ids is not None:
+        if case.id not in _BILLED:
+            continue
+        pair = first[case.id]
+        ids = pair.candidate_ids or (pair.reference_ids if pair.reference == pair.candidate else None)
+        if ids is not None:
             asked = ask_count(client, case.conversations[0])
             rows.append(Billed(case=case.id, shown=len(ids), billed=asked.count, problem=asked.problem))
     return rows

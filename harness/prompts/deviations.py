@@ -39,12 +39,11 @@ class Deviation:
         return PREFILL_APPENDED if self.name == PREFILL_APPENDED.name else fault(self.name)
 
     def covers(self, version: str) -> bool:
-        """Whether a version is inside the range; a version that cannot be read is given the benefit of the doubt."""
-        number = _number(version)
-        if not any(number):
-            return True
-        low, high = _number(self.since), _number(self.until)
-        return (not self.since or low <= number) and (not self.until or number <= high)
+        """Whether the rule may hold in a version. ``since`` is where it was first seen, not where it began: what an older
+        build does otherwise shows in its prompts, and ``supported`` leaves it out.
+        """
+        number, high = _number(version), _number(self.until)
+        return not any(number) or not self.until or number <= high
 
 
 REGISTRY: tuple[Deviation, ...] = (

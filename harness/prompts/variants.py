@@ -88,6 +88,12 @@ class Bench:
         found_ids = self._encode(made, asked, plain=plain, normalized=normalized)
         return [Prompt(rendered, found) for rendered, found in zip(made, found_ids, strict=True)]
 
+    def _template(self, request: Request) -> str:
+        """The template of a request: transformers takes the one called ``tool_use`` wherever tools are given."""
+        own = request.template == self.family.template
+        tools = request.conversation.tools is not None
+        return self.family.tool_template if own and tools and self.family.tool_template else request.template
+
     def _made(self, template: str, conversations: Sequence[Conversation], dialect: Dialect) -> list[Rendered]:
         return make(self._process, replace(self.family, template=template), conversations, dialect)
 
@@ -96,7 +102,7 @@ class Bench:
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in self._rendered}
         groups: dict[tuple[str, str], list[str]] = {}
         for key, request in missing.items():
-            groups.setdefault((request.template, request.dialect.model_dump_json()), []).append(key)
+            groups.setdefault((self._template(request), request.dialect.model_dump_json()), []).append(key)
         for (template, _), members in groups.items():
             conversations = [missing[key].conversation for key in members]
             dialect = missing[members[0]].dialect
@@ -108,15 +114,14 @@ class Bench:
         self, rendered: list[Rendered], conversations: list[Conversation], *, plain: bool, normalized: bool
     ) -> list[tuple[int, ...] | None]:
         if self._tokenizer is None:
-            return [None] * len(rendered)
+            return [one.ids for one in rendered]  # an encoder brings its own
         known = self._ids[normalized]
         pieces = [
             tuple(_user_pieces(one.text, conversation)) if plain else ((one.text, False),)
             for one, conversation in zip(rendered, conversations, strict=True)
         ]
-        missing = [
-            p for p, one in dict(zip(pieces, rendered, strict=True)).items() if one.ids is None and p not in known
-        ]
+        needed = (p for p, one in zip(pieces, rendered, strict=True) if one.ids is None and p not in known)
+        missing = list(dict.fromkeys(needed))
         if missing:
             found = self._process.encode(self._tokenizer, [list(p) for p in missing], normalized=normalized)
             known.update(zip(missing, found, strict=True))

@@ -31,7 +31,8 @@ class PromptSource:
     ``variables`` are the special tokens that templates name, ``stop_ids`` the ids that end a reply according to the
     files, ``adds_bos`` whether the tokenizer puts a begin-of-text token in front by itself. ``unread`` says why a
     tokenizer that is there is left aside. ``encoder`` is the installed program that makes prompts from ``encoder_file``
-    where there is no template, ``runtime`` the engine that its template runs on.
+    where there is no template, ``runtime`` the engine that its template runs on,
+    ``tool_template`` what takes the template's place for requests with tools.
     """
 
     name: str
@@ -45,6 +46,7 @@ class PromptSource:
     encoder: str = ""
     encoder_file: Path | None = None
     runtime: Literal["jinja2", "minijinja"] = "jinja2"
+    tool_template: str = ""
 
     @property
     def renders(self) -> bool:
@@ -56,7 +58,7 @@ class PromptSource:
         """SHA-256 of the template's text, or of the encoder's name, version and file; empty without either."""
         if self.encoder and self.encoder_file and not self.template:
             return digest_json([self.encoder, encoder_version(self.encoder), digest_file(self.encoder_file)])
-        return digest_bytes(self.template.encode()) if self.template else ""
+        return digest_bytes((self.template + self.tool_template).encode()) if self.template else ""
 
     @property
     def tokenizer_digest(self) -> str:
@@ -183,6 +185,7 @@ def _from_folder(folder: Path, cache: Path) -> PromptSource:
         tokenizer,
         stops,
         _adds_bos(settings, tokenizer),
+        tool_template=_tool_template(folder, settings),
     )
 
 
@@ -221,6 +224,17 @@ def _template_of(settings: dict[str, Any]) -> str:
         named = {str(entry.get("name")): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default") or next(iter(named.values()), "")
     return template if isinstance(template, str) else ""
+
+
+def _tool_template(folder: Path, settings: dict[str, Any]) -> str:
+    """The template called ``tool_use``, in the settings or in a file of its own; empty without one."""
+    file = folder / "additional_chat_templates" / "tool_use.jinja"
+    if file.is_file():
+        return _text(file)
+    named = settings.get("chat_template")
+    entries = named if isinstance(named, list) else []
+    found = [e.get("template") for e in entries if isinstance(e, dict) and e.get("name") == "tool_use"]
+    return found[0] if found and isinstance(found[0], str) else ""
 
 
 def _special(settings: dict[str, Any]) -> dict[str, JsonValue]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Any
 
-_LONGEST = 512  # bytes of one token
+_LONGEST = 256  # bytes of one token; real ones have at most 76
 _MOST = 1 << 20  # tokens
 _SPECIAL_IN_TEXTS = (
     "<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]",

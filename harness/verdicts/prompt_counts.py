@@ -13,6 +13,7 @@ from harness.verdicts.tokens_in import GROUP_CODES, MATERIAL
 
 _FEWEST = 8  # probes that must have been billed before equal counts mean anything
 _CUT = 0.8  # a long text billed with less than this share of its tokens was cut
+_BILLING = 2  # tokens by which every request may be billed otherwise without meaning anything
 _FOREIGN = 2  # sorts of text that must grow otherwise before the tokenizer is doubted
 _SHOWN = 3
 
@@ -22,6 +23,7 @@ class Explanation(Result):
 
     engine: str
     faults: tuple[str, ...]
+    rules: tuple[str, ...] = ()  # the engine's deviations that come with them
 
     @property
     def severity(self) -> str:
@@ -135,9 +137,11 @@ def _named(evidence: CountsIn, different: list[CountRow]) -> tuple[AxisVerdict, 
     severities = {one.severity for one in evidence.explanations}
     if not severities & set(MATERIAL):
         return _axis(Outcome.WITHIN, f"{reason} That is not known to matter."), findings
-    why = ""
+    why, offsets = "", [row.difference for row in evidence.rows if row.billed is not None]
     if len(different) == 1:
         why = "a single count is too little to accuse"
+    elif len(set(offsets)) == 1 and abs(offsets[0]) <= _BILLING:
+        why = "a way of billing can add as much to every request"
     elif not severities <= set(MATERIAL):
         why = "not every reading of it matters"
     elif "S2" in severities and not any(is_plain(row.request) for row in different):

@@ -97,8 +97,8 @@ _TOKENIZERS_ONLY = "Both tokenizers do the same; only they were compared, becaus
 
 def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     """The integrity axis, and the findings behind it."""
-    findings = _tokenizer_findings(evidence) + _template_findings(evidence) + _side_findings(evidence)
-    findings += _host_findings(evidence)
+    told = _template_findings(evidence)
+    findings = _tokenizer_findings(evidence) + told + _side_findings(evidence) + _host_findings(evidence)
     different = _different(evidence)
     ours, theirs = evidence.reference, evidence.candidate
     if ours.template and not theirs.template and theirs.kind not in _SHOW_NONE:
@@ -110,17 +110,18 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
         reason = "The two sides have nothing in common that could be compared: give two templates or two tokenizers."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
     worst = max((severity_of(finding) for finding in findings), default="S0")
+    rank = _rank(told)
     codes = {finding.code for finding in findings}
     if worst in MATERIAL and codes & {"TOKN101", "TOKN102"}:
         reason = "The same text becomes other ids: the tokenizer is not the reference's."
         return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER), findings
-    if different and worst == "S2" and _may_be_habit(evidence, different):
+    if different and rank == "S2" and _may_be_habit(evidence, different):
         reason = (
             f"{_sentence(evidence, len(different))} All of them are requests that engines prepare by rules of their own, "
             f"and those of {evidence.engine} were not measured; plain conversations are the same."
         )
         return _axis(Outcome.INCONCLUSIVE, reason), findings
-    if different and worst in MATERIAL:
+    if different and rank in MATERIAL:
         return _axis(Outcome.BEYOND, _sentence(evidence, len(different)), Cause.TEMPLATE), findings
     judged = [pair for pair in evidence.pairs if pair.status not in {"not applicable", "refused by the host"}]
     refused = evidence.count("refused by the host")
@@ -138,6 +139,9 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     if evidence.pairs and not judged:
         reason = "Neither side renders any of the conversations."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
+    if evidence.engine and not any(row.billed is not None for row in evidence.billed):
+        reason = "What the engine shows is the reference's, but the host bills no prompt tokens that would confirm it."
+        return _axis(Outcome.NOT_TESTABLE, reason), findings
     what = "ids" if any(pair.reference_ids and pair.candidate_ids for pair in judged) else "texts"
     reason = f"All {len(judged)} conversations that apply become the same {what} on both sides."
     if documented := evidence.count("documented"):
@@ -151,6 +155,13 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
 def _different(evidence: TokensIn) -> list[PromptPair]:
     """Conversations that become other prompts. An engine that takes what the reference has no prompt for is only laxer."""
     return [pair for pair in evidence.pairs if not pair.equal and not (evidence.engine and pair.reference is None)]
+
+
+def _rank(told: list[Finding]) -> str:
+    """How much the differences of prompts matter: of several explanations that all fit, the one that matters least."""
+    explained = [severity_of(finding) for finding in told if finding.code in GROUP_CODES.values()]
+    others = [severity_of(finding) for finding in told if finding.code not in GROUP_CODES.values()]
+    return max([*([min(explained)] if explained else []), *others], default="S0")
 
 
 def _may_be_habit(evidence: TokensIn, different: list[PromptPair]) -> bool:
@@ -205,6 +216,8 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
     if evidence.diagnosis and evidence.diagnosis.one_sided:
         found.append(_one_sided(one_sided))
         different = [pair for pair in different if pair not in one_sided]
+        if not different:
+            return found
     first = different[0]
     where = f"{len(different)} conversations, first {first.case}"
     names = evidence.diagnosis.named if evidence.diagnosis else ()
@@ -251,6 +264,9 @@ def _host_findings(evidence: TokensIn) -> list[Finding]:
     if refused:
         where = f"{len(refused)} conversations, first {refused[0].case}: {refused[0].candidate_problem}"
         found.append(Finding(code="TMPL116", detail=where[:400]))
+    if evidence.engine and not any(row.billed is not None for row in evidence.billed):
+        said = evidence.billed[0].problem if evidence.billed else "nothing could be asked"
+        found.append(Finding(code="INTG501", detail=said))
     apart = [row for row in evidence.billed if row.billed is not None and row.billed != row.shown]
     if apart:
         detail = f"{apart[0].case}: {apart[0].shown} tokens shown, {apart[0].billed} billed"
@@ -273,6 +289,11 @@ def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
     return found
 
 
+def _runs_on(side: SideFacts) -> bool:
+    """Whether what ends an assistant's turn does not end a reply."""
+    return len(side.turn_end_ids) == 1 and bool(side.stop_ids) and side.turn_end_ids[0] not in side.stop_ids
+
+
 def _side_findings(evidence: TokensIn) -> list[Finding]:
     found = [
         Finding(code="TOKN108", detail=f"{side.name}: {side.unread}")
@@ -288,7 +309,7 @@ def _side_findings(evidence: TokensIn) -> list[Finding]:
             f"{side.turn_end!r} becomes {len(side.turn_end_ids)} ids: template and tokenizer are of different models"
         )
         found.append(Finding(code="TMPL104", detail=detail))
-    elif len(side.turn_end_ids) == 1 and side.stop_ids and side.turn_end_ids[0] not in side.stop_ids:
+    elif _runs_on(side) and not _runs_on(evidence.reference):
         detail = f"turns end with {side.turn_end!r} ({side.turn_end_ids[0]}), but only {side.stop_ids} end a reply"
         found.append(Finding(code="TOKN106", detail=detail))
     if side.doubles_bos:

@@ -48,7 +48,7 @@ PLANTED = {
     "no-generation-prompt": ("{% if add_generation_prompt %}", "{% if false %}"),
     "turn-end-missing": (
         "{{ m['content'] }}<|end|>",
-        "{{ m['content'] }}{{ '<|end|>' if m['role'] != 'assistant' or not m['content'] else '' }}",
+        "{{ m['content'] }}{{ '<|end|>' if m['role'] != 'assistant' else '' }}",
     ),
     "contents-stripped": ("{{ m['content'] }}", "{{ m['content'] | trim }}"),
     "system-dropped": ("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}"),
@@ -241,3 +241,29 @@ def test_the_cost_of_a_fault_is_measured_on_the_references_weights(template, toy
     assert heights == sorted(heights)
     template(toy, toy, "--impact", "--threads", 1, "--json", tmp_path / "card.json")
     assert json.loads((tmp_path / "card.json").read_text())["impact"] is None
+
+
+def test_a_template_of_its_own_for_tools_is_used_where_tools_are_given(template, toy, tmp_path):
+    """As transformers does it: lost on one side, the prompts with tools differ and the others do not."""
+    ours = shutil.copytree(toy, tmp_path / "ours")
+    (ours / "additional_chat_templates").mkdir()
+    with_tools = (toy / "chat_template.jinja").read_text() + "{% for t in tools %}{{ t | tojson }}{% endfor %}"
+    (ours / "additional_chat_templates" / "tool_use.jinja").write_text(with_tools)
+    assert template(ours, ours)[0] == 0
+    code, output = template(ours, toy, "--json", tmp_path / "card.json")
+    pairs = json.loads((tmp_path / "card.json").read_text())["evidence"]["pairs"]
+    assert code == 1
+    apart = {pair["case"] for pair in pairs if pair["reference"] != pair["candidate"]}
+    assert "one-tool" in apart
+    assert not apart & {"minimal", "system", "three-turns"}
+    assert "tools-dropped" in output
+
+
+def test_fillers_of_a_converter_are_no_other_vocabulary(template, toy, tmp_path):
+    """llama.cpp's converter fills unused rows with [PADn]."""
+    file = tmp_path / "tokenizer.json"
+    data = json.loads((toy / "tokenizer.json").read_text())
+    last = max([*data["model"]["vocab"].values(), *(entry["id"] for entry in data["added_tokens"])])
+    data["model"]["vocab"] |= {f"[PAD{k}]": k for k in range(last + 1, last + 4)}
+    file.write_text(json.dumps(data))
+    assert template(toy / "tokenizer.json", file)[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 
@@ -12,8 +13,14 @@ from harness.comparisons.counts import CountRow, structure
 from harness.config import Places
 from harness.prompting import compare_endpoint
 from harness.prompting.counts import MOST_REQUESTS
+from harness.prompting.evidence import family_of
+from harness.prompts.conversation import Conversation, Dialect
+from harness.prompts.faults import fault
+from harness.prompts.jinja.process import PromptProcess
+from harness.prompts.variants import Bench
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.prompt_source import open_prompt_source
 from tests.support.hosts import gateway, with_usage
 from tests.support.llamacpp import llamacpp_server
 
@@ -86,6 +93,40 @@ def test_an_unknown_default_prompt_is_described_and_not_accused(count, smollm, s
     assert card.verdict.outcome == "INCONCLUSIVE"
     assert "per request without a system or developer message under llama.cpp's own rules" in card.verdict.reason
     assert codes(card) == {"TMPL120"}
+
+
+def test_one_rule_of_an_engine_does_not_make_a_host_that_engine(count, smollm, smollm_gguf, llamacpp):
+    """A host that maps developer to system and has none of llama.cpp's other rules is not excused as llama.cpp."""
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    from tests.support.templates import EVERYTHING
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "reference"
+        shutil.copytree(smollm, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        (folder / "chat_template.jinja").write_text(EVERYTHING)
+        bench_source = open_prompt_source(str(folder), Places.default().cache)
+        with PromptProcess() as process:
+            today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT12:00:00")
+            bench = Bench(process, family_of(bench_source), bench_source.tokenizer, Dialect(clock=today))
+
+            def interfere(asked, reply):
+                fields = {
+                    "messages": tuple(asked.body["messages"]),
+                    "options": asked.body.get("chat_template_kwargs") or {},
+                }
+                tools = asked.body.get("tools")
+                asking = Conversation(**fields, tools=None if tools is None else tuple(tools))
+                (prompt,) = bench.prompts([asking], [fault("developer-as-system")])
+                return with_usage((200, {}, b'{"usage": {"prompt_tokens": 0}}'), lambda _: prompt.count)
+
+            with gateway(llamacpp, interfere) as running, Client(parse_address(running.address)) as client:
+                card = compare_endpoint(str(folder), client, Places.default().cache, "counts")
+    assert card.evidence.deviations == ()
+    assert ("developer-as-system",) in {one.faults for one in card.evidence.explanations}
+    assert card.verdict.outcome == "INCONCLUSIVE"
 
 
 def test_a_host_without_usage_is_not_testable(count, llamacpp):

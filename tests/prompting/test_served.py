@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 
@@ -13,7 +14,7 @@ from harness.prompting import compare_endpoint
 from harness.prompts.deviations import REGISTRY
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
-from tests.support.hosts import gateway
+from tests.support.hosts import gateway, with_usage
 from tests.support.llamacpp import llamacpp_server
 from tests.support.templates import EVERYTHING
 from tests.support.toy import edit_json
@@ -111,6 +112,54 @@ def test_an_engine_that_bills_other_prompts_than_it_shows_proves_nothing(inspect
         card = inspect(running.address)
     assert (card.verdict.outcome, card.exit_code) == ("NOT_TESTABLE", 3)
     assert "INTG504" in {finding.code for finding in card.findings}
+
+
+def test_an_engine_that_shows_texts_alone_may_leave_begin_of_text_out(inspect, llamacpp, smollm, tmp_path):
+    """A gateway hides /tokenize, and the reference's template puts begin-of-text, which the shown text lacks."""
+    folder = tmp_path / "reference"
+    shutil.copytree(smollm, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    template = (smollm / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").write_text("{{ bos_token }}" + template)
+
+    def interfere(asked, reply):
+        if asked.path == "/tokenize":
+            return 404, {}, b"{}"
+        return with_usage(reply, lambda n: n + 1)  # the engine puts the token while it tokenises
+
+    with gateway(llamacpp, interfere) as running:
+        card = inspect(running.address, reference=folder)
+    assert card.verdict.outcome == "WITHIN", card.verdict.reason
+    assert len(card.evidence.billed) == 3
+
+
+def test_a_lost_answer_is_nobodys_fault(inspect, llamacpp):
+    """Every seventh tokenisation fails: those prompts and golden strings were not observed, the others are the same."""
+    turn = itertools.count(1)
+
+    def interfere(asked, reply):
+        lost = asked.path == "/tokenize" and next(turn) % 7 == 0
+        return (400, {}, b"{}") if lost else reply
+
+    with gateway(llamacpp, interfere) as running:
+        card = inspect(running.address)
+    assert card.verdict.outcome == "WITHIN"
+    assert card.evidence.golden == ()
+    assert card.evidence.count("refused by the host") >= 5
+
+
+def test_old_builds_have_the_documented_deviations_too(inspect, llamacpp):
+    """A build number below the first one that was measured."""
+
+    def interfere(asked, reply):
+        if asked.path != "/props":
+            return reply
+        value = json.loads(reply[2]) | {"build_info": "b6423-abcdef"}
+        return 200, {}, json.dumps(value).encode()
+
+    with gateway(llamacpp, interfere) as running:
+        card = inspect(running.address)
+    assert card.evidence.engine == "llama.cpp b6423-abcdef"
+    assert (card.verdict.outcome, {f.code for f in card.findings}) == ("WITHIN", {"TMPL115"})
 
 
 def test_refusals_are_neither_equal_nor_different(inspect, llamacpp):

@@ -48,6 +48,7 @@ DROPPED, REORDERED, HIDDEN, STRIPPED = (
         ([row(-1), row(-1)], [STRIPPED], Outcome.WITHIN),  # not known to matter
         ([row(-1), row(-1)], [STRIPPED, HIDDEN], Outcome.INCONCLUSIVE),  # one reading matters, the other does not
         ([row(3), row(4)], [], Outcome.INCONCLUSIVE),  # no fault does that
+        ([row(1, PLAIN)] * 9, [("double-bos",)], Outcome.BEYOND),  # three rows are billed as expected
     ],
 )
 def test_counts_accuse_only_by_faults_that_matter_and_show_enough(rows, faults, outcome):
@@ -55,6 +56,14 @@ def test_counts_accuse_only_by_faults_that_matter_and_show_enough(rows, faults, 
     verdict, findings = counts(*rows, faults=faults)
     assert verdict.outcome == outcome
     assert bool(findings) == bool(rows)
+
+
+def test_the_same_small_offset_everywhere_may_be_a_way_of_billing():
+    """One token more on every single request: described by a fault, and still no accusation."""
+    verdict, findings = counts(*[row(1)] * 12, faults=[("double-bos",)], quiet=0)
+    assert verdict.outcome == Outcome.INCONCLUSIVE
+    assert findings
+    assert counts(*[row(-3)] * 12, faults=[("no-generation-prompt",)], quiet=0)[0].outcome == Outcome.BEYOND
 
 
 def test_too_few_counts_are_no_pass():
@@ -88,8 +97,11 @@ def pair(request, ours="a", theirs="b", problem=""):
     )  # fmt: skip
 
 
-def served(*pairs, engine="vLLM 0.32.0", named=(), billed=()):
-    diagnosis = DiagnosisFacts(named=named, closest="", explained=0, compared=1)
+BILLED = (Billed(case="minimal", shown=10, billed=10),)
+
+
+def served(*pairs, engine="vLLM 0.32.0", named=(), billed=BILLED, one_sided=0):
+    diagnosis = DiagnosisFacts(named=named, closest="", explained=0, compared=1, one_sided=one_sided)
     same = [pair(PLAIN, "a", "a")] * 5
     return judge_tokens_in(
         TokensIn(
@@ -121,8 +133,24 @@ def test_what_is_shown_but_not_billed_proves_nothing():
     verdict, findings = served(billed=(Billed(case="minimal", shown=10, billed=25),))
     assert verdict.outcome == Outcome.NOT_TESTABLE
     assert "INTG504" in {finding.code for finding in findings}
+    spaced = pair(PLAIN, "a b", "a  b")
+    assert served(spaced, billed=(Billed(case="minimal", shown=10, billed=25),))[0].outcome == Outcome.NOT_TESTABLE
+    assert served(spaced)[0].outcome == Outcome.WITHIN
+    for billed in ((), (Billed(case="minimal", shown=10, billed=None, problem="no usage"),)):
+        verdict, findings = served(billed=billed)
+        assert (verdict.outcome, [f.code for f in findings]) == (Outcome.NOT_TESTABLE, ["INTG501"])
+        assert served(pair(PLAIN), billed=billed)[0].outcome == Outcome.BEYOND  # what it shows is wrong enough
     refused = pair(PLAIN, "a", None, "refused: by the host: 400")
     assert served(*[refused] * 6)[0].outcome == Outcome.NOT_TESTABLE
+
+
+def test_of_several_explanations_the_mildest_counts():
+    """Two faults reproduce everything, one of them harmless: told, not accused. Nothing but one-sided rows: no crash."""
+    assert served(pair(PLAIN), named=(STRIPPED, HIDDEN))[0].outcome == Outcome.WITHIN
+    assert served(pair(PLAIN), named=(HIDDEN,))[0].outcome == Outcome.BEYOND
+    verdict, findings = served(pair(PLAIN, "a", None, "failed: x"), named=(STRIPPED,), one_sided=1)
+    assert verdict.outcome == Outcome.BEYOND
+    assert [finding.code for finding in findings] == ["TMPL105"]
 
 
 @pytest.mark.parametrize(

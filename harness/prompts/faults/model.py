@@ -19,7 +19,8 @@ class Family:
     """What faults need to know of a model's prompt format; empty strings where it has no such thing.
 
     ``turn_end`` closes an assistant's turn, ``opening`` is the generation prompt, both as text. ``encoder`` names the
-    program that makes prompts where there is no template, ``encoder_file`` what it reads.
+    program that makes prompts where there is no template, ``encoder_file`` what it reads. ``tool_template`` takes the
+    template's place for requests with tools, where a model has one.
     """
 
     template: str
@@ -29,6 +30,7 @@ class Family:
     opening: str = ""
     encoder: str = ""
     encoder_file: str = ""
+    tool_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)

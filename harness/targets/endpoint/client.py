@@ -23,10 +23,11 @@ from harness.targets.endpoint.retry import wait_before_retry
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds for one attempt, seconds for a request with all its attempts, bytes of one answer after unpacking."""
+    """Seconds for one attempt, for a request with all its attempts, for all requests; bytes of one answer, unpacked."""
 
     attempt: float = 60.0
     request: float = 120.0
+    session: float = 1800.0
     size: int = 16 << 20
 
 
@@ -81,8 +82,10 @@ class Client:
     def __post_init__(self) -> None:
         self._runner = asyncio.Runner()
         headers = {"User-Agent": f"fidelity-harness/{__version__}", "Accept-Encoding": "identity"}
-        if key := self.address.key():
-            headers["Authorization"] = f"Bearer {key}"
+        self._until = time.monotonic() + self.limits.session
+        self._key = self.address.key()
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
         self._http = httpx2.AsyncClient(
             headers=headers,
             timeout=self.limits.attempt,
@@ -116,6 +119,12 @@ class Client:
     async def _ask(self, method: str, url: str, body: Mapping[str, object] | None) -> Answer:
         """One request with all its attempts; an answer of any status, or EndpointUnreachable."""
         until, attempt = time.monotonic() + self.limits.request, 0
+        if time.monotonic() >= self._until:
+            raise EndpointUnreachable(
+                f"the endpoint is too slow: {self.sent} requests took more than {self.limits.session / 60:.0f} minutes",
+                where=self.address.shown,
+                fix="try again when it is less busy, or use --access counts, which needs fewer requests",
+            )
         while True:
             attempt += 1
             self.sent += 1
@@ -125,7 +134,7 @@ class Client:
                     answer = await self._once(method, url, body)
             except TimeoutError:
                 problem = f"no whole answer within {self.limits.attempt:.0f} s"
-            except httpx2.HTTPError as error:
+            except (httpx2.HTTPError, OSError) as error:
                 problem = safe_line(f"{type(error).__name__}: {error}")
             wait = None
             if answer is None or not answer.ok:
@@ -165,10 +174,18 @@ class Client:
                     )
             return Answer(
                 response.status_code,
-                {name.lower(): value for name, value in response.headers.items()},
-                bytes(data),
+                {name.lower(): self._without_key(value.encode()).decode() for name, value in response.headers.items()},
+                self._without_key(bytes(data)),
                 time.monotonic() - started,
             )
+
+    def _without_key(self, data: bytes) -> bytes:
+        """The same bytes without the key: hosts repeat it in complaints, and complaints are published."""
+        if not self._key:
+            return data
+        for form in {self._key.encode(), json.dumps(self._key)[1:-1].encode()}:
+            data = data.replace(form, b"***")
+        return data
 
     def _permitted(self, answer: Answer) -> Answer:
         if answer.status == 401:  # speaks of the key; a 403 may speak of one path that is switched off

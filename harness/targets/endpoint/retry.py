@@ -46,7 +46,7 @@ def _seconds(text: str, now: datetime.datetime) -> float | None:
         return float(text[:12])
     try:
         then = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     then = then if then.tzinfo else then.replace(tzinfo=datetime.UTC)
     return max((then - now).total_seconds(), 0.0)

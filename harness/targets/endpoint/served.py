@@ -24,7 +24,9 @@ class ServedPrompts:
 
     def prompts(self, conversations: Sequence[Conversation]) -> list[Prompt]:
         """The prompts of conversations; one that the host refuses has no text, and the refusal as its problem."""
-        return [_prompt(self._ask(conversation)) for conversation in conversations]
+        shown = [self._ask(conversation) for conversation in conversations]
+        with_ids = any(one.ids is not None for one in self._kept.values())
+        return [_prompt(one, with_ids=with_ids) for one in shown]
 
     def form(self, conversation: Conversation, *, hostile: bool) -> Form | None:
         """The structural form of one prompt, where the engine shows texts."""
@@ -39,7 +41,10 @@ class ServedPrompts:
         return self._kept[key]
 
 
-def _prompt(shown: ServedPrompt) -> Prompt:
+def _prompt(shown: ServedPrompt, *, with_ids: bool) -> Prompt:
+    """As a prompt; ids that are missing where others have some were lost on the way, and nothing was observed."""
+    if with_ids and shown.ids is None and shown.text is not None:
+        return Prompt(Rendered(outcome="refused", problem=f"{BY_THE_HOST}no ids for this text"))
     if shown.text is None and shown.ids is None:
         return Prompt(Rendered(outcome="refused", problem=BY_THE_HOST + shown.problem))
     return Prompt(Rendered(outcome="text", text=ONLY_IDS if shown.text is None else shown.text), shown.ids)

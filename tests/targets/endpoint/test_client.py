@@ -117,7 +117,8 @@ def test_nobody_there_is_an_error_with_a_way_out():
 def test_the_key_is_sent_and_shown_nowhere(monkeypatch):
     """As a bearer token by the variable's name; a refusal does not repeat it; a variable that is not set is an error."""
     monkeypatch.setenv("THEIR_KEY", "sk-planted-1234")
-    with host(lambda *_: (401, {}, b'{"error": {"message": "bad key"}}')) as running:
+    echo = b'{"error": {"message": "bad key: Bearer sk-planted-1234"}}'
+    with host(lambda *_: (401, {"x-echo": "sk-planted-1234"}, echo)) as running:
         address = parse_address(running.address, "THEIR_KEY")
         with Client(address, limits=SMALL) as asker, pytest.raises(EndpointRefused) as refused:
             asker.chat({})
@@ -169,9 +170,28 @@ def test_retries_end_and_never_wait_longer_than_there_is_time(status, header, at
         assert wait is None
 
 
+def test_a_host_that_is_slow_all_along_is_left():
+    """Every answer comes in time, and there are too many of them."""
+    limits = Limits(attempt=0.6, request=2.0, session=0.3, size=1000)
+
+    def slow(*_):
+        time.sleep(0.1)
+        return 200, {}, b"{}"
+
+    with (
+        host(slow) as running,
+        client(running, limits=limits) as asker,
+        pytest.raises(EndpointUnreachable, match="too slow"),
+    ):
+        for _ in range(20):
+            asker.get("/props")
+    assert asker.sent < 6
+
+
 def test_retry_after_is_obeyed_as_seconds_and_as_a_date():
     """Both forms of the header; one that asks for more than the time left ends the request."""
     assert wait_before_retry(429, "7", 1, 100, 0.5, NOON) == 7
     assert wait_before_retry(429, "Thu, 15 Jan 2026 12:00:20 GMT", 1, 100, 0.5, NOON) == 20
     assert wait_before_retry(429, "500", 1, 100, 0.5, NOON) is None
+    assert wait_before_retry(429, "1 Jan 99999999999999999999 00:00:00", 1, 100, 0.5, NOON) is not None
     assert wait_before_retry(500, "", 2, 100, 0.5, NOON) is None

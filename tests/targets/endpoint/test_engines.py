@@ -11,7 +11,7 @@ from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.engines import recognise
-from harness.targets.endpoint.engines.model import chat_fields, ids_of
+from harness.targets.endpoint.engines.model import chat_fields, ids_of, text_of
 from tests.support.hosts import host
 from tests.support.transformers_rendering import by_transformers
 
@@ -153,6 +153,12 @@ def test_strangers_are_no_engine_and_no_crash(reply):
     body = json.dumps(reply).encode()
     with host(lambda *_: (200, {}, body)) as running, Client(parse_address(running.address)) as client:
         assert recognise(client) is None
+
+
+def test_halves_of_characters_are_no_text():
+    """A lone surrogate would break every report that is written later."""
+    assert text_of("\ud800") is None
+    assert text_of("é") == "é"
 
 
 @pytest.mark.parametrize("value", [None, "12", [1, "2"], [1, True], [1.0], [-1], [{"piece": "a"}], [[1]]])

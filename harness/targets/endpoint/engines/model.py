@@ -12,7 +12,8 @@ from harness.prompts.conversation import Conversation
 from harness.redact import safe_line
 from harness.targets.endpoint.client import Answer, Client
 
-_LONGEST = 1 << 20
+_LONGEST = 1 << 20  # characters of a prompt
+_MOST_IDS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,6 @@ class Engine(ABC):
     template: str = ""
 
     name = ""
-    gives_text = True
 
     @classmethod
     @abstractmethod
@@ -71,13 +71,19 @@ def chat_fields(conversation: Conversation) -> dict[str, JsonValue]:
 
 
 def text_of(value: Any) -> str | None:
-    """A text out of an answer; None for anything else, or for more than a prompt can be."""
-    return value if isinstance(value, str) and len(value) <= _LONGEST else None
+    """A text out of an answer; None for anything else, for more than a prompt can be, and for halves of characters."""
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
 
 
 def ids_of(value: Any) -> tuple[int, ...] | None:
     """Token ids out of an answer: a list of whole numbers, or of objects that hold one under ``id``."""
-    if not isinstance(value, list) or len(value) > _LONGEST:
+    if not isinstance(value, list) or len(value) > _MOST_IDS:
         return None
     plain: list[Any] = [entry.get("id") if isinstance(entry, dict) else entry for entry in value]
     return tuple(plain) if all(type(entry) is int and entry >= 0 for entry in plain) else None
@@ -97,7 +103,7 @@ def stated(fields: dict[str, Any], *path: str) -> str:
     value: Any = fields
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
+    return text_of(value) or ""
 
 
 def shown_version(text: str) -> str:
