@@ -12,15 +12,14 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from harness import __version__
 from harness.comparisons.counts import CountRow, structure
-from harness.prompting.evidence import family_of
+from harness.prompting.evidence import card_of, family_of
 from harness.prompts.cases import load_cases
 from harness.prompts.conversation import Conversation, Dialect
 from harness.prompts.deviations import Deviation, profiles, supported
 from harness.prompts.diagnosis import diagnose
 from harness.prompts.faults import LIBRARY, Fault
-from harness.prompts.jinja.process import PromptProcess, renderer_version
+from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.probes import can_be_sent, choose_probes
 from harness.prompts.slopes import LONG, SLOPES, slope_conversation
 from harness.prompts.variants import Bench, Prompt
@@ -85,15 +84,7 @@ def probe_counts(process: PromptProcess, source: PromptSource, client: Client, e
     bench = Bench(process, family_of(source), source.tokenizer, Dialect(clock=clock.isoformat()))
     asked = _Asked(client, before=client.sent)
     evidence = _collected(bench, source, asked, engine)
-    verdict, findings = judge_counts(evidence)
-    return PromptCard(
-        fidelity_version=__version__,
-        renderer=renderer_version(),
-        clock=clock.isoformat(),
-        evidence=evidence,
-        verdict=verdict,
-        findings=tuple(findings),
-    )
+    return card_of(evidence, judge_counts(evidence), clock.isoformat())
 
 
 def _collected(bench: Bench, source: PromptSource, asked: _Asked, engine: str) -> CountsIn:

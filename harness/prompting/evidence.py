@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness import __version__
 from harness.comparisons.templates import PromptPair
 from harness.errors import BrokenCheckpoint
 from harness.prompts.cases import Case
@@ -14,11 +15,14 @@ from harness.prompts.deviations import Deviation, supported
 from harness.prompts.diagnosis import Diagnosis, Reading, diagnose
 from harness.prompts.faults import Family
 from harness.prompts.forms import Edit, Form, form_edits
-from harness.prompts.jinja.process import PromptProcess
+from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench, Prompt
+from harness.reports.prompt_card import PromptCard
 from harness.targets.endpoint.served import BY_THE_HOST
 from harness.targets.prompt_source import PromptSource
-from harness.verdicts.tokens_in import DeviationFacts, DiagnosisFacts
+from harness.verdicts.model import AxisVerdict, Finding
+from harness.verdicts.prompt_counts import CountsIn
+from harness.verdicts.tokens_in import DeviationFacts, DiagnosisFacts, TokensIn
 
 _EDITS = 6  # structural differences that a card shows
 
@@ -40,6 +44,19 @@ class Paired:
     pairs: list[PromptPair]
     diagnosis: DiagnosisFacts | None = None
     deviations: tuple[DeviationFacts, ...] = ()
+
+
+def card_of(evidence: TokensIn | CountsIn, judged: tuple[AxisVerdict, Sequence[Finding]], clock: str) -> PromptCard:
+    """The card of judged evidence, with the version, the renderer and the clock that its prompts were made under."""
+    verdict, findings = judged
+    return PromptCard(
+        fidelity_version=__version__,
+        renderer=renderer_version(),
+        clock=clock,
+        evidence=evidence,
+        verdict=verdict,
+        findings=tuple(findings),
+    )
 
 
 def family_of(source: PromptSource) -> Family:

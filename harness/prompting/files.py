@@ -13,14 +13,13 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from harness import __version__
 from harness.comparisons.templates import GoldenDifference
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
-from harness.prompting.evidence import Paired, family_of, pair_prompts, refuse_broken_tokenizer
+from harness.prompting.evidence import Paired, card_of, family_of, pair_prompts, refuse_broken_tokenizer
 from harness.prompts.cases import load_cases
 from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage, Dialect
 from harness.prompts.golden import GOLDEN
-from harness.prompts.jinja.process import PromptProcess, renderer_version
+from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.variants import Bench
 from harness.reports.prompt_card import PromptCard
 from harness.targets.prompt_source import PromptSource, open_prompt_source
@@ -53,15 +52,7 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
         reference=sides[0],
         candidate=sides[1],
     )
-    verdict, findings = judge_tokens_in(evidence)
-    return PromptCard(
-        fidelity_version=__version__,
-        renderer=renderer_version(),
-        clock=FROZEN_CLOCK,
-        evidence=evidence,
-        verdict=verdict,
-        findings=tuple(findings),
-    )
+    return card_of(evidence, judge_tokens_in(evidence), FROZEN_CLOCK)
 
 
 def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:

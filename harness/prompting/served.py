@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from harness import __version__
 from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.errors import EndpointRefused, NoChatTemplate
 from harness.identity import digest_bytes
 from harness.prompting.counts import probe_counts
-from harness.prompting.evidence import family_of, pair_prompts, refuse_broken_tokenizer
+from harness.prompting.evidence import card_of, family_of, pair_prompts, refuse_broken_tokenizer
 from harness.prompting.files import golden_differences, side_facts
 from harness.prompts.cases import Case, load_cases
 from harness.prompts.conversation import Coverage, Dialect
 from harness.prompts.deviations import profiles
 from harness.prompts.golden import GOLDEN
-from harness.prompts.jinja.process import PromptProcess, renderer_version
+from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.variants import Bench
 from harness.reports.prompt_card import PromptCard
 from harness.targets.endpoint.chat import ask_count
@@ -87,15 +86,7 @@ def _introspected(process: PromptProcess, source: PromptSource, engine: Engine) 
         deviations=paired.deviations,
         billed=tuple(_billed(engine.client, cases, paired.pairs)),
     )
-    verdict, findings = judge_tokens_in(evidence)
-    return PromptCard(
-        fidelity_version=__version__,
-        renderer=renderer_version(),
-        clock=clock,
-        evidence=evidence,
-        verdict=verdict,
-        findings=tuple(findings),
-    )
+    return card_of(evidence, judge_tokens_in(evidence), clock)
 
 
 def _bench_of_the_day(process: PromptProcess, source: PromptSource, served: ServedPrompts) -> tuple[Bench, str]:
