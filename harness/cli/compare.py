@@ -14,6 +14,7 @@ from harness.cli.execution import execute
 from harness.config import Places
 from harness.observations.reference_cache import CacheChoice
 from harness.pipeline import DEFAULT_LADDER, Candidate, Request
+from harness.targets.endpoint.address import is_address
 from harness.targets.spec import Runtime
 
 
@@ -42,6 +43,11 @@ from harness.targets.spec import Runtime
               help="Round-to-nearest rungs to measure, or 'none'.")  # fmt: skip
 @click.option("--reference-cache", default="auto", show_default=True, type=click.Choice(["auto", "hidden", "sketch"]),
               help="How the reference's answers are kept: hidden states (exact) or a sketch (1.6 KB per token).")  # fmt: skip
+@click.option("--requests", default=32, show_default=True, help="Questions that an endpoint is asked, 64 tokens each.")
+@click.option("--bank", default="quick", show_default=True, metavar="NAMES",
+              help="What an endpoint may serve instead: quick, full, or a list like ggufq:Q8_0,bnb:nf4,other:PATH.")  # fmt: skip
+@click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing an honest endpoint, per axis.")
+@click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 @click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
@@ -60,6 +66,10 @@ def command(
     band: bool,  # noqa: FBT001
     ladder: str,
     reference_cache: str,
+    requests: int,
+    bank: str,
+    alpha: float,
+    key: str,
     fresh: bool,  # noqa: FBT001
     results: Path | None,
     display: str,
@@ -67,8 +77,20 @@ def command(
     """Compare CANDIDATES with a REFERENCE checkpoint and say what differs, with error bars.
 
     A target is a folder (PATH), a Hub name (org/name@revision), or a change of one: dtype:bf16:PATH, bnb:nf4:PATH,
-    rtn:4g64:PATH, fp8:PATH, ggufq:Q8_0:PATH, gguf:FILE, gptq:PATH.
+    rtn:4g64:PATH, fp8:PATH, ggufq:Q8_0:PATH, gguf:FILE, gptq:PATH. A candidate may also be an endpoint,
+    https://host/v1#model: it is asked questions, and the text that comes back is the evidence.
     """
+    if any(is_address(candidate) for candidate in candidates):
+        if len(candidates) > 1:
+            raise click.UsageError("an endpoint is compared alone")
+        from harness.cli.endpoint import audit  # noqa: PLC0415 - brings httpx along
+
+        places = Places.default()
+        return audit(
+            reference, candidates[0], Places(results or places.results, places.cache), make_display(display),
+            bank=bank, requests=requests, alpha=alpha, key=key,
+            runtime=Runtime(device=device, attention="auto", threads=threads),
+        )  # fmt: skip
     if len(claims) not in {0, 1, len(candidates)}:
         raise click.UsageError("give --claim once, or once per candidate")
     per_candidate = claims * len(candidates) if len(claims) == 1 else claims or ("",) * len(candidates)

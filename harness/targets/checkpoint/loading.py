@@ -150,14 +150,13 @@ def _bitsandbytes(spec: TargetSpec) -> dict[str, Any]:
         raise _missing_extra(error) from error
     from transformers import BitsAndBytesConfig  # noqa: PLC0415
 
+    dtype = _TORCH_DTYPES.get(spec.runtime.dtype, torch.bfloat16)
     if spec.detail == "int8":
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
-        config = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type=spec.detail, bnb_4bit_compute_dtype=torch.bfloat16
-        )
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=spec.detail, bnb_4bit_compute_dtype=dtype)
     device = spec.runtime.device
-    return {"quantization_config": config, "dtype": torch.bfloat16, "device_map": device}
+    return {"quantization_config": config, "dtype": dtype, "device_map": device}
 
 
 def _missing_extra(error: ImportError) -> MissingExtra:

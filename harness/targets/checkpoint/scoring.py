@@ -13,13 +13,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 from harness.targets.batches import Batch
+from harness.targets.checkpoint.evidence_kernel import fill_against, fill_evidence, fill_powers, fill_ranks
 from harness.targets.checkpoint.head import Head, final_hidden
-from harness.targets.checkpoint.kernel import reduce_tile
+from harness.targets.checkpoint.kernel import ROWS_ON_CPU, reduce_tile
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.sketch import SKETCH, Sketch, draw_sketch
 from harness.targets.checkpoint.sketch_kernel import reduce_against_sketch
 from harness.targets.rows import Rows, empty_rows
 from harness.targets.tiles import HEAD_FILE, SKETCH_FILE, tile_rows
+from harness.targets.token_evidence import TokenEvidence, empty_evidence
 
 
 def hidden_states(loaded: Loaded, batch: Batch) -> Tensor:
@@ -74,6 +76,10 @@ class ReplayedReference:
         # fresh pages for every tile would cost as much as the statistics: the tile is allocated once
         self._tile = torch.empty(min(self.step, len(self._hidden)), self._head.vocabulary, device=self._device)
 
+    def logits(self, part: slice) -> Tensor:
+        """fp32 logits of some of the opened positions, ``[tokens, ids]``."""
+        return self._head.logits(self._hidden[part])
+
     def reduce(self, part: slice, z_cand: Tensor, labels: Tensor, vocabulary: int, rows: Rows) -> None:
         """Fill the rows of some of the opened positions from the candidate's logits."""
         z_ref = self._head.logits(self._hidden[part], out=self._tile[: len(z_cand)])
@@ -123,6 +129,42 @@ def score_batch(loaded: Loaded, batch: Batch, reference: Reference, keys: list[s
     with torch.inference_mode():
         for part, logits in logit_tiles(loaded, batch, reference.step):
             reference.reduce(part, logits, labels[part], vocabulary, rows[part])
+    return rows
+
+
+def evidence_batch(
+    loaded: Loaded,
+    batch: Batch,
+    reference: ReplayedReference,
+    keys: list[str],
+    silent: NDArray[np.bool_],
+    *,
+    base: bool,
+    powers: bool,
+) -> TokenEvidence:
+    """Evidence of every scored position; with ``base`` this is the reference, which is not held against itself.
+
+    ``silent`` tells for each of the tokenizer's ids whether hosts leave it out of the text; ids beyond are padding. With
+    ``powers`` the log-normalisers of other temperatures are filled in, which only honest configurations need.
+    """
+    quiet = torch.from_numpy(silent).to(loaded.model.device)
+    labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
+    rows = empty_evidence(len(labels))
+    if not base:
+        reference.open(keys)
+    with torch.inference_mode():
+        for part, logits in logit_tiles(loaded, batch, ROWS_ON_CPU):
+            z = logits[:, : len(silent)].contiguous()
+            if base:
+                log_p = fill_evidence(z.clone(), labels[part], quiet, rows[part])
+                fill_ranks(log_p, z, labels[part], rows[part])
+            else:
+                ours = reference.logits(part)[:, : len(silent)].contiguous()
+                log_p = fill_evidence(ours, labels[part], quiet, empty_evidence(len(z)))
+                log_q = fill_evidence(z, labels[part], quiet, rows[part])
+                fill_against(log_q, log_p, rows[part])
+            if powers:
+                fill_powers(log_p if base else log_q, rows[part])
     return rows
 
 

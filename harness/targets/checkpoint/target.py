@@ -26,6 +26,7 @@ from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
 from harness.targets.rows import ROW, Rows
 from harness.targets.spec import TargetSpec
+from harness.targets.token_evidence import EVIDENCE, TokenEvidence
 from harness.targets.weight_evidence import WeightEvidence
 
 
@@ -201,6 +202,29 @@ class CheckpointTarget:
         body: Body = {"vocabulary": vocabulary, "seed": seed}
         _, out = self._loaded().ask("sketch", body, _batch_arrays(batch))
         return out["sketch"].reshape(batch.tokens, -1)
+
+    def evidence(
+        self, batch: Batch, reference: Path, keys: list[str], silent: NDArray[np.bool_], *, base: bool, powers: bool
+    ) -> TokenEvidence:
+        """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself.
+
+        ``powers`` asks for the log-normalisers of other temperatures, which only honest configurations need.
+        """
+        body: Body = {"reference": str(reference), "keys": list(keys), "base": base, "powers": powers}
+        arrays = _batch_arrays(batch) | {"silent": silent.astype(np.uint8)}
+        _, out = self._loaded().ask("evidence", body, arrays)
+        return out["rows"].view(EVIDENCE)
+
+    def spelled(self, replies: list[tuple[tuple[int, ...], str]]) -> list[tuple[int, bool]]:
+        """For each pair of ids and text, how many leading ids spell a beginning of it, and whether they spell all of it."""
+        body: Body = {"pairs": [{"ids": list(ids), "text": text} for ids, text in replies]}
+        answer, _ = self._workers.for_base(self.spec.base).ask("spelled", {**self._spec_body(), **body})
+        return [(int(n), bool(w)) for n, w in zip(_listed(answer["lengths"]), _listed(answer["whole"]), strict=True)]
+
+    def silent(self) -> NDArray[np.bool_]:
+        """For every id of the tokenizer, whether hosts leave it out of texts: control tokens, pieces of characters."""
+        _, out = self._workers.for_base(self.spec.base).ask("silent", self._spec_body())
+        return out["silent"].astype(bool)
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Minus log-probability of the true next token at every scored position, NaN where there is none."""

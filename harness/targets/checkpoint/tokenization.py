@@ -6,6 +6,8 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from harness.errors import BrokenCheckpoint, NoChatTemplate
@@ -39,6 +41,36 @@ def load_tokenizer(spec: TargetSpec) -> Any:
     if spec.kind == "gguf":
         tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))
     return tokenizer
+
+
+def silent_ids(tokenizer: Any) -> NDArray[np.bool_]:
+    """For every id, whether it stands for no text of its own: a control token, nothing, or a piece of a character.
+
+    What is in the vocabulary twice (a real U+FFFD) is taken for a piece: one audible token less costs nothing.
+    """
+    out = np.zeros(len(tokenizer), dtype=bool)
+    special = set(tokenizer.all_special_ids)
+    added = tokenizer.added_tokens_decoder
+    for token in range(len(tokenizer)):
+        control = token in special or (token in added and added[token].special)
+        text = "" if control else tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        out[token] = not text or "\ufffd" in text
+    return out
+
+
+def spelled(tokenizer: Any, ids: list[int], text: str) -> tuple[int, bool]:
+    """How many leading ids spell a beginning of ``text``, and whether they spell all of it."""
+
+    def says(count: int) -> str:
+        return str(tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False))
+
+    if any(not 0 <= token < len(tokenizer) for token in ids):
+        return 0, not text
+    if says(len(ids)) == text:
+        return len(ids), True
+    fitting = [count for count in range(len(ids) + 1) if text.startswith(says(count))]
+    longest = max(fitting, default=0)
+    return longest, says(longest) == text
 
 
 def encode_text(tokenizer: Any, text: str, *, spans: bool) -> dict[str, JsonValue]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from harness.errors import FidelityError
+from harness.errors import FidelityError, IncompatibleCandidate
 from harness.isolation.sandbox import isolate
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.targets.batches import Batch
@@ -131,6 +131,46 @@ class Worker:
         rows = score_batch(self.model, _batch(arrays), self.reference, keys, int(str(body["vocabulary"])))
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
 
+    def evidence(self, body: Body, arrays: Arrays) -> Answer:
+        """Token evidence of a batch, against the cached reference unless this is the reference itself."""
+        from harness.targets.checkpoint.scoring import ReplayedReference, evidence_batch, open_reference  # noqa: PLC0415
+
+        folder = Path(str(body["reference"]))
+        if self.reference is None or self.reference.folder != folder:
+            self.reference = open_reference(folder, str(self.model.model.device))
+        if not isinstance(self.reference, ReplayedReference):
+            raise IncompatibleCandidate(
+                "hosted text can only be judged by a reference whose output head can be replayed apart from the model",
+                fix="this architecture is not supported for endpoints yet; compare files instead",
+            )
+        keys = [str(key) for key in _listed(body["keys"])]
+        silent = arrays["silent"].astype(bool)
+        rows = evidence_batch(
+            self.model,
+            _batch(arrays),
+            self.reference,
+            keys,
+            silent,
+            base=bool(body["base"]),
+            powers=bool(body["powers"]),
+        )
+        return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
+
+    def spelled(self, body: Body, arrays: Arrays) -> Answer:
+        """For each pair of ids and text, how many of the ids spell a beginning of the text, and whether that is all of it."""
+        from harness.targets.checkpoint.tokenization import spelled  # noqa: PLC0415
+
+        tokenizer = self.tokenizer(read_spec(body))
+        pairs = [(entry["ids"], str(entry["text"])) for entry in _listed(body["pairs"])]
+        found = [spelled(tokenizer, [int(i) for i in ids], text) for ids, text in pairs]
+        return {"lengths": [length for length, _ in found], "whole": [whole for _, whole in found]}, {}
+
+    def silent(self, body: Body, arrays: Arrays) -> Answer:
+        """Which ids a host leaves out of texts: control tokens, and pieces of characters."""
+        from harness.targets.checkpoint.tokenization import silent_ids  # noqa: PLC0415
+
+        return {}, {"silent": silent_ids(self.tokenizer(read_spec(body))).astype(np.uint8)}
+
     def losses(self, body: Body, arrays: Arrays) -> Answer:
         """Losses of the true tokens of a batch, without a reference."""
         from harness.targets.checkpoint.scoring import token_losses  # noqa: PLC0415
@@ -206,8 +246,8 @@ def _batch(arrays: Arrays) -> Batch:
 
 
 _REQUESTS = (
-    "hello", "load", "encode", "pieces", "sample", "hidden", "save_head", "sketch", "score", "losses", "weights",
-    "convert", "convert_tokenizer",
+    "hello", "load", "encode", "pieces", "silent", "spelled", "sample", "hidden", "save_head", "sketch", "score", "evidence",
+    "losses", "weights", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 

@@ -1,0 +1,125 @@
+"""Token evidence of several configurations as the log ratios that sequential tests are fed with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import NumericsError
+from harness.evidence.clustered import Floats
+from harness.evidence.sequential.ratios import TokenRatios
+from harness.targets.token_evidence import CUTS, POWERS, TokenEvidence, empty_evidence
+
+Evidence = Mapping[str, Sequence[TokenEvidence]]
+
+#: Samplers that a host may use instead of the claimed one: a power of the distribution, or a cut-off.
+SAMPLERS = tuple(
+    [f"temperature {1 / power:.2f}" for power in POWERS if power != 1.0] + [f"{kind} {value}" for kind, value in CUTS]
+)
+#: A token that a cut-off rules out; the bank's floor decides what that costs.
+_RULED_OUT = -745.0
+
+
+def weight_ratios(
+    evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int]
+) -> TokenRatios:
+    """Ratios of the weights process: whether the reply's audible tokens come from the reference or from a member.
+
+    The null is every honest configuration at every temperature of the grid, and the centre under every cut-off, because
+    identity is judged after the sampler. Silent tokens carry factor 1 and end a reply.
+    """
+    said, request = _audible(evidence[honest[0]])
+    centre = _joined(evidence, honest[0], said)
+    own = centre["logp"]
+    settings = []
+    for name in honest:
+        rows = _joined(evidence, name, said)
+        tempered = np.array(POWERS) * rows["logp"][:, None] - rows["normalisers"] - own[:, None]
+        settings.append(np.concatenate([tempered, _cut(rows)], axis=1))
+    ratios = [_joined(evidence, name, said)["logp"] - own for name in members]
+    return TokenRatios(
+        requests=len(evidence[honest[0]]),
+        request=request,
+        members=np.stack(ratios, axis=1) if ratios else np.zeros((len(own), 0)),
+        honest=np.stack(settings, axis=2),
+        lost=tuple(lost),
+    )
+
+
+def sampler_ratios(evidence: Evidence, honest: Sequence[str], lost: Sequence[int]) -> TokenRatios:
+    """Ratios of the sampler process: whether tokens were drawn at the claimed temperature and from all tokens.
+
+    Members are ``SAMPLERS`` on the reference; the null is every honest configuration under the claimed sampler. A model
+    with other weights moves this process, too: it is read only where the weights stand.
+    """
+    said, request = _audible(evidence[honest[0]])
+    centre = _joined(evidence, honest[0], said)
+    own = centre["logp"]
+    powers = np.array([power for power in POWERS if power != 1.0])
+    kept = [place for place, power in enumerate(POWERS) if power != 1.0]
+    tempered = (powers - 1.0) * own[:, None] - centre["normalisers"][:, kept]
+    cut = _cut(centre)
+    settings = [_joined(evidence, name, said)["logp"] - own for name in honest]
+    return TokenRatios(
+        requests=len(evidence[honest[0]]),
+        request=request,
+        members=np.concatenate([tempered, cut], axis=1),
+        honest=np.stack(settings, axis=1)[:, None, :],
+        lost=tuple(lost),
+    )
+
+
+def length_ratios(
+    evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int]
+) -> TokenRatios:
+    """Ratios of the length process: at each token whether to fall silent. With the weights process it is the whole ratio."""
+    rows = {name: np.concatenate(list(evidence[name])) for name in {*honest, *members}}
+    request = np.repeat(np.arange(len(evidence[honest[0]])), [len(part) for part in evidence[honest[0]]])
+    ended = rows[honest[0]]["silent"].astype(bool)
+    took = {name: np.where(ended, part["log_silent"], part["log_audible"]) for name, part in rows.items()}
+    own = took[honest[0]]
+    return TokenRatios(
+        requests=len(evidence[honest[0]]),
+        request=request,
+        members=np.stack([took[name] - own for name in members], axis=1),
+        honest=np.stack([took[name] - own for name in honest], axis=1)[:, None, :],
+        lost=tuple(lost),
+    )
+
+
+def divergences(evidence: Evidence, members: Sequence[str], honest: str) -> dict[str, float]:
+    """Mean KL(member || reference) per audible token, over the whole vocabulary, on the contexts that the host made."""
+    said, _ = _audible(evidence[honest])
+    return {name: float(_joined(evidence, name, said)["kl_cand_ref"].mean()) if said.any() else 0.0 for name in members}
+
+
+def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tuple[Floats, Floats, Floats]:
+    """Log ratios of a member clipped at the bound ``CLIPS[clip]``, the logs of their means under the reference, and ratios."""
+    said, _ = _audible(evidence[honest])
+    rows = _joined(evidence, member, said)
+    return rows["logp"] - _joined(evidence, honest, said)["logp"], rows["clipped"][:, clip], rows["kl_cand_ref"]
+
+
+def _cut(rows: TokenEvidence) -> Floats:
+    """Log ratio of each cut-off to the whole distribution; ruled out where it was not measured or keeps the token out."""
+    kept = rows["kept"]
+    return np.where(np.isfinite(kept), -kept, _RULED_OUT)
+
+
+def _audible(replies: Sequence[TokenEvidence]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which tokens of all replies count, and the request of each that does."""
+    request = np.repeat(np.arange(len(replies)), [len(part) for part in replies])
+    said = ~np.concatenate([part["silent"].astype(bool) for part in replies]) if len(replies) else np.zeros(0, bool)
+    return said, request[said]
+
+
+def _joined(evidence: Evidence, name: str, said: NDArray[np.bool_]) -> TokenEvidence:
+    rows = np.concatenate([empty_evidence(0), *evidence[name]])
+    if len(rows) != len(said):
+        raise NumericsError(
+            "configurations hold different numbers of tokens", where=name, fix="score all of them again"
+        )
+    joined: TokenEvidence = rows[said]
+    return joined

@@ -1,0 +1,1 @@
+"""Evidence that may be looked at after every request: e-processes over a bank of alternatives. Pure; nats."""

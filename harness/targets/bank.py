@@ -1,0 +1,64 @@
+"""The alternative bank: what a host may serve instead of the reference, each built from the reference alone.
+
+All members run in fp32 arithmetic, so that what separates them is their weights or their prompt and not rounding; the
+honest configurations are the reference in the number formats that hosts use. One model is in memory at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+from harness.prompts.faults import fault
+from harness.targets.alternatives import derived
+from harness.targets.spec import TargetSpec, parse_spec
+
+#: The reference in fp32 arithmetic: the centre of the null, always present.
+CENTRE = "fp32"
+HONEST = (CENTRE, "bf16")
+QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "prompt:chatml-fallback", "prompt:no-generation-prompt")
+FULL = (
+    "bnb:int8", "fp8", "ggufq:Q8_0", "ggufq:Q5_0", "ggufq:Q4_0", "bnb:nf4", "rtn:4g128", "prompt:chatml-fallback",
+    "prompt:no-generation-prompt", "prompt:hidden-system", "prompt:double-bos", "prompt:last-newline-lost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BankMember:
+    """One configuration to score replies under: how the weights are changed, and which fault the prompt has.
+
+    ``family`` is the cause that would be named: quantization, template or other-model; empty for honest configurations.
+    """
+
+    name: str
+    family: str
+    spec: TargetSpec
+    fault: str = ""
+
+
+def honest_members(reference: TargetSpec) -> list[BankMember]:
+    """The configurations of the null, the centre first."""
+    return [BankMember(dtype, "", reference.with_runtime(dtype=dtype)) for dtype in HONEST]
+
+
+def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMember]:
+    """Members by name: a change of the reference (``ggufq:Q8_0``), a fault of its prompt (``prompt:NAME``), or a checkpoint.
+
+    Raises UsageError for a name that means nothing, twice the same, or a change of another checkpoint.
+    """
+    centre = reference.with_runtime(dtype="fp32")
+    found = []
+    for name in names:
+        kind, _, detail = name.partition(":")
+        if kind == "prompt":
+            found.append(BankMember(fault(detail).name, "template", centre, detail))
+        elif kind == "other":
+            found.append(BankMember(name, "other-model", parse_spec(detail, centre.runtime)))
+        else:
+            spec = parse_spec(f"{name}:{reference.base}", centre.runtime)
+            if not spec.derived:
+                raise UsageError(f"the bank has no {name!r}", fix=f"use any of {', '.join(FULL)}, or other:PATH")
+            found.append(BankMember(name, "quantization", derived(centre, spec.kind, spec.detail)))
+    if len({member.name for member in found}) < len(found):
+        raise UsageError("the bank names a member twice")
+    return found

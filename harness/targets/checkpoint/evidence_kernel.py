@@ -1,0 +1,131 @@
+"""One tile of logits in, one row of token evidence per token out; runs in the isolated process only.
+
+Sums run in fp32 within blocks of 512 ids and in fp64 across blocks, as in ``kernel.py``: an error of a few 1e-7 nat.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.errors import NumericsError
+from harness.targets.checkpoint.kernel import blocked_sum, host
+from harness.targets.token_evidence import CLAIMED, CLIPS, CUTS, POWERS, TokenEvidence
+
+_BARRED = -1e30  # stands for -inf in places where -inf times 0 would be NaN
+_NEGLIGIBLE = -80.0  # a probability of e^-80 times any of its powers or logs is 0 in fp32 sums
+
+
+def fill_evidence(z: Tensor, labels: Tensor, silent: Tensor, rows: TokenEvidence) -> Tensor:
+    """Fill what a configuration says on its own; returns the audible log-probabilities, ``[tokens, ids]`` fp32.
+
+    Args:
+        z: fp32 logits ``[tokens, ids]`` of the tokenizer's own ids; overwritten.
+        labels: the ids that the host sent, ``[tokens]``.
+        silent: whether an id is silent, ``[ids]``.
+        rows: the output, ``[tokens]``.
+
+    """
+    if not bool(torch.isfinite(z.amax(-1)).all()):
+        raise NumericsError(
+            "a configuration of the bank computes NaN or infinite logits",
+            fix="run the reference in a wider number format, for example --dtype fp32",
+        )
+    z.sub_(z.amax(-1, keepdim=True))
+    whole = blocked_sum(z.exp())
+    quiet = z[:, silent].exp().double().sum(-1)
+    rows["label"], rows["silent"] = host(labels), host(silent[labels])
+    rows["log_silent"] = host((quiet / whole).log())
+    z[:, silent] = _BARRED
+    peak = z.amax(-1, keepdim=True)
+    z.sub_(peak).clamp_(min=_BARRED)
+    norm = blocked_sum(z.exp())
+    rows["log_audible"] = host((norm / whole).log() + peak[:, 0].double())
+    said = ~silent[labels]
+    own = z.gather(1, labels[:, None])[:, 0].double() - norm.log()
+    rows["logp"] = host(torch.where(said, own, torch.nan))
+    return z.sub_(norm.log().float()[:, None])
+
+
+def fill_powers(log_p: Tensor, rows: TokenEvidence) -> None:
+    """Log-normalisers of every power; the claimed sampler's is 0 by definition.
+
+    The largest probability is at least one over the vocabulary, so no shift is needed: nothing over- or underflows.
+    """
+    scaled = torch.empty_like(log_p)
+    for place, power in enumerate(POWERS):
+        if place == CLAIMED:
+            rows["normalisers"][:, place] = 0.0
+        else:
+            torch.mul(log_p, power, out=scaled).exp_()
+            rows["normalisers"][:, place] = host(blocked_sum(scaled).log())
+
+
+def fill_ranks(log_p: Tensor, z_whole: Tensor, labels: Tensor, rows: TokenEvidence) -> None:
+    """Ranks, moments and cut-offs: what the tests of unlisted alternatives and of samplers need of the reference.
+
+    ``z_whole`` are logits with the silent ids in their place, because a sampler cuts off the whole distribution.
+    """
+    ordered, order = z_whole.sort(-1, descending=True)
+    log_sorted = log_p.gather(1, order)
+    p = log_sorted.exp()
+    own = log_p.gather(1, labels[:, None])
+    said = host(own[:, 0] > _BARRED / 2)
+    likelier = log_sorted > own
+    rows["rank"] = host(likelier.sum(-1)) + 1.0
+    rows["above"] = host(blocked_sum(p * likelier))
+    rows["tied"] = host(blocked_sum(p * (log_sorted == own)))
+    for name in ("rank", "above", "tied"):
+        rows[name][~said] = np.nan
+    rows["surprisal"] = _moments(-log_sorted.clamp(min=_NEGLIGIBLE), p)
+    audible = log_sorted > _BARRED / 2
+    ranks = audible.cumsum(-1)
+    first = torch.ones_like(audible)
+    lowest = torch.where(audible, log_sorted, torch.inf).cummin(-1).values  # silent ids stand between audible ones
+    first[:, 1:] = log_sorted[:, 1:] < lowest[:, :-1]
+    shared = torch.where(first & audible, ranks, 0).cummax(-1).values  # ids of equal probability share the better rank
+    rows["log_rank"] = _moments(shared.clamp(min=1).float().log(), p)
+    rows["kept"] = _cuts(ordered, p, (order == labels[:, None]).float().argmax(-1))
+
+
+def _moments(values: Tensor, p: Tensor) -> NDArray[np.float64]:
+    """Mean and variance under p, ``[tokens, 2]``."""
+    mean = blocked_sum(p * values)
+    variance = blocked_sum(p * (values - mean.float()[:, None]) ** 2)
+    return np.stack([host(mean), host(variance)], axis=1)
+
+
+def _cuts(ordered: Tensor, audible: Tensor, place: Tensor) -> NDArray[np.float64]:
+    """Log of the audible mass that each cut-off keeps, +inf where it rules the label out; ``place`` is the label's in order.
+
+    ``ordered`` are logits with the silent ids among them, falling; ``audible`` the audible probabilities in that order.
+    """
+    whole = ordered.double().softmax(-1)
+    before = whole.cumsum(-1) - whole  # mass of all likelier ids
+    mass = audible.double().cumsum(-1)
+    found = []
+    for kind, value in CUTS:
+        if kind == "top_p":
+            count = (before < value).sum(-1)
+        elif kind == "top_k":
+            count = torch.full_like(place, int(value))
+        else:
+            count = (ordered >= ordered[:, :1] + math.log(value)).sum(-1)
+        kept = mass.gather(1, (count - 1)[:, None])[:, 0].log()
+        found.append(host(torch.where(place < count, kept, torch.inf)))
+    return np.stack(found, axis=1)
+
+
+def fill_against(log_q: Tensor, log_p: Tensor, rows: TokenEvidence) -> None:
+    """What separates an alternative's audible distribution from the reference's, over the whole vocabulary."""
+    p, q = log_p.exp(), log_q.exp()
+    gap = (log_q - log_p).clamp_(-60.0, 60.0)  # silent ids: 0; beyond e^60 no float tells them apart
+    rows["kl_cand_ref"] = host(blocked_sum(q * gap))
+    rows["kl_ref_cand"] = host(-blocked_sum(p * gap))
+    rows["chi2"] = host(blocked_sum(q * gap.exp())) - 1.0
+    for place, bound in enumerate(CLIPS):
+        rows["clipped"][:, place] = host(blocked_sum(p * gap.clamp(-bound, bound).exp_()).log())

@@ -1,0 +1,97 @@
+"""Replies of an endpoint, sampled from the whole distribution, with the ids of their tokens where the host gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from harness.errors import EndpointUnreachable
+from harness.prompts.conversation import Conversation
+from harness.redact import safe_line
+from harness.suites.model import Frozen
+from harness.targets.endpoint.client import Answer, Client
+from harness.targets.endpoint.engines.model import chat_fields, text_of
+
+#: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way.
+WAYS: tuple[dict[str, JsonValue], ...] = (
+    {"top_k": 0, "min_p": 0.0, "logprobs": True, "top_logprobs": 1, "return_token_ids": True},
+    {"logprobs": True, "top_logprobs": 1},
+    {"top_k": 0},
+    {},
+)
+_MOST_TOKENS = 1 << 16
+
+
+class Reply(Frozen):
+    """One reply as it came. ``ids`` is None where the host gives none; ``lost`` says why nothing can be scored.
+
+    ``parted`` is set where the host keeps a part of what the model wrote (its reasoning) out of the text.
+    """
+
+    text: str = ""
+    ids: tuple[int, ...] | None = None
+    finish: str = ""
+    billed: int | None = None  # usage.completion_tokens
+    parted: bool = False
+    lost: str = ""
+
+
+def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int) -> tuple[Reply, int]:
+    """Ask for at most ``tokens`` tokens at temperature 1; returns the reply and the way that the host accepted.
+
+    A refusal of every way is a lost reply; nothing is asked again for what a reply says.
+    """
+    refused = ""
+    for number in range(way, len(WAYS)):
+        body: dict[str, object] = dict(chat_fields(conversation))
+        body |= {"stream": False, "max_tokens": tokens, "temperature": 1.0, "top_p": 1.0, **WAYS[number]}
+        if client.address.model:
+            body["model"] = client.address.model
+        try:
+            answer = client.chat(body)
+        except EndpointUnreachable as error:
+            return Reply(lost=safe_line(error.problem, 200)), number
+        if answer.ok:
+            return read_reply(answer), number
+        refused = answer.complaint
+        if answer.status not in {400, 422}:
+            break
+    return Reply(lost=f"refused: {refused}"), way
+
+
+def read_reply(answer: Answer) -> Reply:
+    """A chat answer as a reply; what cannot be read is lost, never guessed."""
+    choice = _first(answer.fields().get("choices"))
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return Reply(lost="the answer holds no message")
+    text = text_of(message.get("content") or "")
+    if text is None:
+        return Reply(lost="the answer's text cannot be read")
+    usage = answer.fields().get("usage")
+    billed = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    hidden = any(message.get(key) for key in ("reasoning_content", "reasoning", "tool_calls"))
+    return Reply(
+        text=text,
+        ids=_ids(choice),
+        finish=safe_line(str(choice.get("finish_reason") or ""), 40),
+        billed=billed if type(billed) is int and 0 <= billed <= _MOST_TOKENS else None,
+        parted=hidden,
+    )
+
+
+def _ids(choice: dict[str, Any]) -> tuple[int, ...] | None:
+    """VLLM's ``token_ids``, or the ids that llama.cpp puts beside log-probabilities."""
+    found = choice.get("token_ids")
+    if not isinstance(found, list):
+        logprobs = choice.get("logprobs")
+        entries = logprobs.get("content") if isinstance(logprobs, dict) else None
+        found = [e.get("id") if isinstance(e, dict) else None for e in entries] if isinstance(entries, list) else None
+    if not found or len(found) > _MOST_TOKENS or any(type(i) is not int or not 0 <= i < 1 << 24 for i in found):
+        return None
+    return tuple(found)
+
+
+def _first(value: Any) -> dict[str, Any]:
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
