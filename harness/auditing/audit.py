@@ -106,7 +106,7 @@ def audit_endpoint(
     folder.keep_evidence(members, evidence, scored)
     families = {member.name: member.family for member in members if member.family}
     honest = [member.name for member in members if not member.family]
-    return finished(weigh_replies(evidence, honest, families, lost, request.alpha), scored)
+    return finished(weigh_replies(evidence, honest, families, lost, plan.alpha, plan.seed), scored)
 
 
 def _every_reply(evidence: Evidence, scored: list[Scorable]) -> Evidence:

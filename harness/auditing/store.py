@@ -98,7 +98,7 @@ class AuditFolder:
             ) from error
         families = {name: family for name, family in zip(head.names, head.families, strict=True) if family}
         honest = [name for name in head.names if name not in families]
-        return weigh_replies(arrays, honest, families, head.lost, plan.alpha)
+        return weigh_replies(arrays, honest, families, head.lost, plan.alpha, plan.seed)
 
     def _arrays(self, head: StoredEvidence) -> Evidence:
         path = self.folder / "evidence.npz"

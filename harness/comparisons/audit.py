@@ -10,6 +10,7 @@ import numpy as np
 from harness.comparisons.model import Result
 from harness.comparisons.replies import (
     SAMPLERS,
+    UNLISTED,
     clipped_gains,
     divergences,
     length_ratios,
@@ -89,16 +90,18 @@ def weigh_replies(
     families: Mapping[str, str],
     lost: Sequence[int],
     alpha: float,
+    seed: int,
 ) -> AuditFacts:
     """Run the weights, sampler and length processes over replies in plan order.
 
     ``evidence`` holds rows per configuration and reply, ``families`` the cause of each member of the bank. Each process
-    errs with probability at most ``alpha`` on an honest host.
+    errs with probability at most ``alpha`` on an honest host. ``seed`` is the plan's.
     """
     members = list(families)
     sizes = divergences(evidence, members, honest[0])
-    ratios = weight_ratios(evidence, honest, members, lost)
-    process = EProcess(Bank(tuple(Alternative(n, families[n], _strengths(sizes[n])) for n in members)))
+    ratios = weight_ratios(evidence, honest, members, lost, seed)
+    listed = [Alternative(name, families[name], _strengths(sizes[name])) for name in members]
+    process = EProcess(Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED))))
     weights = _facts(process, process.fold(ratios), ratios, alpha)
     shares = routing_shares(process, alpha)
     builds = [
@@ -107,6 +110,7 @@ def weigh_replies(
             excluded=one.excluded, share_low=share.low, share_high=share.high,
         )
         for one, share in zip(exclusions(process, alpha), shares, strict=True)
+        if one.name in families
     ]  # fmt: skip
     return AuditFacts(
         alpha=alpha,

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from harness.errors import NumericsError
 from harness.evidence.clustered import Floats
+from harness.evidence.sequential.omnibus import place_bets, rank_tilts
 from harness.evidence.sequential.ratios import TokenRatios
-from harness.targets.token_evidence import CUTS, POWERS, TokenEvidence, empty_evidence
+from harness.targets.token_evidence import CUTS, POWERS, TILTS, TokenEvidence, empty_evidence
 
 Evidence = Mapping[str, Sequence[TokenEvidence]]
 
@@ -18,17 +19,20 @@ Evidence = Mapping[str, Sequence[TokenEvidence]]
 SAMPLERS = tuple(
     [f"temperature {1 / power:.2f}" for power in POWERS if power != 1.0] + [f"{kind} {value}" for kind, value in CUTS]
 )
+#: Members that name nothing: the reference tilted by rank, and bets on the places of tokens.
+UNLISTED = (*(f"rank^{tilt:+g}" for tilt in TILTS), "places")
 #: A token that a cut-off rules out; the bank's floor decides what that costs.
 _RULED_OUT = -745.0
 
 
 def weight_ratios(
-    evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int]
+    evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int], seed: int
 ) -> TokenRatios:
     """Ratios of the weights process: whether the reply's audible tokens come from the reference or from a member.
 
     The null is every honest configuration at every temperature of the grid, and the centre under every cut-off, because
-    identity is judged after the sampler. Silent tokens carry factor 1 and end a reply.
+    identity is judged after the sampler. Silent tokens carry factor 1 and end a reply. Behind the members stand those of
+    ``UNLISTED``; ``seed`` decides the randomised places of tokens that are equally likely.
     """
     said, request = _audible(evidence[honest[0]])
     centre = _joined(evidence, honest[0], said)
@@ -39,10 +43,12 @@ def weight_ratios(
         tempered = np.array(POWERS) * rows["logp"][:, None] - rows["normalisers"] - own[:, None]
         settings.append(np.concatenate([tempered, _cut(rows)], axis=1))
     ratios = [_joined(evidence, name, said)["logp"] - own for name in members]
+    ratios += list(rank_tilts(np.log(centre["rank"]), centre["tilted"], TILTS).T)
+    ratios.append(place_bets(centre["above"], centre["tied"], seed))
     return TokenRatios(
         requests=len(evidence[honest[0]]),
         request=request,
-        members=np.stack(ratios, axis=1) if ratios else np.zeros((len(own), 0)),
+        members=np.stack(ratios, axis=1),
         honest=np.stack(settings, axis=2),
         lost=tuple(lost),
     )

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from harness.comparisons.audit import AuditFacts, BuildFacts
 from harness.comparisons.model import Result
+from harness.identity import digest_json
 from harness.redact import safe_line
 from harness.verdicts.model import AxisVerdict, Outcome, exit_code, worst
 
@@ -30,6 +31,11 @@ class AuditPlan(Result):
     questions: str  # digest of the questions' file
     template: str
     tokenizer: str
+
+    @property
+    def seed(self) -> int:
+        """Decides everything random in the analysis; fixed with the nonce, before the first reply."""
+        return int(digest_json([self.nonce, "places"])[:12], 16)
 
 
 class AuditCard(Result):

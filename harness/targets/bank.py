@@ -18,7 +18,8 @@ CENTRE = "fp32"
 HONEST = (CENTRE, "bf16")
 QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "prompt:chatml-fallback", "prompt:no-generation-prompt")
 FULL = (
-    "bnb:int8", "fp8", "ggufq:Q8_0", "ggufq:Q5_0", "ggufq:Q4_0", "bnb:nf4", "rtn:4g128", "prompt:chatml-fallback",
+    "bnb:int8", "fp8", "ggufq:Q8_0", "ggufq:Q5_0", "ggufq:Q4_0", "bnb:nf4", "rtn:4g128", "kv:e4m3", "kv:q4_0",
+    "prompt:chatml-fallback",
     "prompt:no-generation-prompt", "prompt:hidden-system", "prompt:double-bos", "prompt:last-newline-lost",
 )  # fmt: skip
 
@@ -58,7 +59,8 @@ def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMemb
             spec = parse_spec(f"{name}:{reference.base}", centre.runtime)
             if not spec.derived:
                 raise UsageError(f"the bank has no {name!r}", fix=f"use any of {', '.join(FULL)}, or other:PATH")
-            found.append(BankMember(name, "quantization", derived(centre, spec.kind, spec.detail)))
+            family = "kv-cache" if spec.kind == "kv" else "quantization"
+            found.append(BankMember(name, family, derived(centre, spec.kind, spec.detail)))
     if len({member.name for member in found}) < len(found):
         raise UsageError("the bank names a member twice")
     return found

@@ -6,6 +6,7 @@
 ``rtn:BITS[gGROUP]:REF``             round to nearest, asymmetric, per group of GROUP inputs (default 64)
 ``fp8:REF``                          weights rounded to e4m3, one scale per output row
 ``ggufq:Q8_0|Q5_0|Q4_0:REF``         weights sent through llama.cpp's quantizer and back
+``kv:e4m3|q8_0|q4_0:REF``            keys and values rounded as a quantized KV cache stores them
 ``gguf:FILE``                        a GGUF file, dequantised
 ``gptq:PATH``                        a GPTQ checkpoint, unpacked to dense weights
 """
@@ -20,6 +21,7 @@ from harness.errors import BadSpec
 DTYPES = ("fp32", "bf16", "fp16")
 BNB_MODES = ("int8", "nf4", "fp4")
 GGUF_TYPES = ("Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1")
+KV_TYPES = ("e4m3", "q8_0", "q4_0")
 DEFAULT_GROUP = 64
 _RTN = re.compile(r"^([2-8])(?:g(\d+))?$")
 
@@ -76,7 +78,7 @@ class TargetSpec:
     @property
     def derived(self) -> bool:
         """Whether this target is built from another checkpoint by us."""
-        return self.kind in {"dtype", "bnb", "rtn", "fp8", "ggufq"}
+        return self.kind in {"dtype", "bnb", "rtn", "fp8", "ggufq", "kv"}
 
     def with_runtime(self, **changes: str | int) -> TargetSpec:
         """The same weights, run differently."""
@@ -89,7 +91,7 @@ def parse_spec(text: str, runtime: Runtime | None = None) -> TargetSpec:
     kind, _, rest = text.partition(":")
     if kind in {"fp8", "gguf", "gptq"} and rest:
         return TargetSpec(kind, "", rest, runtime)
-    choices: dict[str, tuple[str, ...]] = {"dtype": DTYPES, "bnb": BNB_MODES, "ggufq": GGUF_TYPES}
+    choices: dict[str, tuple[str, ...]] = {"dtype": DTYPES, "bnb": BNB_MODES, "ggufq": GGUF_TYPES, "kv": KV_TYPES}
     if kind in choices or kind == "rtn":
         detail, _, base = rest.partition(":")
         if not base:

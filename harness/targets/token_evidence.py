@@ -23,6 +23,8 @@ POWERS: Final = (
 CLAIMED: Final = POWERS.index(1.0)
 #: Cut-offs that a sampler may apply, as (name, value).
 CUTS: Final = (("top_p", 0.8), ("top_p", 0.9), ("top_p", 0.95), ("top_k", 20), ("top_k", 40), ("min_p", 0.05))
+#: Exponents of the rank by which the reference is tilted, for alternatives that nobody listed.
+TILTS: Final = (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)
 #: Bounds c at which the log ratio to the reference is clipped for the certified effect.
 CLIPS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -40,6 +42,7 @@ EVIDENCE: Final = np.dtype(
         ("tied", "<f8"),  # probability of all ids that are exactly as likely, the label included
         ("surprisal", "<f8", (2,)),  # mean and variance of -log p under p
         ("log_rank", "<f8", (2,)),  # mean and variance of the logarithm of the rank under p
+        ("tilted", "<f8", (len(TILTS),)),  # log of the mean of rank^tilt under p
         ("kept", "<f8", (len(CUTS),)),  # log of the mass that a cut-off keeps; +inf where it rules the label out
         # against the reference, NaN for the reference
         ("kl_cand_ref", "<f8"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
+from harness.comparisons.audit import AuditFacts, ExplanationFacts
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
@@ -15,6 +15,7 @@ _CAUSES = {
     "sampling": Cause.SAMPLING,
     "kv-cache": Cause.KV_CACHE,
     "other-model": Cause.OTHER_MODEL,
+    "unlisted": Cause.UNLISTED,
 }
 
 
@@ -55,7 +56,7 @@ def _identity(facts: AuditFacts) -> AxisVerdict:
 
 def _found(facts: AuditFacts, best: ExplanationFacts) -> str:
     """The sentence of an accusation: what is certain, and what explains it best."""
-    named = best.lead >= LEAD
+    named = best.lead >= LEAD and best.family != "unlisted"
     like = f"{best.best}" if best.strength > 0.9 else f"something in the direction of {best.best}"
     where = "" if best.share > 0.9 else f" on about {best.share:.0%} of requests"
     explained = f"best explained by {best.family}: {like}{where}" if named else "no listed cause explains it alone"
@@ -67,27 +68,39 @@ def _found(facts: AuditFacts, best: ExplanationFacts) -> str:
 
 
 def _integrity(facts: AuditFacts) -> AxisVerdict:
-    for process, what in ((facts.sampler, "sampler"), (facts.length, "length")):
-        if process.crossed_at and not facts.weights.crossed_at:
-            best = process.explanations[0]
-            cause = Cause.SAMPLING if what == "sampler" else Cause.CLIPPING
-            told = (
-                f"tokens look drawn with {best.best}"
-                if what == "sampler"
-                else "replies end where the reference would go on"
-            )
-            return AxisVerdict(
-                axis="integrity",
-                outcome=Outcome.BEYOND,
-                cause=cause,
-                reason=f"Not sampled as asked for (temperature 1, all tokens): {told}; log e {process.evidence:.1f}.",
-            )
+    """Sampler first, then lengths; both are read only where the weights stand, because other weights move them, too."""
+    if facts.weights.crossed_at:
+        return AxisVerdict(
+            axis="integrity",
+            outcome=Outcome.NOT_TESTABLE,
+            reason="Sampler and lengths are judged against the reference's weights, which this host does not seem to serve.",
+        )
+    if facts.sampler.crossed_at:
+        best = facts.sampler.explanations[0]
+        return AxisVerdict(
+            axis="integrity",
+            outcome=Outcome.BEYOND,
+            cause=Cause.SAMPLING,
+            reason=(
+                "Not sampled as asked for (temperature 1, from all tokens); best explained by "
+                f"{best.best} (log e {facts.sampler.evidence:.1f})."
+            ),
+        )
+    if facts.length.crossed_at:
+        best = facts.length.explanations[0]
+        prompted = best.family == "template" and best.lead >= LEAD
+        like = f"as with {best.best}" if best.lead >= LEAD else "for a reason that the bank does not hold"
+        return AxisVerdict(
+            axis="integrity",
+            outcome=Outcome.BEYOND,
+            cause=Cause.TEMPLATE if prompted else Cause.CLIPPING,
+            reason=f"Replies do not end where the reference's would, {like} (log e {facts.length.evidence:.1f}).",
+        )
     return AxisVerdict(
         axis="integrity",
         outcome=Outcome.INCONCLUSIVE,
-        reason=f"No sign of another sampler (log e {_shown(facts.sampler)}) or of cut replies (log e {_shown(facts.length)}).",
+        reason=(
+            f"No sign of another sampler (log e {facts.sampler.evidence:+.1f}) or of replies that end elsewhere "
+            f"(log e {facts.length.evidence:+.1f}); how small a change would have been seen was not measured."
+        ),
     )
-
-
-def _shown(process: ProcessFacts) -> str:
-    return f"{process.evidence:+.1f}"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.errors import NumericsError
 from harness.targets.checkpoint.kernel import blocked_sum, host
-from harness.targets.token_evidence import CLAIMED, CLIPS, CUTS, POWERS, TokenEvidence
+from harness.targets.token_evidence import CLAIMED, CLIPS, CUTS, POWERS, TILTS, TokenEvidence
 
 _BARRED = -1e30  # stands for -inf in places where -inf times 0 would be NaN
 _NEGLIGIBLE = -80.0  # a probability of e^-80 times any of its powers or logs is 0 in fp32 sums
@@ -88,7 +88,10 @@ def fill_ranks(log_p: Tensor, z_whole: Tensor, labels: Tensor, rows: TokenEviden
     lowest = torch.where(audible, log_sorted, torch.inf).cummin(-1).values  # silent ids stand between audible ones
     first[:, 1:] = log_sorted[:, 1:] < lowest[:, :-1]
     shared = torch.where(first & audible, ranks, 0).cummax(-1).values  # ids of equal probability share the better rank
-    rows["log_rank"] = _moments(shared.clamp(min=1).float().log(), p)
+    log_rank = shared.clamp(min=1).float().log()
+    rows["log_rank"] = _moments(log_rank, p)
+    for place, tilt in enumerate(TILTS):
+        rows["tilted"][:, place] = host(blocked_sum(p * (tilt * log_rank).exp_()).log())
     rows["kept"] = _cuts(ordered, p, (order == labels[:, None]).float().argmax(-1))
 
 

@@ -13,6 +13,7 @@ import torch
 from harness.errors import BrokenCheckpoint, MissingExtra
 from harness.targets.checkpoint.fake_quant import apply_rounding
 from harness.targets.checkpoint.head import Head, find_head
+from harness.targets.checkpoint.kv_cache import attention_with
 from harness.targets.spec import TargetSpec
 
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -95,6 +96,8 @@ def _from_files(spec: TargetSpec) -> Any:
     folder = spec.base
     if spec.kind == "dtype":
         options["dtype"] = _TORCH_DTYPES[spec.detail]
+    elif spec.kind == "kv":
+        options["attn_implementation"] = attention_with(spec.detail)
     elif spec.kind == "bnb":
         options |= _bitsandbytes(spec)
     elif spec.kind == "gguf":

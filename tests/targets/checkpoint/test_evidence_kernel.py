@@ -10,7 +10,7 @@ import torch
 
 from harness.errors import NumericsError
 from harness.targets.checkpoint.evidence_kernel import fill_against, fill_evidence, fill_powers, fill_ranks
-from harness.targets.token_evidence import CLIPS, CUTS, POWERS, empty_evidence
+from harness.targets.token_evidence import CLIPS, CUTS, POWERS, TILTS, empty_evidence
 
 TOKENS, IDS = 6, 700
 
@@ -75,6 +75,7 @@ def test_ranks_and_moments(tile):
     for name, values in (("surprisal", -np.where(p > 0, heard, 0)), ("log_rank", np.log(ranks))):
         mean = (p * values).sum(1)
         assert ours[name][:, 0] == pytest.approx(mean, rel=1e-5)
+        assert ours["tilted"] == pytest.approx(np.log([(p * ranks**tilt).sum(1) for tilt in TILTS]).T, abs=1e-5)
         assert ours[name][:, 1] == pytest.approx((p * (values - mean[:, None]) ** 2).sum(1), rel=1e-4)
 
 

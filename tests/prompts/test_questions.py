@@ -1,0 +1,31 @@
+"""Questions: none twice, the same for the same nonce, and no more than there are."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import UsageError
+from harness.prompts.questions import draw_questions
+
+
+def texts(count, nonce):
+    return [one.messages[0]["content"] for one in draw_questions(count, nonce)]
+
+
+def test_no_question_comes_twice():
+    """All 960 are different, whole sentences, and no placeholder is left."""
+    drawn = texts(960, "x")
+    assert len(set(drawn)) == 960
+    assert not any("{" in text for text in drawn)
+    assert all(text[0].isupper() for text in drawn)
+
+
+def test_the_nonce_decides():
+    """Repeatable for who knows it, another order for everybody else."""
+    assert texts(20, "a") == texts(20, "a") != texts(20, "b")
+
+
+def test_more_than_there_are_is_refused():
+    """With the number that there are."""
+    with pytest.raises(UsageError, match="960"):
+        draw_questions(961, "a")

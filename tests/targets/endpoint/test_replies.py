@@ -1,0 +1,74 @@
+"""Replies as engines send them: ids of two dialects, refusals of unknown fields, answers that make no sense."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.prompts.conversation import Conversation
+from harness.targets.endpoint.address import parse_address
+from harness.targets.endpoint.client import Answer, Client
+from harness.targets.endpoint.replies import WAYS, ask_reply, read_reply
+from tests.support.hosts import host
+
+ASKED = Conversation(messages=({"role": "user", "content": "a"},))
+
+
+def answer(choice, usage=None):
+    """A chat answer with one choice."""
+    return Answer(200, {}, json.dumps({"choices": [choice], "usage": usage or {}}).encode(), 0.1)
+
+
+def test_ids_of_two_dialects():
+    """vLLM's token_ids, and the ids that llama.cpp puts beside log-probabilities."""
+    message = {"role": "assistant", "content": "ab"}
+    vllm = read_reply(
+        answer({"message": message, "token_ids": [5, 6], "finish_reason": "stop"}, {"completion_tokens": 3})
+    )
+    assert (vllm.ids, vllm.billed, vllm.finish) == ((5, 6), 3, "stop")
+    content = [{"id": 5, "token": "a", "logprob": -1}, {"id": 6, "token": "b", "logprob": -1}]
+    assert read_reply(answer({"message": message, "logprobs": {"content": content}})).ids == (5, 6)
+
+
+@pytest.mark.parametrize("ids", [[1, "2"], [-1], [True], [1 << 30], [], "12", [1.0]])
+def test_ids_that_make_no_sense_are_no_ids(ids):
+    """Never half of them."""
+    assert read_reply(answer({"message": {"content": "a"}, "token_ids": ids})).ids is None
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"choices": [3]}', b'{"choices": [{"message": 1}]}', b"no json"])
+def test_an_answer_without_a_message_is_lost(body):
+    """With the reason."""
+    assert read_reply(Answer(200, {}, body, 0.1)).lost
+
+
+def test_text_that_is_parted_is_said_to_be():
+    """Reasoning beside the text: the product of its tokens cannot be formed."""
+    assert read_reply(answer({"message": {"content": "a", "reasoning_content": "b"}})).parted
+    assert not read_reply(answer({"message": {"content": "a"}})).parted
+
+
+def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
+    """The way that it took is kept; other refusals are not asked again."""
+
+    def answers(asked, _):
+        if "min_p" in asked.body:
+            return 400, {}, b'{"error": {"message": "unknown field min_p"}}'
+        return 200, {}, json.dumps({"choices": [{"message": {"content": "x"}}]}).encode()
+
+    with host(answers) as running, Client(parse_address(running.address)) as client:
+        reply, way = ask_reply(client, ASKED, 8, 0)
+        assert (reply.text, way) == ("x", 1)
+        ask_reply(client, ASKED, 8, way)
+        assert len(running.asked) == 3
+        assert running.asked[-1].body["temperature"] == 1.0
+        assert running.asked[-1].body["max_tokens"] == 8
+
+
+def test_a_refusal_of_every_way_is_a_lost_reply():
+    """Not an empty one."""
+    with host(lambda *_: (422, {}, b'{"detail": "no"}')) as running, Client(parse_address(running.address)) as client:
+        reply, _ = ask_reply(client, ASKED, 8, 0)
+    assert "refused" in reply.lost
+    assert len(running.asked) == len(WAYS)

@@ -1,0 +1,38 @@
+"""The bank: names become configurations in fp32 arithmetic with the cause that they stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import FidelityError
+from harness.targets.bank import FULL, QUICK, bank_members, honest_members
+from harness.targets.spec import parse_spec
+
+REFERENCE = parse_spec("models/a")
+
+
+def test_the_null_has_a_centre():
+    """fp32 first, then what hosts run."""
+    members = honest_members(REFERENCE)
+    assert [(m.name, m.spec.runtime.dtype, m.family) for m in members] == [("fp32", "fp32", ""), ("bf16", "bf16", "")]
+
+
+def test_every_member_runs_in_fp32_arithmetic():
+    """Weights, prompts and caches change; rounding does not."""
+    members = bank_members(FULL, REFERENCE)
+    assert {m.spec.runtime.dtype for m in members} == {"fp32"}
+    assert {m.family for m in members} == {"quantization", "template", "kv-cache"}
+    assert len(QUICK) == 4
+
+
+def test_another_checkpoint_is_another_model():
+    """Its own weights, the same prompts."""
+    (member,) = bank_members(("other:models/b",), REFERENCE)
+    assert (member.family, member.spec.base) == ("other-model", "models/b")
+
+
+@pytest.mark.parametrize("names", [("nonsense",), ("prompt:nonsense",), ("rtn:9",), ("fp8", "fp8"), ("gguf",)])
+def test_what_means_nothing_is_refused(names):
+    """Misspelt, out of range, or twice."""
+    with pytest.raises(FidelityError):
+        bank_members(names, REFERENCE)
