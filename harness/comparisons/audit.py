@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.comparisons.model import Result
 from harness.comparisons.replies import (
+    LENGTHS,
     SAMPLERS,
     UNLISTED,
     clipped_gains,
@@ -120,7 +121,11 @@ def weigh_replies(
         honest=tuple(honest),
         weights=weights,
         sampler=_run(sampler_ratios(evidence, honest, lost), [(name, "sampling") for name in SAMPLERS], alpha),
-        length=_run(length_ratios(evidence, honest, members, lost), list(families.items()), alpha),
+        length=_run(
+            length_ratios(evidence, honest, members, lost),
+            [*families.items(), *((name, "clipping") for name, _ in LENGTHS)],
+            alpha,
+        ),
         builds=tuple(builds),
         certified=_certified(evidence, members, sizes, honest[0], alpha),
         smallest=_smallest(len(ratios.request), alpha, len(process.bank.column)),

@@ -21,6 +21,9 @@ SAMPLERS = tuple(
 )
 #: Members that name nothing: the reference tilted by rank, and bets on the places of tokens.
 UNLISTED = (*(f"rank^{tilt:+g}" for tilt in TILTS), "places")
+#: Hosts whose odds of ending a reply at each token are a multiple of the reference's.
+LENGTHS = (("ends 4 times as readily", 4.0), ("ends twice as readily", 2.0), ("ends half as readily", 0.5),
+           ("ends a quarter as readily", 0.25))  # fmt: skip
 #: A token that a cut-off rules out; the bank's floor decides what that costs.
 _RULED_OUT = -745.0
 
@@ -80,16 +83,23 @@ def sampler_ratios(evidence: Evidence, honest: Sequence[str], lost: Sequence[int
 def length_ratios(
     evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int]
 ) -> TokenRatios:
-    """Ratios of the length process: at each token whether to fall silent. With the weights process it is the whole ratio."""
+    """Ratios of the length process: at each token whether to fall silent. With the weights process it is the whole ratio.
+
+    Behind the members stand those of ``LENGTHS``.
+    """
     rows = {name: np.concatenate(list(evidence[name])) for name in {*honest, *members}}
     request = np.repeat(np.arange(len(evidence[honest[0]])), [len(part) for part in evidence[honest[0]]])
     ended = rows[honest[0]]["silent"].astype(bool)
     took = {name: np.where(ended, part["log_silent"], part["log_audible"]) for name, part in rows.items()}
-    own = took[honest[0]]
+    own, centre = took[honest[0]], rows[honest[0]]
+    columns = [took[name] - own for name in members]
+    for _, odds in LENGTHS:
+        whole = np.logaddexp(centre["log_audible"], np.log(odds) + centre["log_silent"])
+        columns.append(np.where(ended, np.log(odds), 0.0) - whole)
     return TokenRatios(
         requests=len(evidence[honest[0]]),
         request=request,
-        members=np.stack([took[name] - own for name in members], axis=1),
+        members=np.stack(columns, axis=1),
         honest=np.stack([took[name] - own for name in honest], axis=1)[:, None, :],
         lost=tuple(lost),
     )

@@ -89,7 +89,7 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
     if facts.length.crossed_at:
         best = facts.length.explanations[0]
         prompted = best.family == "template" and best.lead >= LEAD
-        like = f"as with {best.best}" if best.lead >= LEAD else "for a reason that the bank does not hold"
+        like = f"best explained by {best.best!r}" if best.lead >= LEAD else "and no listed cause explains it alone"
         return AxisVerdict(
             axis="integrity",
             outcome=Outcome.BEYOND,

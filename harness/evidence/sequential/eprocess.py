@@ -22,11 +22,14 @@ from scipy.special import logsumexp
 from harness.errors import NumericsError
 from harness.evidence.clustered import Floats
 from harness.evidence.sequential.bank import Bank
-from harness.evidence.sequential.ratios import TokenRatios, member_sums
+from harness.evidence.sequential.ratios import TokenRatios, excesses, member_sums
 from harness.evidence.sequential.supremum import settings_bound
 
 #: More lost replies than this share make any verdict on the rest doubtful.
 MOST_LOST = 0.01
+
+_AT_ONCE = 512  # requests that are worked on at a time, so that memory does not grow with the audit
+_FAR = 40.0  # nats beyond which 1 - g is nothing beside g e^s
 
 
 @dataclass(slots=True)
@@ -57,20 +60,33 @@ class EProcess:
     def fold(self, ratios: TokenRatios) -> Path:
         """Fold further requests in, in plan order; returns the evidence after each of them."""
         plain, tolerant = member_sums(ratios, self.bank)
-        shares = np.array(self.bank.shares)
-        steps = [_shared(sums, shares) for sums in (plain, tolerant)]
         lost = np.zeros(ratios.requests, dtype=bool)
         lost[list(ratios.lost)] = True
-        for step in steps:
-            step[lost] = np.log1p(-shares)  # as if the reply had been the least likely of all
-        paths = [_running(start, step) for start, step in zip((self.numerators, self.tolerant), steps, strict=True)]
-        self.numerators, self.tolerant = paths[0][-1].copy(), paths[1][-1].copy()
+        path = Path(
+            self._advance(self.numerators, plain, lost),
+            self._advance(self.tolerant, tolerant, lost),
+        )
         self.honest.extend(ratios.per_request(ratios.honest))
         full = {int(c): m for m, c in reversed(list(enumerate(self.bank.column)))}
         self.replies.extend(plain[:, [full[c] for c in range(len(self.bank.alternatives))]])
         self.lost += int(lost.sum())
-        log_numerator, log_tolerant = (logsumexp(path[1:] + self.bank.log_weight, axis=(1, 2)) for path in paths)
-        return Path(log_numerator, log_tolerant)
+        return path
+
+    def _advance(self, state: Floats, sums: Floats, lost: NDArray[np.bool_]) -> Floats:
+        """Move a state on by requests, one by one; returns the log of the weighted sum after each of them."""
+        shares = np.array(self.bank.shares)
+        after = np.empty(len(sums))
+        for start in range(0, len(sums), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            steps = _shared(sums[part], shares)
+            steps[lost[part]] = np.log1p(-shares)  # as if the reply had been the least likely of all
+            # added one by one, so that the cuts between calls leave no trace
+            running = np.cumsum(np.concatenate([state[None], steps]), axis=0)[1:]
+            weighted = (running + self.bank.log_weight).reshape(len(running), -1)
+            peak = weighted.max(1)
+            after[part] = peak + np.log(np.exp(weighted - peak[:, None]).sum(1))
+            state[:] = running[-1]
+        return after
 
     def log_e(self, requests: int | None = None, numerator: float | None = None) -> float:
         """Log E_null after some requests (all of them by default), for the value that the numerator had then."""
@@ -117,14 +133,12 @@ class Path:
 
 def _shared(sums: Floats, shares: Floats) -> Floats:
     """log((1 - g) + g e^s) per request, member and share."""
-    out: Floats = np.logaddexp(np.log1p(-shares), np.log(shares) + sums[:, :, None])
+    out = np.empty((*sums.shape, len(shares)))
+    growth, far = np.exp(np.minimum(sums, _FAR)), sums > _FAR
+    for place, share in enumerate(shares):
+        out[:, :, place] = np.log((1.0 - share) + share * growth)
+        out[:, :, place][far] = np.log(share) + sums[far]
     return out
-
-
-def _running(start: Floats, steps: Floats) -> Floats:
-    """Running sums with the start in front; added one by one, so that the cuts between calls leave no trace."""
-    path: Floats = np.cumsum(np.concatenate([start[None], steps]), axis=0)
-    return path
 
 
 def token_path(ratios: TokenRatios, bank: Bank) -> Path:
@@ -135,7 +149,7 @@ def token_path(ratios: TokenRatios, bank: Bank) -> Path:
     if ratios.lost:
         raise NumericsError("a lost reply has no tokens to watch")
     shares = np.array(bank.shares)
-    excess = ratios.strengths(bank)
+    excess = excesses(ratios.members)
     before = np.diff(ratios.request, prepend=-1) != 0
     totals = [np.full(len(ratios.request), -np.inf) for _ in range(2)]
     for place, (column, u) in enumerate(zip(bank.column, bank.strength, strict=True)):

@@ -1,0 +1,158 @@
+"""From rows to verdicts: honest hosts, listed and unlisted builds, other samplers, lost replies; never a false clearance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from harness.comparisons.audit import weigh_replies
+from harness.comparisons.replies import length_ratios, sampler_ratios, weight_ratios
+from harness.errors import NumericsError
+from harness.evidence.sequential.ratios import TokenRatios
+from harness.targets.token_evidence import POWERS
+from harness.verdicts.audit import judge_replies
+from tests.support.evidence import evidence_of
+from tests.support.worlds import make_world
+
+WORLD = make_world(contexts=30)
+FAMILIES = {"a": "quantization", "b": "quantization", "other": "template"}
+HONEST = ("p", "h")
+
+
+@pytest.fixture(scope="module")
+def world():
+    """The world with a template fault beside the builds."""
+    rng = np.random.default_rng(9)
+    logits = WORLD.logs[0] + 0.9 * rng.normal(size=WORLD.logs[0].shape)
+    other = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    return type(WORLD)((*WORLD.names, "other"), np.concatenate([WORLD.logs, other[None]]))
+
+
+def facts_of(world, server, requests=30, length=16, seed=1, lost=(), alpha=0.01):
+    served = world.distribution(server) if isinstance(server, str) else server
+    evidence = evidence_of(world, served, tuple(FAMILIES), HONEST, requests, length, seed)
+    for rows in evidence.values():
+        for number in lost:
+            rows[number] = rows[number][:0]
+    return weigh_replies(evidence, HONEST, FAMILIES, lost, alpha, seed)
+
+
+def verdict_of(world, server, **options):
+    identity, integrity = judge_replies(facts_of(world, server, **options))
+    return identity, integrity
+
+
+@pytest.mark.parametrize("server", ["p", "h"])
+def test_an_honest_host_is_not_accused(world, server):
+    """Neither on identity nor on integrity, and the sentence says what was ruled out and what was not."""
+    identity, integrity = verdict_of(world, server, requests=60)
+    assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
+    assert "Builds ruled out: b" in identity.reason
+    assert "Not ruled out: a" in identity.reason
+    assert "not listed" in identity.reason
+
+
+def test_honest_hosts_are_accused_no_more_often_than_alpha(world):
+    """All three processes together, three times alpha."""
+    wrong = 0
+    for seed in range(120):
+        facts = facts_of(world, "h", requests=12, seed=seed, alpha=0.05)
+        wrong += any(process.crossed_at for process in (facts.weights, facts.sampler, facts.length))
+    assert wrong <= binom.ppf(0.999, 120, 0.15)
+
+
+def test_a_listed_build_is_named_with_its_cause(world):
+    """BEYOND, quantization, the build, and a certified effect below the truth."""
+    facts = facts_of(world, "b", requests=300)
+    identity, integrity = judge_replies(facts)
+    assert (identity.outcome, identity.cause) == ("BEYOND", "quantization")
+    assert "best explained by quantization: b" in identity.reason
+    assert integrity.outcome == "NOT_TESTABLE"
+    assert 0 < facts.certified < WORLD.divergence("b")
+    assert facts.weights.crossed_tokens > 0
+
+
+def test_a_faulty_prompt_is_named(world):
+    """The family of the best member."""
+    identity, _ = verdict_of(world, "other", requests=40)
+    assert (identity.outcome, identity.cause) == ("BEYOND", "template")
+
+
+def test_part_of_the_traffic_is_said_to_be_part(world):
+    """The share stands in the sentence, and in the interval of the build."""
+    routed = np.random.default_rng(3).random(120) < 0.5
+    served = np.stack([world.distribution("p"), world.distribution("b")])[routed.astype(int)]
+    facts = facts_of(world, served, requests=120)
+    identity, _ = judge_replies(facts)
+    assert "of requests" in identity.reason
+    build = next(one for one in facts.builds if one.name == "b")
+    assert build.share_low <= 0.5 <= build.share_high
+
+
+def test_another_temperature_is_the_samplers_fault_and_not_the_weights(world):
+    """Rule 14: identity is judged after the sampler."""
+    identity, integrity = verdict_of(world, "cold", requests=80)
+    assert identity.outcome == "INCONCLUSIVE"
+    assert (integrity.outcome, integrity.cause) == ("BEYOND", "sampling")
+    assert "temperature 0.8" in integrity.reason
+
+
+def test_a_cut_off_is_the_samplers_fault_and_not_the_weights(world):
+    """top_p 0.9, cut as a sampler does."""
+    p = world.distribution("p")
+    order = np.argsort(-p, axis=-1)
+    sorted_p = np.take_along_axis(p, order, -1)
+    keep = np.zeros_like(p, dtype=bool)
+    np.put_along_axis(keep, order, sorted_p.cumsum(-1) - sorted_p < 0.9, -1)
+    cut = np.where(keep, p, 0.0)
+    identity, integrity = verdict_of(world, cut / cut.sum(-1, keepdims=True), requests=80)
+    assert identity.outcome == "INCONCLUSIVE"
+    assert (integrity.outcome, integrity.cause) == ("BEYOND", "sampling")
+    assert "top_p 0.9" in integrity.reason
+
+
+def test_replies_that_end_early_are_found(world):
+    """Rule 8: the weights process is blind to it, the length process is not."""
+    p = world.distribution("p").copy()
+    p[:, 0] += 0.3
+    facts = facts_of(world, p / p.sum(-1, keepdims=True), requests=60)
+    identity, integrity = judge_replies(facts)
+    assert facts.weights.crossed_at == 0
+    assert identity.outcome == "INCONCLUSIVE"
+    assert (integrity.outcome, integrity.cause) == ("BEYOND", "clipping")
+    assert "readily" in integrity.reason
+
+
+def test_lost_replies_make_a_verdict_impossible(world):
+    """Rule 10: more than one in a hundred."""
+    identity, _ = verdict_of(world, "b", requests=30, lost=(3, 4))
+    assert identity.outcome == "INCONCLUSIVE"
+    assert "lost" in identity.reason
+
+
+def test_ratios_of_the_honest_configurations_hold_their_samplers(world):
+    """p at the claimed setting is 0 everywhere; every other setting is a distribution of its own."""
+    evidence = evidence_of(world, world.distribution("p"), tuple(FAMILIES), HONEST, 5, 8, 1)
+    ratios = weight_ratios(evidence, HONEST, tuple(FAMILIES), (), 1)
+    assert ratios.honest[:, POWERS.index(1.0), 0] == pytest.approx(np.zeros(len(ratios.request)), abs=1e-9)
+    assert isinstance(sampler_ratios(evidence, HONEST, ()), TokenRatios)
+    assert len(length_ratios(evidence, HONEST, tuple(FAMILIES), ()).request) == sum(len(r) for r in evidence["p"])
+
+
+def test_configurations_of_different_length_are_refused(world):
+    """Half of the tokens scored under one of them."""
+    evidence = evidence_of(world, world.distribution("p"), ("a",), HONEST, 3, 8, 1)
+    evidence["a"][1] = evidence["a"][1][:2]
+    with pytest.raises(NumericsError):
+        weight_ratios(evidence, HONEST, ("a",), (), 1)
+
+
+def test_one_request_and_no_tokens_are_inconclusive(world):
+    """An empty reply says nothing about weights."""
+    evidence = evidence_of(world, world.distribution("p"), tuple(FAMILIES), HONEST, 1, 4, 1)
+    nothing = {name: [rows[0][:0]] for name, rows in evidence.items()}
+    facts = weigh_replies(nothing, HONEST, FAMILIES, (), 0.01, 1)
+    assert facts.tokens == 0
+    identity, integrity = judge_replies(facts)
+    assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
