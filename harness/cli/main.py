@@ -18,6 +18,7 @@ _VERBS = {
     "demo": "Compare a small chat model with quantized copies of itself.",
     "doctor": "Say what is installed, and how to get the rest.",
     "ls": "List stored runs.",
+    "plan": "Say what an audit of a host's text would cost, or would miss.",
     "report": "Judge a stored run again and render it.",
     "show": "Show the plan of a stored run.",
     "suites": "List the shipped suites.",

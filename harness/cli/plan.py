@@ -1,0 +1,96 @@
+"""``fidelity plan``: what an audit of a host's text would cost, or what a given one would miss."""
+
+from __future__ import annotations
+
+import math
+
+import click
+
+from harness.cli.display import make_display
+from harness.config import Places
+from harness.evidence.planning import barrier, requests_needed, smallest_divergence
+from harness.evidence.sequential.bank import TOLERANCE, Alternative, Bank
+from harness.numbers import number
+from harness.targets.bank import FULL, QUICK, bank_members
+from harness.targets.spec import Runtime, parse_spec
+
+
+@click.command("plan")
+@click.argument("reference", required=False, default="")
+@click.option(
+    "--suspect", default="", metavar="NAME", help="A build to plan for, measured here: ggufq:Q8_0, bnb:nf4, fp8, ..."
+)
+@click.option("--kl", default=0.0, help="Its divergence instead, KL(build || reference) in nats per token.")
+@click.option("--budget", default=0, metavar="TOKENS", help="Say what this many tokens of output would find.")
+@click.option("--share", default=1.0, show_default=True, help="Share of the requests that the build serves.")
+@click.option("--length", default=56.0, show_default=True, help="Scored tokens per reply.")
+@click.option("--bank", default="full", show_default=True, help="quick, full, or a list: it pays for its size.")
+@click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing an honest host.")
+@click.option("--power", default=0.95, show_default=True, help="Probability of finding the build.")
+@click.option("--price", default=0.0, help="Price of a million tokens of output, in any currency.")
+@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+def command(
+    reference: str,
+    suspect: str,
+    kl: float,
+    budget: int,
+    share: float,
+    length: float,
+    bank: str,
+    alpha: float,
+    power: float,
+    price: float,
+    threads: int,
+) -> int:
+    """Say how many requests of text decide about a suspected build, before any host is asked.
+
+    Give the build's divergence with --kl, or REFERENCE and --suspect to measure it on this machine; with --budget the
+    question is turned around. Access is sampled text with the ids of its tokens.
+    """
+    for name, value in (("--alpha", alpha), ("--power", power), ("--share", share)):
+        if not 0 < value <= 1:
+            raise click.UsageError(f"{name} takes a number above 0 and at most 1")
+    if not kl and not suspect and not budget:
+        raise click.UsageError("give --kl, or REFERENCE and --suspect, or --budget")
+    if suspect and not reference:
+        raise click.UsageError("--suspect is measured on a REFERENCE")
+    names = {"quick": QUICK, "full": FULL}.get(bank) or tuple(bank.split(","))
+    members = bank_members(names, parse_spec("reference"))
+    weighed = Bank(tuple(Alternative(member.name, member.family) for member in members))
+    bar = barrier(weighed, 0, share, alpha)
+    lines = []
+    if suspect:
+        from harness.auditing.planning import measure_divergence  # noqa: PLC0415 - brings the models along
+
+        display = make_display("auto")
+        with display:
+            steps = measure_divergence(reference, suspect, Runtime(threads=threads), Places.default().cache)
+            while True:
+                try:
+                    display.show(next(steps))
+                except StopIteration as end:
+                    found, length = end.value
+                    break
+        kl = found.value
+        lines.append(
+            f"{suspect}: {number(kl)} nat/token ({number(found.low)} to {number(found.high)}, 95 % over {found.clusters} replies)"
+        )
+    if kl:
+        need = requests_needed(kl, length, bar, power, share, TOLERANCE)
+        if math.isinf(need.requests):
+            raise click.UsageError("a build without divergence is never found")
+        requests = max(math.ceil(need.requests), 1)
+        tokens = math.ceil(requests * length)
+        cost = f", {tokens * price / 1e6:.2g} at {price:g} per million" if price else ""
+        lines.append(f"found with {power:.0%} probability within {requests:,} requests, {tokens:,} tokens{cost}")
+    if budget:
+        least = smallest_divergence(budget, length, bar, power, share, TOLERANCE)
+        lines.append(
+            f"{budget:,} tokens find a listed build from {number(least)} nat/token on with {power:.0%} probability"
+        )
+    lines.append(
+        f"alpha {alpha:g}, a bank of {len(names)}, on {share:.0%} of requests; builds outside the bank may never be found"
+    )
+    for line in lines:
+        click.echo(line)
+    return 0

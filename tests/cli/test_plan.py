@@ -1,0 +1,59 @@
+"""``fidelity plan``: requests, tokens and money before anybody is asked, and the question turned around."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import cli
+from harness.config import Places
+
+
+def plan(*arguments):
+    """The output of the verb."""
+    result = CliRunner().invoke(cli, ["plan", *map(str, arguments)], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def requests(output):
+    return int(re.search(r"within ([\d,]+) requests", output).group(1).replace(",", ""))
+
+
+def test_a_near_build_takes_longer_than_a_far_one_and_a_part_longer_than_all():
+    """And the price follows the tokens."""
+    far, near, part = plan("--kl", 0.3), plan("--kl", 0.002), plan("--kl", 0.3, "--share", 0.1)
+    assert requests(far) <= 2
+    assert requests(near) > 50
+    assert requests(part) > requests(far)
+    assert " at 2 per million" in plan("--kl", 0.002, "--price", 2)
+
+
+def test_a_budget_says_what_it_would_miss():
+    """The smallest divergence found, and that builds outside the bank may never be."""
+    output = plan("--budget", 5000)
+    assert "nat/token on with 95% probability" in output
+    assert "outside the bank" in output
+
+
+@pytest.mark.slow
+def test_a_suspected_build_is_measured_here(smollm, monkeypatch):
+    """Q4_0 of the real model: a divergence with an interval over replies, found in the first requests."""
+    monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
+    output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1)
+    value = float(re.search(r"ggufq:Q4_0: ([\d.]+) nat/token", output).group(1))
+    assert 0.1 < value < 1.5
+    assert requests(output) <= 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--suspect", "fp8"), ("--kl", 0.1, "--share", 0), ("--kl", 0.1, "--alpha", 2), ("--kl", -1)]
+)
+def test_what_cannot_be_planned_is_refused(arguments):
+    """Nothing to plan for, no reference, impossible probabilities."""
+    with pytest.raises(click.UsageError):
+        plan(*arguments)
