@@ -1,103 +1,78 @@
-"""Questions go out, replies come back, and what of them can be scored is decided: by rules, never by what they say."""
+"""Questions go out and replies come back; prompts and replies become the sequences that are scored."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Generator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from harness.auditing.scorable import Scorable
+from harness.errors import EndpointRefused, NoChatTemplate
 from harness.observations.events import Event, TargetFinished, TargetStarted, TokensScored
-from harness.prompts.conversation import Conversation
+from harness.prompting.evidence import family_of
+from harness.prompts.conversation import Conversation, Dialect
 from harness.prompts.faults import fault
+from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.sequences import Sequence as Scored
 from harness.prompts.sequences import reply_sequence
 from harness.prompts.variants import Bench
-from harness.targets.checkpoint.target import CheckpointTarget
+from harness.redact import safe_line
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import Reply, ask_reply
+from harness.targets.prompt_source import PromptSource
 
-#: Why replies without ids are not scored yet: another cut of the same text has another probability.
-NO_IDS = "the host does not tell the ids of its tokens"
-PARTED = "the host keeps a part of what the model writes out of the text"
-
-
-@dataclass(frozen=True, slots=True)
-class Scorable:
-    """The part of a reply that counts: ids up to and with the first silent token; ``lost`` says why there is none."""
-
-    ids: tuple[int, ...] = ()
-    lost: str = ""
+Ids = tuple[int, ...]
 
 
-def ask_all(client: Client, questions: Sequence[Conversation], tokens: int) -> Generator[Event, None, list[Reply]]:
-    """Ask every question once, in plan order."""
+def ask_all(
+    client: Client, questions: Sequence[Conversation], tokens: int, keep: Callable[[Reply], None]
+) -> Generator[Event, None, list[Reply]]:
+    """Ask every question once, in plan order; ``keep`` stores each reply before the next question goes out."""
     way = 0
     replies: list[Reply] = []
     yield TargetStarted(client.address.shown, "endpoint", tokens * len(questions))
-    seconds = 0.0
+    started = time.monotonic()
     for question in questions:
-        reply, way = ask_reply(client, question, tokens, way)
+        try:
+            reply, way = ask_reply(client, question, tokens, way)
+        except EndpointRefused as error:
+            if not replies:
+                raise
+            reply = Reply(lost=safe_line(error.problem, 200), way=way)
+        keep(reply)
         replies.append(reply)
         yield TokensScored(client.address.shown, tokens)
-    yield TargetFinished(client.address.shown, seconds)
+    yield TargetFinished(client.address.shown, time.monotonic() - started)
     return replies
 
 
-def scorable(
-    replies: Sequence[Reply], target: CheckpointTarget, silent: NDArray[np.bool_], stop: int
-) -> list[Scorable]:
-    """What of each reply can be scored.
+def render_prompts(
+    source: PromptSource, questions: Sequence[Conversation], faults: Sequence[str], days: Sequence[str]
+) -> dict[str, list[Ids]]:
+    """Prompts as ids: sound under "", and under the name of each fault and of each further day on which they are made.
 
-    Ids count up to the first silent one (a stop, a control token, a piece of a character), which ends the reply. They
-    must spell the text up to there. Where ids are missing against the bill, the host left silent ones out: the reply ends
-    where the ids cease to spell the text. Anything else is lost, because nobody knows what was said.
+    ``days`` are times as ISO texts, the first of which is that of the sound and of the faulty prompts. A prompt that a
+    fault leaves as it is, or that cannot be rendered under it, is the sound one: its ratio is 1.
     """
-    given = [reply.ids or () for reply in replies]
-    heard = [_until_silent(ids, silent) for ids in given]
-    spelled = target.spelled([(ids, reply.text) for ids, reply in zip(heard, replies, strict=True)])
-    found = []
-    for reply, ids, said, (length, whole) in zip(replies, given, heard, spelled, strict=True):
-        ended = len(said) < len(ids)  # a silent id came
-        if reply.lost:
-            found.append(Scorable(lost=reply.lost))
-        elif reply.ids is None and reply.text:
-            found.append(Scorable(lost=NO_IDS))
-        elif any(token >= len(silent) for token in ids):
-            found.append(Scorable(lost="an id that the reference's tokenizer does not know"))
-        elif length == len(said) and (whole or ended):
-            stopped = ended or reply.finish == "stop"
-            found.append(Scorable((*said, ids[len(said)] if ended else stop) if stopped else said))
-        elif reply.billed is not None and len(ids) < reply.billed:
-            found.append(Scorable((*said[:length], stop)))
-        else:
-            found.append(Scorable(lost="the ids do not spell the text"))
-    return found
+    with PromptProcess() as process:
+        first, *others = (Bench(process, family_of(source), source.tokenizer, Dialect(clock=day)) for day in days)
+        sound = [prompt.ids or () for prompt in first.prompts(questions)]
+        if not all(sound):
+            raise NoChatTemplate(
+                "the reference's own template cannot render a question of the audit",
+                where=source.name,
+                fix="fidelity template shows what it refuses",
+            )
+        made = {name: first.prompts(questions, [fault(name)]) for name in faults}
+        made |= {day: bench.prompts(questions) for day, bench in zip(days[1:], others, strict=True)}
+    return {"": sound} | {
+        name: [one.ids or ours for one, ours in zip(prompts, sound, strict=True)] for name, prompts in made.items()
+    }
 
 
-def _until_silent(ids: tuple[int, ...], silent: NDArray[np.bool_]) -> tuple[int, ...]:
-    for place, token in enumerate(ids):
-        if token < len(silent) and silent[token]:
-            return ids[:place]
-    return ids
-
-
-def render_all(
-    bench: Bench, questions: Sequence[Conversation], replies: Sequence[Scorable], faults: Sequence[str]
-) -> dict[str, list[Scored]]:
-    """Prompts with their replies as sequences, per fault of the prompt ("" for none); all hold the same replies.
-
-    A prompt that the fault leaves as it is, or that cannot be rendered under it, is the sound one: its ratio is 1.
-    """
-    renderings: dict[str, list[Scored]] = {}
-    sound = [prompt.ids or () for prompt in bench.prompts(questions)]
-    for name in ("", *faults):
-        made = bench.prompts(questions, [fault(name)]) if name else []
-        prompts = [one.ids or ours for one, ours in zip(made, sound, strict=True)] if name else sound
-        renderings[name] = [
-            reply_sequence(f"reply-{number:04d}", "audit", f"reply-{number:04d}", prompt, (0,) * len(prompt), reply.ids)
-            for number, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
-            if reply.ids
-        ]
-    return renderings
+def sequences_of(prompts: Sequence[Ids], replies: Sequence[Scorable]) -> list[Scored]:
+    """The replies that have ids behind their prompts."""
+    return [
+        reply_sequence(f"reply-{number:04d}", "audit", f"reply-{number:04d}", prompt, (0,) * len(prompt), reply.ids)
+        for number, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
+        if reply.ids
+    ]

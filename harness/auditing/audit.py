@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import datetime
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from harness import __version__
-from harness.auditing.asking import NO_IDS, PARTED, Scorable, ask_all, render_all, scorable
+from harness.auditing.asking import ask_all, render_prompts
+from harness.auditing.scorable import PARTED, Scorable, recut_replies, scorable, tells_no_ids
+from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder
-from harness.comparisons.audit import AuditFacts, weigh_replies
+from harness.comparisons.audit import weigh_replies
+from harness.comparisons.recut import measure_charges
 from harness.config import Places
 from harness.errors import NoChatTemplate
 from harness.observations.events import Event, Noticed, StageStarted
-from harness.observations.reference_cache import ReferenceCache
-from harness.observations.rescore import Evidence, rescore
-from harness.prompting.evidence import family_of
-from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.questions import draw_questions, questions_digest
-from harness.prompts.variants import Bench
 from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.targets.bank import QUICK, bank_members, honest_members
-from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import Reply
-from harness.targets.opening import open_target
-from harness.targets.prompt_source import open_prompt_source
-from harness.targets.spec import Runtime, TargetSpec, parse_spec
-from harness.targets.token_evidence import TokenEvidence, empty_evidence
+from harness.targets.prompt_source import PromptSource, open_prompt_source
+from harness.targets.spec import Runtime, parse_spec
 from harness.verdicts.audit import judge_replies
+
+#: Local replies per configuration from which the charge of a host without ids is measured.
+DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class AuditRequest:
     bank: tuple[str, ...] = QUICK
     alpha: float = 0.01
     nonce: str = ""
+    draws: int = DRAWS
     runtime: Runtime = field(default_factory=Runtime)
 
 
@@ -53,8 +52,7 @@ def audit_endpoint(
 
     Raises a TargetRefused for a reference without a chat template, or whose head cannot be replayed.
     """
-    cache = places.cache
-    source = open_prompt_source(request.reference, cache)
+    source = open_prompt_source(request.reference, places.cache)
     if not source.renders or source.tokenizer is None:
         raise NoChatTemplate(
             "an endpoint is compared with a reference that has a chat template and a tokenizer",
@@ -62,78 +60,68 @@ def audit_endpoint(
             fix="give the reference checkpoint's folder",
         )
     spec = parse_spec(request.reference, request.runtime)
-    members = [*honest_members(spec), *bank_members(request.bank, spec)]
+    days = _days(source)
+    members = [*honest_members(spec, request.bank, days[1:]), *bank_members(request.bank, spec)]
     questions = draw_questions(request.requests, request.nonce)
+    prompts = render_prompts(source, questions, [one.fault for one in members if one.family and one.fault], days)
     plan = AuditPlan(
         reference=source.name, endpoint=client.address.shown, requests=request.requests, tokens=request.tokens,
-        bank=request.bank, alpha=request.alpha, nonce=request.nonce, questions=questions_digest(),
-        template=source.template_digest, tokenizer=source.tokenizer_digest,
+        bank=request.bank, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions_digest(),
+        template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0],
     )  # fmt: skip
     folder = AuditFolder.create(places.results, plan)
-
-    def finished(facts: AuditFacts | None, scored: list[Scorable], untestable: str = "") -> tuple[AuditCard, Path]:
-        axes = judge_replies(facts, untestable)
-        card = AuditCard(fidelity_version=__version__, plan=plan, losses=_losses(scored), facts=facts, axes=axes)
-        folder.keep_card(card)
-        return card, folder.folder
-
     with Workers() as workers:
-        centre = open_target(members[0].spec, workers, cache)
+        bench = Scoring(workers, places.cache, members, prompts)
         yield StageStarted("asking", f"{request.requests} questions, at most {request.tokens} tokens each")
-        replies = yield from ask_all(client, questions, request.tokens)
-        folder.keep_replies(replies)
-        silent = centre.silent()
-        stop = next(iter(centre.identity().stop_ids), int(np.flatnonzero(silent)[0]))
-        scored = scorable(replies, centre, silent, stop)
-        lost = [number for number, one in enumerate(scored) if one.lost]
+        replies = yield from ask_all(client, questions, request.tokens, folder.keep_reply)
+        recut = tells_no_ids(replies)
+        scored = (recut_replies if recut else scorable)(replies, bench.centre, bench.silent, bench.stop, plan.tokens)
         untestable = _untestable(replies, scored)
-        if untestable:
-            return finished(None, scored, untestable)
-        if lost:
-            yield Noticed(f"{len(lost)} of {len(replies)} replies cannot be scored: {scored[lost[0]].lost}")
-        with PromptProcess() as process:
-            bench = Bench(process, family_of(source), source.tokenizer)
-            renderings = render_all(bench, questions, scored, [m.fault for m in members if m.fault])
-        yield StageStarted("scoring", f"{len(members)} configurations, one model in memory at a time")
-        opened: dict[TargetSpec, CheckpointTarget] = {members[0].spec: centre}
-
-        def opening(wanted: TargetSpec) -> CheckpointTarget:
-            return opened.setdefault(wanted, open_target(wanted, workers, cache))
-
-        kept = ReferenceCache(cache, centre, centre.capabilities(), "hidden")
-        kept.prepare()
-        evidence = _every_reply((yield from rescore(members, renderings, opening, kept, silent)), scored)
-    folder.keep_evidence(members, evidence, scored)
-    families = {member.name: member.family for member in members if member.family}
-    honest = [member.name for member in members if not member.family]
-    return finished(weigh_replies(evidence, honest, families, lost, plan.alpha, plan.seed), scored)
-
-
-def _every_reply(evidence: Evidence, scored: list[Scorable]) -> Evidence:
-    """Rows for every request of the plan, none for those without scored tokens."""
-    found: Evidence = {}
-    for name, rows in evidence.items():
-        left = iter(rows)
-        found[name] = [next(left) if one.ids else _nothing() for one in scored]
-    return found
+        charges = None
+        if not untestable:
+            yield from _told(scored)
+            evidence = yield from bench.evidence(scored)
+            if recut:
+                moved = yield from bench.moved(plan.draws, plan.tokens)
+                charges = measure_charges(moved, bench.honest)
+                if set(charges.dear) == {member.name for member in members if member.family}:
+                    untestable = "Without the ids of tokens, no member of this bank can be told from the reference."
+            folder.keep_evidence(members, evidence, scored, charges)
+    facts = None
+    if not untestable:
+        families = {member.name: member.family for member in members if member.family}
+        near = [member.name for member in members if member.near]
+        lost = [number for number, one in enumerate(scored) if one.lost]
+        facts = weigh_replies(evidence, bench.honest, families, near, lost, plan.alpha, plan.seed, charges)
+    axes = judge_replies(facts, untestable)
+    card = AuditCard(fidelity_version=__version__, plan=plan, losses=_losses(scored), facts=facts, axes=axes)
+    folder.keep_card(card)
+    return card, folder.folder
 
 
-def _nothing() -> TokenEvidence:
-    return empty_evidence(0)
+def _days(source: PromptSource) -> list[str]:
+    """Noon of the day of asking, with its neighbours if prompts hold a date: hosts live in other time zones."""
+    noon = datetime.datetime.now(datetime.UTC).replace(hour=12, minute=0, second=0, microsecond=0, tzinfo=None)
+    dated = "strftime_now" in source.template + source.tool_template or bool(source.encoder and not source.template)
+    return [(noon + datetime.timedelta(days=shift)).isoformat() for shift in ((0, -1, 1) if dated else (0,))]
 
 
-def _untestable(replies: list[Reply], scored: list[Scorable]) -> str:
+def _told(scored: Sequence[Scorable]) -> Generator[Event, None, None]:
+    lost = [one.lost for one in scored if one.lost]
+    if lost:
+        yield Noticed(f"{len(lost)} of {len(scored)} replies cannot be scored: {lost[0]}")
+
+
+def _untestable(replies: Sequence[Reply], scored: Sequence[Scorable]) -> str:
     """Why the text says nothing about weights, or an empty string."""
     if any(reply.parted for reply in replies):
         return f"{PARTED}; ask for raw text."
     if all(one.lost for one in scored):
         return f"No reply can be scored: {scored[0].lost}."
-    if any(one.lost == NO_IDS for one in scored):
-        return f"{NO_IDS[0].upper()}{NO_IDS[1:]}."
     return ""
 
 
-def _losses(scored: list[Scorable]) -> dict[str, int]:
+def _losses(scored: Sequence[Scorable]) -> dict[str, int]:
     found: dict[str, int] = {}
     for one in scored:
         if one.lost:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from harness.auditing.asking import Scorable
+from harness.auditing.scorable import Scorable
 from harness.comparisons.audit import AuditFacts, weigh_replies
+from harness.comparisons.recut import RecutFacts
 from harness.config import writable
 from harness.errors import StoredRunError
 from harness.observations.journal import storage, write_atomically
@@ -36,8 +37,10 @@ class StoredEvidence(Frozen):
     version: int
     names: tuple[str, ...]
     families: tuple[str, ...]  # empty for honest configurations
+    near: tuple[str, ...]  # members at full strength only
     rows: tuple[int, ...]
     lost: tuple[int, ...]
+    charges: RecutFacts | None = None  # where the host tells no ids
 
 
 class AuditFolder:
@@ -57,20 +60,27 @@ class AuditFolder:
             write_atomically(folder / "plan.json", plan.model_dump_json(indent=1).encode())
         return cls(folder)
 
-    def keep_replies(self, replies: Sequence[Reply]) -> None:
-        """Store the replies in plan order, one JSON object per line."""
-        lines = [reply.model_dump_json() for reply in replies]
-        with storage(self.folder):
-            write_atomically(self.folder / "replies.jsonl", ("\n".join(lines) + "\n").encode())
+    def keep_reply(self, reply: Reply) -> None:
+        """Store a reply, one JSON object per line, in plan order; it is on disk before the next question goes out."""
+        with storage(self.folder), (self.folder / "replies.jsonl").open("a", encoding="utf-8") as file:
+            file.write(reply.model_dump_json() + "\n")
 
-    def keep_evidence(self, members: Sequence[BankMember], evidence: Evidence, scored: Sequence[Scorable]) -> None:
-        """Store the evidence of every configuration."""
+    def keep_evidence(
+        self,
+        members: Sequence[BankMember],
+        evidence: Evidence,
+        scored: Sequence[Scorable],
+        charges: RecutFacts | None,
+    ) -> None:
+        """Store the evidence of every configuration, and what it is charged."""
         head = StoredEvidence(
             version=EVIDENCE_VERSION,
             names=tuple(member.name for member in members),
             families=tuple(member.family for member in members),
+            near=tuple(member.name for member in members if member.near),
             rows=tuple(len(part) for part in evidence[members[0].name]),
             lost=tuple(number for number, one in enumerate(scored) if one.lost),
+            charges=charges,
         )
         arrays = {f"c{place}": np.concatenate(evidence[member.name]) for place, member in enumerate(members)}
         with storage(self.folder):
@@ -98,7 +108,7 @@ class AuditFolder:
             ) from error
         families = {name: family for name, family in zip(head.names, head.families, strict=True) if family}
         honest = [name for name in head.names if name not in families]
-        return weigh_replies(arrays, honest, families, head.lost, plan.alpha, plan.seed)
+        return weigh_replies(arrays, honest, families, head.near, head.lost, plan.alpha, plan.seed, head.charges)
 
     def _arrays(self, head: StoredEvidence) -> Evidence:
         path = self.folder / "evidence.npz"

@@ -8,25 +8,29 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.comparisons.model import Result
+from harness.comparisons.recut import RecutFacts
 from harness.comparisons.replies import (
     LENGTHS,
     SAMPLERS,
     UNLISTED,
+    build_likelihoods,
     clipped_gains,
     divergences,
     length_ratios,
     sampler_ratios,
     weight_ratios,
 )
+from harness.errors import NumericsError
+from harness.evidence.planning import barrier, smallest_divergence
 from harness.evidence.sequential.bank import STRENGTHS, Alternative, Bank
 from harness.evidence.sequential.causes import exclusions, explanations, routing_shares
 from harness.evidence.sequential.certified import certified_effect
 from harness.evidence.sequential.eprocess import EProcess, Path
-from harness.evidence.sequential.ratios import TokenRatios
+from harness.evidence.sequential.ratios import Charges, TokenRatios
 from harness.targets.token_evidence import CLIPS, TokenEvidence
 
-#: Below this divergence, in nats per token, honest rounding lies too far in an alternative's direction for weak strengths.
-SMALL = 0.05
+#: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
+PROFILE = (0, 4, 20)
 
 
 class BuildFacts(Result):
@@ -35,7 +39,7 @@ class BuildFacts(Result):
     name: str
     family: str
     divergence: float  # mean KL(build || reference) per token, over the whole vocabulary, on these contexts
-    log_e_against: float  # evidence that it did not serve every request, nats
+    log_e_against: float  # evidence that it did not serve every request, nats; NaN where that cannot be told
     excluded: bool
     share_low: float  # interval of the share of requests that it may have served; NaN where none is possible
     share_high: float
@@ -52,6 +56,14 @@ class ExplanationFacts(Result):
     lead: float
 
 
+class ProfileFacts(Result):
+    """What the best explanation gains over the reference at some positions of the replies."""
+
+    first: int  # position from which on, 0 for the first token
+    tokens: int
+    gain: float  # mean log ratio, nats per token; NaN without tokens
+
+
 class ProcessFacts(Result):
     """One e-process at the end of the audit, and the first request at which it decided (0: it did not)."""
 
@@ -59,7 +71,9 @@ class ProcessFacts(Result):
     log_e_tolerant: float  # against everything within the tolerance
     crossed_at: int
     crossed_tokens: int
+    best: float  # log of the best member's likelihood over the reference's, nats
     explanations: tuple[ExplanationFacts, ...]
+    profile: tuple[ProfileFacts, ...]  # of the best explanation
 
     @property
     def evidence(self) -> float:
@@ -70,49 +84,65 @@ class ProcessFacts(Result):
 class AuditFacts(Result):
     """Everything that the verdict on an endpoint's replies rests on."""
 
-    alpha: float
+    alpha: float  # of the weights process; the sampler and the length process share the same on the integrity axis
     requests: int
     lost: int
     tokens: int
     honest: tuple[str, ...]
     weights: ProcessFacts
-    sampler: ProcessFacts
-    length: ProcessFacts
+    sampler: ProcessFacts | None  # None where the host tells no ids: both need them
+    length: ProcessFacts | None
+    sampler_lead: float  # log of the best sampler's likelihood over the bank's best member, nats
+    recut: RecutFacts | None
     builds: tuple[BuildFacts, ...]
+    untold: str  # why nothing is said of single builds; empty where it is
     certified: (
         float  # nats per token that the server was at least away from the reference; not positive: nothing certified
     )
-    smallest: float  # divergence of an exact build, nats per token, that this audit would have found; infinite: none
+    smallest: (
+        float  # divergence of an exact build, nats per token, that this audit finds by calculation; infinite: none
+    )
 
 
 def weigh_replies(
     evidence: Mapping[str, Sequence[TokenEvidence]],
     honest: Sequence[str],
     families: Mapping[str, str],
+    near: Sequence[str],
     lost: Sequence[int],
     alpha: float,
     seed: int,
+    recut: RecutFacts | None = None,
 ) -> AuditFacts:
     """Run the weights, sampler and length processes over replies in plan order.
 
-    ``evidence`` holds rows per configuration and reply, ``families`` the cause of each member of the bank. Each process
-    errs with probability at most ``alpha`` on an honest host. ``seed`` is the plan's.
+    ``evidence`` holds rows per configuration and reply, ``families`` the cause of each member of the bank, ``near`` those
+    that enter at full strength only, ``lost`` the requests without a readable reply. On an honest host the weights process
+    errs with probability at most ``alpha``, and so do the sampler and the length process together. ``seed`` is the plan's.
+
+    With ``recut``, ids are what the tokenizer makes of the texts: only the weights process runs, on listed builds at full
+    strength, each reply charged; no build is ruled out and no effect certified, because both need the ids.
     """
-    members = list(families)
+    members = [name for name in families if recut is None or name not in recut.dear]
+    if not members:
+        raise NumericsError("no member of the bank can be tested without the ids of tokens")
     sizes = divergences(evidence, members, honest[0])
     ratios = weight_ratios(evidence, honest, members, lost, seed)
-    listed = [Alternative(name, families[name], _strengths(sizes[name])) for name in members]
-    process = EProcess(Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED))))
-    weights = _facts(process, process.fold(ratios), ratios, alpha)
-    shares = routing_shares(process, alpha)
-    builds = [
-        BuildFacts(
-            name=one.name, family=families[one.name], divergence=sizes[one.name], log_e_against=one.log_e,
-            excluded=one.excluded, share_low=share.low, share_high=share.high,
+    listed = [Alternative(n, families[n], STRENGTHS[:1] if n in near or recut else STRENGTHS) for n in members]
+    if recut is None:
+        bank = Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED)))
+        sampler = _run(sampler_ratios(evidence, honest, lost), [(name, "sampling") for name in SAMPLERS], alpha / 2)
+        length = _run(
+            length_ratios(evidence, honest, members, lost),
+            [*((name, families[name]) for name in members), *((name, "clipping") for name, _ in LENGTHS)],
+            alpha / 2,
         )
-        for one, share in zip(exclusions(process, alpha), shares, strict=True)
-        if one.name in families
-    ]  # fmt: skip
+    else:
+        bank, sampler, length = Bank(tuple(listed)), None, None
+        ratios = _charged(ratios, members, recut)
+    process = EProcess(bank)
+    weights = _facts(process, process.fold(ratios), ratios, alpha)
+    untold = _untold(process, sampler, recut)
     return AuditFacts(
         alpha=alpha,
         requests=ratios.requests,
@@ -120,21 +150,62 @@ def weigh_replies(
         tokens=len(ratios.request),
         honest=tuple(honest),
         weights=weights,
-        sampler=_run(sampler_ratios(evidence, honest, lost), [(name, "sampling") for name in SAMPLERS], alpha),
-        length=_run(
-            length_ratios(evidence, honest, members, lost),
-            [*families.items(), *((name, "clipping") for name, _ in LENGTHS)],
-            alpha,
-        ),
-        builds=tuple(builds),
-        certified=_certified(evidence, members, sizes, honest[0], alpha),
-        smallest=_smallest(len(ratios.request), alpha, len(process.bank.column)),
+        sampler=sampler,
+        length=length,
+        sampler_lead=sampler.best - weights.best if sampler else -math.inf,
+        recut=recut,
+        builds=_builds(evidence, process, honest[0], {name: families[name] for name in members}, sizes, alpha, untold),
+        untold=untold,
+        certified=-math.inf if untold else _certified(evidence, members, sizes, honest[0], alpha),
+        smallest=_smallest(ratios, bank, len(members), alpha),
     )
 
 
-def _strengths(divergence: float) -> tuple[float, ...]:
-    """Weak strengths only for alternatives that honest rounding cannot be mistaken for."""
-    return STRENGTHS if divergence >= SMALL else STRENGTHS[:1]
+def _untold(process: EProcess, sampler: ProcessFacts | None, recut: RecutFacts | None) -> str:
+    """Why single builds are not judged: their ratios would rest on what this host did not do, or did not tell."""
+    if recut:
+        return "the host tells no ids"
+    if process.too_many_lost:
+        return "too many replies were lost"
+    return "tokens are not sampled as asked for" if sampler and sampler.crossed_at else ""
+
+
+def _builds(
+    evidence: Mapping[str, Sequence[TokenEvidence]],
+    process: EProcess,
+    honest: str,
+    families: Mapping[str, str],
+    sizes: Mapping[str, float],
+    alpha: float,
+    untold: str,
+) -> tuple[BuildFacts, ...]:
+    """What the replies say of every listed build, or that nothing can be said."""
+    names = list(families)
+    if untold:
+        return tuple(
+            BuildFacts(
+                name=name, family=families[name], divergence=sizes[name], log_e_against=math.nan, excluded=False,
+                share_low=0.0, share_high=1.0,
+            )
+            for name in names
+        )  # fmt: skip
+    builds = build_likelihoods(evidence, honest, names, process.bank.floor)
+    shares = routing_shares(process, builds, names, alpha)
+    return tuple(
+        BuildFacts(
+            name=one.name, family=families[one.name], divergence=sizes[one.name], log_e_against=one.log_e,
+            excluded=one.excluded, share_low=share.low, share_high=share.high,
+        )
+        for one, share in zip(exclusions(process, builds, names, alpha), shares, strict=True)
+    )  # fmt: skip
+
+
+def _charged(ratios: TokenRatios, members: Sequence[str], recut: RecutFacts) -> TokenRatios:
+    """The listed members alone, with the charges of a host without ids."""
+    charges = Charges(np.array([recut.members[name] for name in members]), np.array(recut.settings))
+    return TokenRatios(
+        ratios.requests, ratios.request, ratios.members[:, : len(members)], ratios.honest, ratios.lost, charges
+    )
 
 
 def _run(ratios: TokenRatios, names: Sequence[tuple[str, str]], alpha: float) -> ProcessFacts:
@@ -144,19 +215,34 @@ def _run(ratios: TokenRatios, names: Sequence[tuple[str, str]], alpha: float) ->
 
 def _facts(process: EProcess, path: Path, ratios: TokenRatios, alpha: float) -> ProcessFacts:
     crossed = process.first_crossing(path, alpha) or 0
+    found = explanations(process)
     return ProcessFacts(
         log_e=process.log_e(),
         log_e_tolerant=process.log_e_tolerant(),
         crossed_at=crossed,
         crossed_tokens=int((ratios.request < crossed).sum()),
+        best=float(process.numerators.max()),
         explanations=tuple(
             ExplanationFacts(
                 family=one.family, best=one.best, probability=one.probability, share=one.share,
                 strength=one.strength, lead=one.lead,
             )
-            for one in explanations(process)
+            for one in found
         ),
+        profile=_profile(ratios, process.bank.names.index(found[0].best)),
     )  # fmt: skip
+
+
+def _profile(ratios: TokenRatios, column: int) -> tuple[ProfileFacts, ...]:
+    """Mean log ratio of one alternative by position in the reply."""
+    starts = np.flatnonzero(np.diff(ratios.request, prepend=-1))
+    lengths = np.diff(np.append(starts, len(ratios.request)))
+    position = np.arange(len(ratios.request)) - np.repeat(starts, lengths)
+    found = []
+    for first, after in zip(PROFILE, (*PROFILE[1:], np.inf), strict=True):
+        gains = ratios.members[(position >= first) & (position < after), column]
+        found.append(ProfileFacts(first=first, tokens=len(gains), gain=float(gains.mean()) if len(gains) else math.nan))
+    return tuple(found)
 
 
 def _certified(
@@ -166,23 +252,25 @@ def _certified(
     honest: str,
     alpha: float,
 ) -> float:
-    """The best certified effect over the bank; the clip of each member is fixed by its divergence."""
-    found = [-math.inf]
+    """The best certified effect over the bank; every member pays for every clip, because the replies choose it."""
+    found, tests = [-math.inf], len(members) * len(CLIPS)
     for name in members:
         reach = 4.0 * math.sqrt(2.0 * max(sizes[name], 1e-6))
         clip = next((place for place, bound in enumerate(CLIPS) if bound >= reach), len(CLIPS) - 1)
         gains, means, _ = clipped_gains(evidence, name, honest, clip)
-        found.append(
-            certified_effect(np.clip(gains, -CLIPS[clip], CLIPS[clip]), means, CLIPS[clip], alpha, len(members))
-        )
+        found.append(certified_effect(np.clip(gains, -CLIPS[clip], CLIPS[clip]), means, CLIPS[clip], alpha, tests))
     return max(found)
 
 
-def _smallest(tokens: int, alpha: float, members: int) -> float:
-    """About the divergence at which an exact build of the bank is found with 95 % probability within these tokens.
+def _smallest(ratios: TokenRatios, bank: Bank, listed: int, alpha: float) -> float:
+    """The divergence at which any exact build among the first ``listed`` is found with 95 % probability in such an audit.
 
-    Tokens x KL is about inverse Gaussian; 3.34 ln(1/alpha) covers 95 % in a bank of twelve with half the weight on all
-    traffic, and the tolerance costs 1 / (1 - s)^2. An order of size; ``fidelity plan`` will tell it for a real bank.
+    By calculation; what a host without ids is charged comes on top, spread over a reply's tokens.
     """
-    del members
-    return 3.34 * math.log(1.0 / alpha) / (1.0 - 0.25) ** 2 / tokens if tokens else math.inf
+    tokens = len(ratios.request)
+    if not listed or not tokens:
+        return math.inf
+    length = tokens / max(ratios.requests - len(ratios.lost), 1)
+    dearest = max(barrier(bank, place, 1.0, alpha) for place in range(listed))
+    charge = float(ratios.charges.members.max()) if ratios.charges else 0.0
+    return smallest_divergence(tokens, length, dearest, 0.95, tolerance=bank.tolerance) + charge / length

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NumericsError
-from harness.evidence.clustered import Floats
+from harness.evidence.clustered import Estimate, Floats, positive_mean_interval
 from harness.evidence.sequential.omnibus import place_bets, rank_tilts
 from harness.evidence.sequential.ratios import TokenRatios
 from harness.targets.token_evidence import CUTS, POWERS, TILTS, TokenEvidence, empty_evidence
@@ -33,9 +33,9 @@ def weight_ratios(
 ) -> TokenRatios:
     """Ratios of the weights process: whether the reply's audible tokens come from the reference or from a member.
 
-    The null is every honest configuration at every temperature of the grid, and the centre under every cut-off, because
-    identity is judged after the sampler. Silent tokens carry factor 1 and end a reply. Behind the members stand those of
-    ``UNLISTED``; ``seed`` decides the randomised places of tokens that are equally likely.
+    The null is every honest configuration under every setting of the sampler, because identity is judged after it. Silent
+    tokens carry factor 1 and end a reply. Behind the members stand those of ``UNLISTED``; ``seed`` decides the randomised
+    places of tokens that are equally likely.
     """
     said, request = _audible(evidence[honest[0]])
     centre = _joined(evidence, honest[0], said)
@@ -43,8 +43,7 @@ def weight_ratios(
     settings = []
     for name in honest:
         rows = _joined(evidence, name, said)
-        tempered = np.array(POWERS) * rows["logp"][:, None] - rows["normalisers"] - own[:, None]
-        settings.append(np.concatenate([tempered, _cut(rows)], axis=1))
+        settings.append(_settings(rows) - own[:, None])
     ratios = [_joined(evidence, name, said)["logp"] - own for name in members]
     ratios += list(rank_tilts(np.log(centre["rank"]), centre["tilted"], TILTS).T)
     ratios.append(place_bets(centre["above"], centre["tied"], seed))
@@ -55,6 +54,18 @@ def weight_ratios(
         honest=np.stack(settings, axis=2),
         lost=tuple(lost),
     )
+
+
+def build_likelihoods(evidence: Evidence, honest: str, members: Sequence[str], floor: float) -> Floats:
+    """Log q_k - log p_0 per request and setting, ``[requests, settings, members]``; one token costs at most ln floor."""
+    said, request = _audible(evidence[honest])
+    own = _joined(evidence, honest, said)["logp"]
+    ratios = TokenRatios(len(evidence[honest]), request, np.zeros((len(request), 0)), np.zeros((len(request), 1, 1)))
+    found = np.zeros((ratios.requests, len(POWERS) + len(CUTS), len(members)))
+    for place, name in enumerate(members):
+        lead = _settings(_joined(evidence, name, said)) - own[:, None]
+        found[:, :, place] = ratios.per_request(np.logaddexp(np.log1p(-floor) + lead, np.log(floor)))
+    return found
 
 
 def sampler_ratios(evidence: Evidence, honest: Sequence[str], lost: Sequence[int]) -> TokenRatios:
@@ -111,6 +122,12 @@ def divergences(evidence: Evidence, members: Sequence[str], honest: str) -> dict
     return {name: float(_joined(evidence, name, said)["kl_cand_ref"].mean()) if said.any() else 0.0 for name in members}
 
 
+def divergence_interval(evidence: Evidence, member: str, honest: str) -> Estimate:
+    """KL(member || reference) in nats per audible token over the whole vocabulary, with its interval over replies."""
+    said, request = _audible(evidence[honest])
+    return positive_mean_interval(_joined(evidence, member, said)["kl_cand_ref"], request)
+
+
 def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tuple[Floats, Floats, Floats]:
     """Log ratios of a member clipped at the bound ``CLIPS[clip]``, the logs of their means under the reference, and ratios."""
     said, _ = _audible(evidence[honest])
@@ -118,9 +135,18 @@ def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tu
     return rows["logp"] - _joined(evidence, honest, said)["logp"], rows["clipped"][:, clip], rows["kl_cand_ref"]
 
 
+def _settings(rows: TokenEvidence) -> Floats:
+    """Log-probabilities under every setting of the sampler, temperatures first, ``[tokens, settings]``."""
+    own = rows["logp"][:, None]
+    tempered = np.array(POWERS) * own - rows["normalisers"]
+    return np.concatenate([tempered, own + _cut(rows)], axis=1)
+
+
 def _cut(rows: TokenEvidence) -> Floats:
-    """Log ratio of each cut-off to the whole distribution; ruled out where it was not measured or keeps the token out."""
+    """Log ratio of each cut-off to the whole distribution; ruled out where it keeps the token out."""
     kept = rows["kept"]
+    if np.isnan(kept).any():
+        raise NumericsError("a cut-off was not measured", fix="score the replies again")
     return np.where(np.isfinite(kept), -kept, _RULED_OUT)
 
 

@@ -62,6 +62,8 @@ def mmd_test(
             raise ValueError("at least two replies per prompt and side are needed")
         pool = [*a, *b]
         gram = np.array([[kernel(x, y) for y in pool] for x in pool])
+        if not np.isfinite(gram).all():
+            raise ValueError("the kernel gives a value that is not a number")
         observed += _discrepancy(gram, np.arange(len(pool)), len(a))
         drawn += [_discrepancy(gram, rng.permutation(len(pool)), len(a)) for _ in range(permutations)]
     count = len(ours)

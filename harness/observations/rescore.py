@@ -50,9 +50,7 @@ def rescore(
             wanted = {sequence.key for sequence in batch}
             names = _names(sound, cache)
             keys = [names[sequence.key] for sequence in batch]
-            part = target.evidence(
-                Batch.of(batch), cache.folder, keys, silent, base=place == 0, powers=not member.family
-            )
+            part = target.evidence(Batch.of(batch), cache.folder, keys, silent, base=place == 0)
             ends = list(accumulate(sequence.scored for sequence in batch))
             rows |= {sequence.key: part[end - sequence.scored : end] for sequence, end in zip(batch, ends, strict=True)}
             yield TokensScored(member.name, sum(sequence.scored for sequence in batch if sequence.key in wanted))

@@ -159,7 +159,10 @@ def make(
 ) -> list[Rendered]:
     """Render by the family's template, or by its encoder where there is no template."""
     if family.encoder and not family.template:
-        return process.run_encoder(family.encoder, Path(family.encoder_file), conversations)
+        timed = [
+            one.model_copy(update={"options": {"clock": dialect.clock} | dict(one.options)}) for one in conversations
+        ]
+        return process.run_encoder(family.encoder, Path(family.encoder_file), timed)
     return process.render(family.template, conversations, family.variables, dialect)
 
 

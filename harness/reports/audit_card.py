@@ -28,9 +28,11 @@ class AuditPlan(Result):
     bank: tuple[str, ...]
     alpha: float
     nonce: str
+    draws: int  # local replies per configuration, where a host without ids makes them necessary
     questions: str  # digest of the questions' file
     template: str
     tokenizer: str
+    clock: str  # the time under which prompts with a date are made
 
     @property
     def seed(self) -> int:
@@ -67,10 +69,18 @@ def print_audit_card(card: AuditCard, console: Console, path: str) -> None:
         facts = card.facts
         console.print(
             Text(
-                f"{facts.requests} requests, {facts.tokens:,} scored tokens, {facts.lost} replies lost; each axis errs "
-                f"with probability at most {facts.alpha:g}"
+                f"{facts.requests} requests, {facts.tokens:,} scored tokens, {facts.lost} replies lost; each axis accuses an "
+                f"honest host with probability at most {facts.alpha:g}"
             )
         )
+        if facts.recut:
+            console.print(
+                Text(
+                    f"the host tells no ids: texts are cut anew, as {facts.recut.moved:.0%} of the reference's own replies would "
+                    f"be cut otherwise; each reply is charged {min(facts.recut.members.values()):.2f} to "
+                    f"{max(facts.recut.members.values()):.2f} nat for it ({facts.recut.draws} local replies per configuration)"
+                )
+            )
         console.print(_builds(facts))
         if facts.certified > 0:
             console.print(
@@ -98,15 +108,17 @@ def _builds(facts: AuditFacts) -> Table:
     ):  # fmt: skip
         table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for build in facts.builds:
-        ruled = "ruled out" if build.excluded else "possible"
+        ruled = "ruled out" if build.excluded else "-" if facts.untold else "possible"
         table.add_row(
-            f"  {safe_line(build.name)}", build.family, f"{build.divergence:.3g}", f"{build.log_e_against:+.1f}", ruled,
-            _share(build),
+            f"  {safe_line(build.name)}", build.family, f"{build.divergence:.3g}",
+            "-" if math.isnan(build.log_e_against) else f"{build.log_e_against:+.1f}", ruled,
+            _share(build, accused=bool(facts.weights.crossed_at)) if not facts.untold else "-",
         )  # fmt: skip
     return table
 
 
-def _share(build: BuildFacts) -> str:
+def _share(build: BuildFacts, *, accused: bool) -> str:
+    """The interval; its lower end only where the host is accused at all, because it alone would read as an accusation."""
     if math.isnan(build.share_low):
         return "none possible"
-    return f"{build.share_low:.0%} to {build.share_high:.0%}"
+    return f"{build.share_low:.0%} to {build.share_high:.0%}" if accused else f"at most {build.share_high:.0%}"

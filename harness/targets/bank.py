@@ -6,16 +6,23 @@ honest configurations are the reference in the number formats that hosts use. On
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.prompts.faults import fault
 from harness.targets.alternatives import derived
-from harness.targets.spec import TargetSpec, parse_spec
+from harness.targets.spec import DTYPES, TargetSpec, parse_spec
 
 #: The reference in fp32 arithmetic: the centre of the null, always present.
 CENTRE = "fp32"
 HONEST = (CENTRE, "bf16")
+#: Builds of about 8 bits: fixed by name before the first request, because what replies say of them may not choose.
+_NEAR = frozenset(
+    {"bnb:int8", "fp8", "ggufq:Q8_0", "kv:e4m3", "kv:q8_0", *(f"dtype:{name}" for name in DTYPES)}
+    | {f"rtn:{bits}g{group}" for bits in (6, 7, 8) for group in (32, 64, 128)}
+)
+_IN_FP16 = frozenset({"bnb:int8"})
 QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "prompt:chatml-fallback", "prompt:no-generation-prompt")
 FULL = (
     "bnb:int8", "fp8", "ggufq:Q8_0", "ggufq:Q5_0", "ggufq:Q4_0", "bnb:nf4", "rtn:4g128", "kv:e4m3", "kv:q4_0",
@@ -29,17 +36,26 @@ class BankMember:
     """One configuration to score replies under: how the weights are changed, and which fault the prompt has.
 
     ``family`` is the cause that would be named: quantization, template or other-model; empty for honest configurations.
+    ``fault`` names the rendering of its prompts: a fault, or another day for honest configurations of dated templates.
+    ``near`` members lie so near to the reference that honest rounding may lean their way: they enter at full strength only.
     """
 
     name: str
     family: str
     spec: TargetSpec
     fault: str = ""
+    near: bool = False
 
 
-def honest_members(reference: TargetSpec) -> list[BankMember]:
-    """The configurations of the null, the centre first."""
-    return [BankMember(dtype, "", reference.with_runtime(dtype=dtype)) for dtype in HONEST]
+def honest_members(reference: TargetSpec, bank: tuple[str, ...] = (), days: Sequence[str] = ()) -> list[BankMember]:
+    """The configurations of the null, the centre first.
+
+    Every arithmetic in which a member of the bank is computed is one of them (bitsandbytes' int8 runs in fp16), and the
+    reference's own prompts on each of ``days`` beside the day of asking, because hosts live in other time zones.
+    """
+    dtypes = [*HONEST, *(["fp16"] if any(name in _IN_FP16 for name in bank) else [])]
+    found = [BankMember(dtype, "", reference.with_runtime(dtype=dtype)) for dtype in dtypes]
+    return [*found, *(BankMember(f"fp32 on {day[:10]}", "", found[0].spec, day) for day in days)]
 
 
 def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMember]:
@@ -60,7 +76,7 @@ def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMemb
             if not spec.derived:
                 raise UsageError(f"the bank has no {name!r}", fix=f"use any of {', '.join(FULL)}, or other:PATH")
             family = "kv-cache" if spec.kind == "kv" else "quantization"
-            found.append(BankMember(name, family, derived(centre, spec.kind, spec.detail)))
+            found.append(BankMember(name, family, derived(centre, spec.kind, spec.detail), near=name in _NEAR))
     if len({member.name for member in found}) < len(found):
         raise UsageError("the bank names a member twice")
     return found

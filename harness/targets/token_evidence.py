@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-EVIDENCE_VERSION: Final = 1
+EVIDENCE_VERSION: Final = 2
 
 #: Inverse temperatures at which log-normalisers are kept; the one called ``CLAIMED`` is the sampler that was asked for.
 POWERS: Final = (
@@ -36,6 +36,7 @@ EVIDENCE: Final = np.dtype(
         ("log_silent", "<f8"),
         ("log_audible", "<f8"),
         ("normalisers", "<f8", (len(POWERS),)),  # log sum of p(v)^power
+        ("kept", "<f8", (len(CUTS),)),  # log of the mass that a cut-off keeps; +inf where it rules the label out
         # of the reference alone, NaN elsewhere
         ("rank", "<f8"),  # 1 for the most likely id; ids of equal probability share the better rank
         ("above", "<f8"),  # probability of all ids that are more likely than the label
@@ -43,7 +44,6 @@ EVIDENCE: Final = np.dtype(
         ("surprisal", "<f8", (2,)),  # mean and variance of -log p under p
         ("log_rank", "<f8", (2,)),  # mean and variance of the logarithm of the rank under p
         ("tilted", "<f8", (len(TILTS),)),  # log of the mean of rank^tilt under p
-        ("kept", "<f8", (len(CUTS),)),  # log of the mass that a cut-off keeps; +inf where it rules the label out
         # against the reference, NaN for the reference
         ("kl_cand_ref", "<f8"),
         ("kl_ref_cand", "<f8"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
-from harness.comparisons.audit import AuditFacts, ExplanationFacts
+from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
 LEAD = 3.0
+#: Evidence is front-loaded if the first tokens of replies gain this many times what the last ones do.
+EARLY = 2.0
 _CAUSES = {
     "quantization": Cause.QUANTIZATION,
     "template": Cause.TEMPLATE,
@@ -19,38 +21,67 @@ _CAUSES = {
 }
 
 
+#: More lost replies than this share make every verdict on the rest doubtful.
+MOST_LOST = 0.01
+
+
 def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisVerdict, ...]:
     """The identity and integrity axes; ``untestable`` says why nothing could be measured."""
     if facts is None:
-        return tuple(
-            AxisVerdict(axis=axis, outcome=Outcome.NOT_TESTABLE, reason=untestable)
-            for axis in ("identity", "integrity")
+        return _both(Outcome.NOT_TESTABLE, untestable)
+    if facts.lost > MOST_LOST * facts.requests:
+        return _both(
+            Outcome.INCONCLUSIVE,
+            f"{facts.lost} of {facts.requests} replies were lost; what was lost may be what differed "
+            f"(log e {facts.weights.evidence:+.1f} with every lost reply counted against the accusation).",
         )
+    if not facts.tokens and not (facts.length and facts.length.crossed_at):
+        return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")
     return _identity(facts), _integrity(facts)
 
 
+def _both(outcome: Outcome, reason: str) -> tuple[AxisVerdict, ...]:
+    return tuple(AxisVerdict(axis=axis, outcome=outcome, reason=reason) for axis in ("identity", "integrity"))
+
+
 def _identity(facts: AuditFacts) -> AxisVerdict:
-    if facts.lost > 0.01 * facts.requests:
+    if not facts.tokens:
         return AxisVerdict(
-            axis="identity",
-            outcome=Outcome.INCONCLUSIVE,
-            reason=f"{facts.lost} of {facts.requests} replies were lost; what was lost may be what differed.",
+            axis="identity", outcome=Outcome.NOT_TESTABLE, reason="No reply holds a token that can be scored."
         )
     if facts.weights.crossed_at:
         best = facts.weights.explanations[0]
         cause = _CAUSES[best.family] if best.lead >= LEAD else Cause.UNLISTED
         return AxisVerdict(axis="identity", outcome=Outcome.BEYOND, cause=cause, reason=_found(facts, best))
-    out = [build.name for build in facts.builds if build.excluded]
-    left = [build.name for build in facts.builds if not build.excluded]
     return AxisVerdict(
         axis="identity",
         outcome=Outcome.INCONCLUSIVE,
         reason=(
             f"No evidence against the reference in {facts.tokens:,} tokens (log e {facts.weights.evidence:+.1f}, needed "
-            f"{math.log(1 / facts.alpha):.1f}); an exact build of the bank from about {facts.smallest:.2g} nat/token on would "
-            f"have been found. Builds ruled out: {', '.join(out) or 'none'}. Not ruled out: {', '.join(left) or 'none'}. "
-            "A build that is not listed, even of the same bit width, may be neither."
+            f"{math.log(1 / facts.alpha):.1f}){_sensitivity(facts)}. {_builds(facts)}"
         ),
+    )
+
+
+def _sensitivity(facts: AuditFacts) -> str:
+    """What would have been found, as far as that was worked out; no control was run."""
+    if math.isinf(facts.smallest):
+        return ""
+    return (
+        f"; by calculation, an exact build of the bank is found with 95 % probability from {facts.smallest:.2g} "
+        "nat/token on, but no known-bad control was run"
+    )
+
+
+def _builds(facts: AuditFacts) -> str:
+    dear = f" Not testable without ids: {', '.join(facts.recut.dear)}." if facts.recut and facts.recut.dear else ""
+    if facts.untold:
+        return f"No build is ruled out, because {facts.untold}.{dear}"
+    out = [build.name for build in facts.builds if build.excluded]
+    left = [build.name for build in facts.builds if not build.excluded]
+    return (
+        f"Builds ruled out: {', '.join(out) or 'none'}. Not ruled out: {', '.join(left) or 'none'}. "
+        "A build that is not listed, even of the same bit width, may be neither."
     )
 
 
@@ -63,7 +94,20 @@ def _found(facts: AuditFacts, best: ExplanationFacts) -> str:
     return (
         f"Inconsistent with the reference after {facts.weights.crossed_at} requests, {facts.weights.crossed_tokens:,} tokens "
         f"(an honest host gets here in at most {facts.alpha:.0%} of audits; log e {facts.weights.evidence:.1f} in the end); "
-        f"{explained}."
+        f"{explained}{_profiled(facts.weights)}."
+    )
+
+
+def _profiled(process: ProcessFacts) -> str:
+    """Where in the replies the evidence lies: a second vote, told and not counted."""
+    first, last = process.profile[0], process.profile[-1]
+    if math.isnan(first.gain) or math.isnan(last.gain) or first.gain <= 0:
+        return ""
+    early = first.gain >= EARLY * max(last.gain, 0.0)
+    like = "front-loaded, as under a changed prompt" if early else "spread evenly, as under changed weights"
+    return (
+        f"; its evidence is {like} ({first.gain:+.2g} nat/token over the first {process.profile[1].first}, "
+        f"{last.gain:+.2g} after the first {last.first})"
     )
 
 
@@ -75,32 +119,45 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
             outcome=Outcome.NOT_TESTABLE,
             reason="Sampler and lengths are judged against the reference's weights, which this host does not seem to serve.",
         )
-    if facts.sampler.crossed_at:
-        best = facts.sampler.explanations[0]
+    sampler, length = facts.sampler, facts.length
+    if sampler is None or length is None:
+        return AxisVerdict(
+            axis="integrity",
+            outcome=Outcome.NOT_TESTABLE,
+            reason="Sampler and lengths are judged by the ids of tokens, which this host does not tell.",
+        )
+    if sampler.crossed_at:
+        best = sampler.explanations[0]
+        named = facts.sampler_lead >= LEAD
+        like = (
+            f"best explained by {best.best}"
+            if named
+            else "though a build of the bank explains it about as well as any sampler"
+        )
         return AxisVerdict(
             axis="integrity",
             outcome=Outcome.BEYOND,
-            cause=Cause.SAMPLING,
+            cause=Cause.SAMPLING if named else Cause.UNLISTED,
             reason=(
-                "Not sampled as asked for (temperature 1, from all tokens); best explained by "
-                f"{best.best} (log e {facts.sampler.evidence:.1f})."
+                f"Not the reference sampled as asked for (temperature 1, from all tokens, no penalties); {like} "
+                f"(log e {sampler.evidence:.1f})."
             ),
         )
-    if facts.length.crossed_at:
-        best = facts.length.explanations[0]
+    if length.crossed_at:
+        best = length.explanations[0]
         prompted = best.family == "template" and best.lead >= LEAD
         like = f"best explained by {best.best!r}" if best.lead >= LEAD else "and no listed cause explains it alone"
         return AxisVerdict(
             axis="integrity",
             outcome=Outcome.BEYOND,
             cause=Cause.TEMPLATE if prompted else Cause.CLIPPING,
-            reason=f"Replies do not end where the reference's would, {like} (log e {facts.length.evidence:.1f}).",
+            reason=f"Replies do not end where the reference's would, {like} (log e {length.evidence:.1f}).",
         )
     return AxisVerdict(
         axis="integrity",
         outcome=Outcome.INCONCLUSIVE,
         reason=(
-            f"No sign of another sampler (log e {facts.sampler.evidence:+.1f}) or of replies that end elsewhere "
-            f"(log e {facts.length.evidence:+.1f}); how small a change would have been seen was not measured."
+            f"No sign of another sampler (log e {sampler.evidence:+.1f}) or of replies that end elsewhere "
+            f"(log e {length.evidence:+.1f}); how small a change would have been seen was not measured."
         ),
     )

@@ -11,7 +11,7 @@ from harness.auditing import AuditRequest, audit_endpoint
 from harness.auditing.store import AuditFolder
 from harness.cli.main import cli
 from harness.config import Places
-from harness.errors import StoredRunError
+from harness.errors import EndpointRefused, StoredRunError
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
 from harness.targets.spec import Runtime
@@ -24,7 +24,7 @@ BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
 
 def audit(reference, address, results, **options):
     """One audit without a command line."""
-    request = AuditRequest(str(reference), bank=BANK, nonce="test", runtime=Runtime(threads=1), **options)
+    request = AuditRequest(str(reference), nonce="test", runtime=Runtime(threads=1), **({"bank": BANK} | options))
     with Client(parse_address(address)) as client:
         steps = audit_endpoint(request, client, Places(results, Places.default().cache))
         while True:
@@ -67,21 +67,38 @@ def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, 
     assert card["facts"]["weights"]["explanations"][0]["best"] == "ggufq:Q4_0"
 
 
-def test_a_host_that_tells_no_ids_is_not_testable(llamacpp, smollm, tmp_path):
-    """Without ids another cut of the same text has another probability: no verdict is guessed."""
+def without_ids(base):
+    """A gateway that hides ids, trims texts, and adds a newline."""
 
-    def without(asked, _):
-        status, headers, body = pass_on(llamacpp.removesuffix("/v1"), asked)
-        answer = json.loads(body)
-        for choice in answer.get("choices", []):
+    def answer(asked, _):
+        status, headers, body = pass_on(base.removesuffix("/v1"), asked)
+        found = json.loads(body)
+        for choice in found.get("choices", []):
             choice.pop("logprobs", None)
-        return status, headers, json.dumps(answer).encode()
+            choice["message"]["content"] = choice["message"]["content"].strip() + "\n"
+        return status, headers, json.dumps(found).encode()
 
-    with host(without) as gateway:
-        card, _ = audit(smollm, gateway.address, tmp_path, requests=2, tokens=8)
-    assert card.outcome == "NOT_TESTABLE"
-    assert "ids" in card.axes[0].reason
-    assert card.exit_code == 3
+    return host(answer)
+
+
+@pytest.mark.slow
+def test_a_host_that_tells_no_ids_is_judged_by_its_texts_and_charged_for_it(smollm, smollm_gguf, llamacpp, tmp_path):
+    """A 4-bit host is still found and named; on an honest one nothing grows and nothing is ruled out."""
+    file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
+    options = {"requests": 5, "tokens": 32, "draws": 40, "bank": BANK[:1]}
+    with llamacpp_server(file) as address, without_ids(address) as gateway:
+        card, folder = audit(smollm, gateway.address, tmp_path, **options)
+    assert (card.axes[0].outcome, card.axes[0].cause) == ("BEYOND", "quantization")
+    assert card.axes[1].outcome == "NOT_TESTABLE"
+    assert card.facts.recut.members["ggufq:Q4_0"] > 0
+    assert 0 < card.facts.recut.moved < 0.8
+    assert AuditFolder(folder).weigh_again().weights == card.facts.weights
+    with without_ids(llamacpp) as gateway:
+        card, _ = audit(smollm, gateway.address, tmp_path, **options)
+    assert card.axes[0].outcome == "INCONCLUSIVE"
+    assert card.facts.weights.log_e < 0
+    assert not any(build.excluded for build in card.facts.builds)
+    assert "tells no ids" in card.axes[0].reason
 
 
 def test_a_host_that_answers_nothing_is_not_testable(smollm, tmp_path):
@@ -90,3 +107,14 @@ def test_a_host_that_answers_nothing_is_not_testable(smollm, tmp_path):
         card, _ = audit(smollm, running.address, tmp_path, requests=2)
     assert card.outcome == "NOT_TESTABLE"
     assert sum(card.losses.values()) == 2
+
+
+def test_a_key_that_is_refused_half_way_is_a_loss_and_not_an_end(smollm, tmp_path):
+    """At the first question it is the user's error; later on a host could erase its evidence by it."""
+    answers = iter([(200, {}, b'{"choices": []}'), (401, {}, b"{}"), (401, {}, b"{}")])
+    with host(lambda *_: next(answers)) as running:
+        card, folder = audit(smollm, running.address, tmp_path, requests=2)
+    assert card.outcome == "NOT_TESTABLE"
+    assert len((folder / "replies.jsonl").read_text().splitlines()) == 2
+    with host(lambda *_: (401, {}, b"{}")) as running, pytest.raises(EndpointRefused):
+        audit(smollm, running.address, tmp_path, requests=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.auditing.asking import NO_IDS, scorable
+from harness.auditing.scorable import recut_replies, scorable, tells_no_ids
 from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.replies import Reply
 from harness.targets.opening import open_target
@@ -33,8 +33,14 @@ def stop(silent):
     return int(np.flatnonzero(silent)[-1])
 
 
-def scored(target, silent, **reply):
-    (found,) = scorable([Reply(**reply)], target, silent, stop(silent))
+def scored(target, silent, tokens=0, **reply):
+    asked = tokens or len(reply.get("ids") or ()) or 8
+    (found,) = scorable([Reply(**reply)], target, silent, stop(silent), asked)
+    return found
+
+
+def recut(target, silent, text, finish="stop"):
+    (found,) = recut_replies([Reply(text=text, finish=finish)], target, silent, stop(silent), 64)
     return found
 
 
@@ -72,20 +78,65 @@ def test_ids_that_were_left_out_end_a_reply_where_they_are_missing(target, silen
     assert found.ids == (*ids(target, "ab"), stop(silent))
 
 
+def test_a_reply_that_was_cut_before_its_tokens_were_used_up_ends_there(target, silent):
+    """finish_reason length after three of eight tokens: the host clips, and the length process must see it."""
+    said = ids(target, "abc")
+    found = scored(target, silent, tokens=8, text="abc", ids=said, finish="length", billed=3)
+    assert found.ids == (*said, stop(silent))
+
+
+@pytest.mark.parametrize("text", ["abc", " abc ", "abc\n", "\n\nabc"])
+def test_blanks_that_a_gateway_trims_change_nothing(target, silent, text):
+    """The ids say more than the text: they are scored as they are."""
+    said = ids(target, text)
+    assert scored(target, silent, text=text.strip(), ids=said, finish="stop", billed=len(said)).ids[:-1] == said
+
+
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
         ({"text": "abd", "finish": "length", "billed": 3}, "spell"),
-        ({"text": "abc", "ids": None, "finish": "stop"}, NO_IDS),
+        ({"text": "xabc", "finish": "stop", "billed": 4}, "spell"),
+        ({"text": "xabc", "finish": "stop", "billed": 9}, "spell"),
+        ({"text": "abc", "finish": "stop", "billed": 7}, "billed"),
+        ({"text": "abc", "finish": "length", "billed": 2}, "billed"),
+        ({"text": "abc", "finish": "content_filter", "billed": 3}, "content_filter"),
+        ({"text": "abc", "finish": "", "billed": 3}, "another reason"),
+        ({"text": "", "ids": None, "finish": "length"}, "empty"),
         ({"lost": "timeout"}, "timeout"),
         ({"text": "abc", "ids": (99_999,), "finish": "stop"}, "tokenizer"),
+        ({"text": "abc" * 5, "tokens": 3, "ids": (97, 98, 99) * 5, "finish": "stop"}, "longer"),
     ],
 )
 def test_what_nobody_can_know_is_lost(target, silent, reply, why):
-    """Ids of another text, no ids, no answer, ids that do not exist."""
+    """Ids of another text, another number than was billed, a filter, no answer, ids that do not exist, too many of them.
+
+    A loss counts against every accusation, so a host that hides what it said gains nothing by it.
+    """
     found = scored(target, silent, **({"ids": ids(target, "abc")} | reply))
     assert found.ids == ()
     assert why in found.lost
+
+
+@pytest.mark.parametrize("change", [str, lambda t: t + "\n", lambda t: "  " + t, lambda t: t + "\ufffd"])
+def test_what_gateways_change_on_the_way_does_not_change_how_a_text_is_cut(target, silent, change):
+    """A space, a newline, a cut last character: a verdict on weights must not hang on them."""
+    assert recut(target, silent, change("cafe au lait")).ids == recut(target, silent, "cafe au lait").ids
+
+
+def test_a_text_without_ids_ends_at_the_first_piece_of_a_character(target, silent):
+    """As with ids: what is scored is a function of the text."""
+    found = recut(target, silent, "abéc")
+    assert found.ids[:-1] == ids(target, "ab")
+    assert silent[found.ids[-1]]
+    assert recut(target, silent, "e\u0301tude").ids == recut(target, silent, "étude").ids
+
+
+def test_one_reply_without_ids_puts_all_on_their_texts():
+    """One rule for all replies; empty and lost ones say nothing about ids."""
+    told, untold = Reply(text="a", ids=(97,), finish="stop"), Reply(text="a", finish="stop")
+    assert tells_no_ids([told, untold])
+    assert not tells_no_ids([told, Reply(finish="stop"), Reply(lost="timeout")])
 
 
 def test_an_empty_reply_is_a_stop(target, silent):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
 from harness.comparisons.audit import weigh_replies
+from harness.comparisons.recut import RecutFacts
 from harness.comparisons.replies import length_ratios, sampler_ratios, weight_ratios
 from harness.errors import NumericsError
 from harness.evidence.sequential.ratios import TokenRatios
-from harness.targets.token_evidence import POWERS
+from harness.targets.token_evidence import CUTS, POWERS
 from harness.verdicts.audit import judge_replies
 from tests.support.evidence import evidence_of
 from tests.support.worlds import make_world
@@ -18,6 +21,7 @@ from tests.support.worlds import make_world
 WORLD = make_world(contexts=30)
 FAMILIES = {"a": "quantization", "b": "quantization", "other": "template"}
 HONEST = ("p", "h")
+NEAR = ("a",)
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +33,13 @@ def world():
     return type(WORLD)((*WORLD.names, "other"), np.concatenate([WORLD.logs, other[None]]))
 
 
-def facts_of(world, server, requests=30, length=16, seed=1, lost=(), alpha=0.01):
+def facts_of(world, server, requests=30, length=16, seed=1, lost=(), alpha=0.01, recut=None):
     served = world.distribution(server) if isinstance(server, str) else server
     evidence = evidence_of(world, served, tuple(FAMILIES), HONEST, requests, length, seed)
     for rows in evidence.values():
         for number in lost:
             rows[number] = rows[number][:0]
-    return weigh_replies(evidence, HONEST, FAMILIES, lost, alpha, seed)
+    return weigh_replies(evidence, HONEST, FAMILIES, NEAR, lost, alpha, seed, recut)
 
 
 def verdict_of(world, server, **options):
@@ -54,12 +58,12 @@ def test_an_honest_host_is_not_accused(world, server):
 
 
 def test_honest_hosts_are_accused_no_more_often_than_alpha(world):
-    """All three processes together, three times alpha."""
+    """All three processes together: alpha for identity, and alpha for integrity."""
     wrong = 0
     for seed in range(120):
         facts = facts_of(world, "h", requests=12, seed=seed, alpha=0.05)
         wrong += any(process.crossed_at for process in (facts.weights, facts.sampler, facts.length))
-    assert wrong <= binom.ppf(0.999, 120, 0.15)
+    assert wrong <= binom.ppf(0.999, 120, 0.10)
 
 
 def test_a_listed_build_is_named_with_its_cause(world):
@@ -92,10 +96,10 @@ def test_part_of_the_traffic_is_said_to_be_part(world):
 
 def test_another_temperature_is_the_samplers_fault_and_not_the_weights(world):
     """Rule 14: identity is judged after the sampler."""
-    identity, integrity = verdict_of(world, "cold", requests=80)
+    identity, integrity = verdict_of(world, "cold", requests=120)
     assert identity.outcome == "INCONCLUSIVE"
     assert (integrity.outcome, integrity.cause) == ("BEYOND", "sampling")
-    assert "temperature 0.8" in integrity.reason
+    assert any(f"temperature {near}" in integrity.reason for near in ("0.75", "0.80", "0.85"))
 
 
 def test_a_cut_off_is_the_samplers_fault_and_not_the_weights(world):
@@ -126,9 +130,70 @@ def test_replies_that_end_early_are_found(world):
 
 def test_lost_replies_make_a_verdict_impossible(world):
     """Rule 10: more than one in a hundred."""
-    identity, _ = verdict_of(world, "b", requests=30, lost=(3, 4))
-    assert identity.outcome == "INCONCLUSIVE"
-    assert "lost" in identity.reason
+    for server in ("b", "cold"):
+        identity, integrity = verdict_of(world, server, requests=30, lost=(3, 4))
+        assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
+        assert "lost" in identity.reason
+    facts = facts_of(world, "p", requests=30, lost=(3, 4))
+    assert not any(build.excluded for build in facts.builds)
+    assert facts.certified == -math.inf
+
+
+def test_no_build_is_cleared_for_its_sampler(world):
+    """A far build behind top_k 20: not the reference, and the build is not ruled out for the ids that it never says."""
+    p = world.distribution("b")
+    kept = np.where(p >= np.sort(p, axis=-1)[:, -20:-19], p, 0.0)
+    facts = facts_of(world, kept / kept.sum(-1, keepdims=True), requests=80)
+    assert facts.weights.crossed_at
+    assert {build.name: build.excluded for build in facts.builds}["b"] is False
+
+
+def test_an_unlisted_build_is_not_called_a_sampler(world):
+    """Other weights move the sampler's process, too; sampling is named only where it explains more than the whole bank."""
+    for seed in range(6):
+        facts = facts_of(world, "c", requests=20, seed=seed)
+        _, integrity = judge_replies(facts)
+        assert integrity.cause != "sampling"
+
+
+def test_weak_members_are_chosen_by_name_before_the_first_reply(world):
+    """What replies say of a build's size must not decide how it enters."""
+    facts = facts_of(world, "p", requests=10)
+    assert [one.strength for one in facts.weights.explanations if one.best == "a"] in (
+        [],
+        [pytest.approx(1.0, abs=1e-5)],
+    )
+    evidence = evidence_of(world, world.distribution("c"), tuple(FAMILIES), HONEST, 40, 16, 3)
+    far = weigh_replies(evidence, HONEST, FAMILIES, NEAR, (), 0.01, 3)
+    near = weigh_replies(evidence, HONEST, FAMILIES, ("a", "b", "other"), (), 0.01, 3)
+    assert far.weights.log_e != near.weights.log_e
+
+
+def test_the_profile_tells_where_the_evidence_lies(world):
+    """Changed weights speak at every position alike."""
+    facts = facts_of(world, "b", requests=60, length=30)
+    early, middle, late = facts.weights.profile
+    assert (early.first, middle.first, late.first) == (0, 4, 20)
+    assert early.tokens + middle.tokens + late.tokens == facts.tokens
+    assert late.gain == pytest.approx(early.gain, rel=0.6)
+    assert "spread evenly" in judge_replies(facts)[0].reason
+
+
+def test_without_ids_builds_are_charged_and_none_is_ruled_out(world):
+    """The same replies, cut anew: less evidence, the same accusation, no clearance, no integrity."""
+    settings = tuple((0.0, 0.0) for _ in range(len(POWERS) + len(CUTS)))
+    recut = RecutFacts(draws=400, moved=0.3, members={"a": 0.3, "b": 0.2, "other": 0.1}, settings=settings, dear=("a",))
+    plain, charged = (facts_of(world, "b", requests=60, recut=one) for one in (None, recut))
+    assert charged.weights.log_e < plain.weights.log_e
+    identity, integrity = judge_replies(charged)
+    assert (identity.outcome, identity.cause) == ("BEYOND", "quantization")
+    assert integrity.outcome == "NOT_TESTABLE"
+    honest = facts_of(world, "p", requests=60, recut=recut)
+    assert [build.name for build in honest.builds] == ["b", "other"]
+    assert not any(build.excluded for build in honest.builds)
+    reason = judge_replies(honest)[0].reason
+    assert "tells no ids" in reason
+    assert "Not testable without ids: a" in reason
 
 
 def test_ratios_of_the_honest_configurations_hold_their_samplers(world):
@@ -148,11 +213,11 @@ def test_configurations_of_different_length_are_refused(world):
         weight_ratios(evidence, HONEST, ("a",), (), 1)
 
 
-def test_one_request_and_no_tokens_are_inconclusive(world):
-    """An empty reply says nothing about weights."""
+def test_one_request_and_no_tokens_are_not_testable(world):
+    """An empty reply says nothing about weights, and nothing that reads like a pass."""
     evidence = evidence_of(world, world.distribution("p"), tuple(FAMILIES), HONEST, 1, 4, 1)
     nothing = {name: [rows[0][:0]] for name, rows in evidence.items()}
-    facts = weigh_replies(nothing, HONEST, FAMILIES, (), 0.01, 1)
+    facts = weigh_replies(nothing, HONEST, FAMILIES, NEAR, (), 0.01, 1)
     assert facts.tokens == 0
     identity, integrity = judge_replies(facts)
-    assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
+    assert (identity.outcome, integrity.outcome) == ("NOT_TESTABLE", "NOT_TESTABLE")

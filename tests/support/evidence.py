@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from harness.targets.checkpoint.evidence_kernel import fill_against, fill_evidence, fill_powers, fill_ranks
+from harness.targets.checkpoint.evidence_kernel import fill_against, fill_cuts, fill_evidence, fill_powers, fill_ranks
 from harness.targets.token_evidence import TokenEvidence, empty_evidence
 from tests.support.worlds import World
 
@@ -31,8 +31,8 @@ def evidence_of(
         z = torch.from_numpy(world.logs[world.names.index(name)][contexts]).float()
         rows[name] = empty_evidence(len(tokens))
         logs[name] = fill_evidence(z.clone(), labels, quiet, rows[name])
-        if name in honest:
-            fill_powers(logs[name], rows[name])
+        fill_powers(logs[name], rows[name])
+        fill_cuts(z, logs[name], labels, rows[name])
         if name == honest[0]:
             fill_ranks(logs[name], z, labels, rows[name])
         else:

@@ -25,6 +25,11 @@ class World:
         q, p = self.logs[self.names.index(name)], self.logs[self.names.index(base)]
         return float((np.exp(q) * (q - p)).sum(-1).mean())
 
+    def tempered(self, power: float) -> World:
+        """The same world sampled at another temperature, 1 / ``power``."""
+        z = self.logs * power
+        return World(self.names, z - np.logaddexp.reduce(z, axis=-1, keepdims=True))
+
     def draw(
         self, rng: np.random.Generator, served: np.ndarray, requests: int, length: int
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,19 @@ def test_the_null_has_a_centre():
     assert [(m.name, m.spec.runtime.dtype, m.family) for m in members] == [("fp32", "fp32", ""), ("bf16", "bf16", "")]
 
 
+def test_every_arithmetic_of_the_bank_is_in_the_null():
+    """Rule 1: bitsandbytes' int8 runs in fp16, so the reference in fp16 is honest; dated prompts have neighbours."""
+    names = [member.name for member in honest_members(REFERENCE, ("bnb:int8",), ("2026-01-14T12:00:00",))]
+    assert names == ["fp32", "bf16", "fp16", "fp32 on 2026-01-14"]
+    assert honest_members(REFERENCE, (), ("2026-01-14T12:00:00",))[-1].fault == "2026-01-14T12:00:00"
+
+
+def test_builds_of_eight_bits_enter_at_full_strength_only():
+    """By name, before the first reply: what replies say of a size must not decide it."""
+    near = {member.name for member in bank_members(FULL, REFERENCE) if member.near}
+    assert near == {"bnb:int8", "fp8", "ggufq:Q8_0", "kv:e4m3"}
+
+
 def test_every_member_runs_in_fp32_arithmetic():
     """Weights, prompts and caches change; rounding does not."""
     members = bank_members(FULL, REFERENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,66 +49,85 @@ class Explanation:
 
 
 def _numerator(process: EProcess) -> float:
-    """Log of half the reference and half the bank, over the reference: it may not profit from leaving out p_0."""
-    return float(np.logaddexp(0.0, logsumexp(process.numerators + process.bank.log_weight)) - np.log(2.0))
+    """Log of half the reference and half the bank, over the reference: it may not profit from leaving out p_0.
+
+    Like the members on all traffic, the reference pays for every lost reply: a build may lose fewer of them.
+    """
+    alone = process.lost * float(np.log1p(-process.bank.shares[0]))
+    return float(np.logaddexp(alone, logsumexp(process.numerators + process.bank.log_weight)) - np.log(2.0))
 
 
-def exclusions(process: EProcess, alpha: float) -> list[Exclusion]:
-    """Per alternative, whether "every request was served by exactly this build" is refuted at level ``alpha``.
+def exclusions(process: EProcess, builds: Floats, names: Sequence[str], alpha: float) -> list[Exclusion]:
+    """Per build, whether "every request was served by exactly this build" is refuted at level ``alpha``.
 
-    E = (half p_0 + half bank) / prod q_k is an e-process under q_k. Exact builds exclude each other, so the builds that
-    are left are a 1 - alpha set of causes without dividing alpha. It says nothing of other builds of the same bit width:
-    never read it as "not quantized". The numerators' floor applies to q_k, too.
+    ``builds`` holds log q_k - log p_0 per request and setting of the sampler, ``[requests, settings, builds]``. E = (half
+    p_0 + half bank) / sup over settings of prod q_k is an e-process under q_k at any one setting. Exact builds exclude each
+    other, so those that are left are a 1 - alpha set of causes without dividing alpha. It says nothing of other builds of
+    the same bit width: never read it as "not quantized".
     """
     numerator, bar = _numerator(process), np.log(1.0 / alpha)
-    totals = np.array(process.replies).sum(0) if process.replies else np.zeros(len(process.bank.alternatives))
+    best = builds.sum(0).max(0) if len(builds) else np.zeros(len(names))
     return [
         Exclusion(name, numerator - float(total), bool(numerator - total >= bar))
-        for name, total in zip(process.bank.names, totals, strict=True)
+        for name, total in zip(names, best, strict=True)
     ]
 
 
-def routing_shares(process: EProcess, alpha: float) -> list[RoutingShare]:
-    """Per alternative, the 1 - alpha interval of the share of requests that it may have served, the rest honest.
+def routing_shares(process: EProcess, builds: Floats, names: Sequence[str], alpha: float) -> list[RoutingShare]:
+    """Per build, the 1 - alpha interval of the share of requests that it may have served, the rest honest.
 
-    {pi : prod_r [(1 - pi) p_0(r) + pi q_k(r)] > alpha numerator}, an interval because the product is log-concave in pi.
-    Valid jointly over alternatives. Assumes that requests are routed independently, to exactly this build or to the
-    reference in fp32 arithmetic. It is the share of the audit's requests, not of the host's traffic.
+    {pi : sup over s and j of prod_r [(1 - pi) p_js(r) + pi q_ks(r)] > alpha numerator}: the honest rest is any one of the
+    configurations that were computed, at the build's setting of the sampler; for each the product is log-concave in pi, and the
+    interval is the hull. Valid jointly over builds. Assumes that requests are routed independently. It is the share of the
+    audit's requests, not of the host's traffic. ``builds`` as for ``exclusions``, its settings those of the process's
+    honest configurations.
     """
-    bar = np.log(alpha) + _numerator(process)
-    logs = np.array(process.replies) if process.replies else np.zeros((0, len(process.bank.alternatives)))
+    bar = float(np.log(alpha)) + _numerator(process)
+    if not len(builds):
+        return [RoutingShare(name, 0.0, 1.0) for name in names]
+    honest = np.array(process.honest)
     found = []
-    for place, name in enumerate(process.bank.names):
-        low, high = _interval(logs[:, place], bar)
+    for place, name in enumerate(names):
+        parts = [
+            _interval(honest[:, setting, config], builds[:, setting, place], bar)
+            for setting in range(builds.shape[1])
+            for config in range(honest.shape[2])
+        ]
+        possible = [part for part in parts if not np.isnan(part[0])]
+        low = min((part[0] for part in possible), default=float("nan"))
+        high = max((part[1] for part in possible), default=float("nan"))
         found.append(RoutingShare(name, low, high))
     return found
 
 
-def _interval(logs: Floats, bar: float) -> tuple[float, float]:
-    """Where sum log((1 - pi) + pi e^l) exceeds a bar."""
-    excess = np.expm1(np.minimum(logs, 600.0))
+def _interval(honest: Floats, build: Floats, bar: float) -> tuple[float, float]:
+    """The pi for which sum log((1 - pi) e^honest + pi e^build) exceeds a bar; NaN where there is none."""
+    if float(np.maximum(honest, build).sum()) <= bar:
+        return float("nan"), float("nan")
 
-    def value(share: float) -> float:
+    def value(pi: float) -> float:
         with np.errstate(divide="ignore"):
-            return float(np.log1p(share * excess).sum())
+            return float(np.logaddexp(np.log1p(-pi) + honest, np.log(pi) + build).sum())
 
-    def slope(share: float) -> float:
+    def rising(pi: float) -> bool:
         with np.errstate(divide="ignore"):
-            return float((excess / np.maximum(1.0 + share * excess, 1e-300)).sum())
+            whole = np.logaddexp(np.log1p(-pi) + honest, np.log(pi) + build)
+        with np.errstate(over="ignore"):
+            return float((np.exp(build - whole) - np.exp(honest - whole)).sum()) > 0
 
-    best = 0.0 if slope(0.0) <= 0 else 1.0 if slope(1.0) >= 0 else _bisect(lambda share: slope(share) > 0, 0.0, 1.0)
+    best = _bisect(rising, 0.0, 1.0)
     if value(best) <= bar:
         return float("nan"), float("nan")
-    low = 0.0 if value(0.0) > bar else _bisect(lambda share: value(share) <= bar, 0.0, best)
-    high = 1.0 if value(1.0) > bar else _bisect(lambda share: value(share) > bar, best, 1.0)
+    low = 0.0 if value(0.0) > bar else _bisect(lambda pi: value(pi) <= bar, 0.0, best)
+    high = 1.0 if value(1.0) > bar else _bisect(lambda pi: value(pi) > bar, best, 1.0)
     return low, high
 
 
-def _bisect(left: object, low: float, high: float) -> float:
+def _bisect(left: Callable[[float], bool], low: float, high: float) -> float:
     """The place up to which ``left`` holds."""
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if left(middle) else (low, middle)  # type: ignore[operator]
+        low, high = (middle, high) if left(middle) else (low, middle)
     return high
 
 

@@ -13,6 +13,7 @@ after the first reply.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,16 +37,14 @@ _FAR = 40.0  # nats beyond which 1 - g is nothing beside g e^s
 class EProcess:
     """The state after some requests: a number per member and share, and a few numbers per request.
 
-    ``numerators`` and ``tolerant`` are ``[members, shares]``. ``honest`` holds log p_j(r) - log p_0(r) and ``replies``
-    log q_k(r) - log p_0(r) per request, for suprema, exclusions and routing shares. Folding the same requests in any
-    number of steps gives the same bits.
+    ``numerators`` and ``tolerant`` are ``[members, shares]``. ``honest`` holds log p_j(r) - log p_0(r) per request, for the
+    supremum. Folding the same requests in any number of steps gives the same bits.
     """
 
     bank: Bank
     numerators: Floats = field(init=False)
     tolerant: Floats = field(init=False)
     honest: list[Floats] = field(default_factory=list)  # per request, [settings, configurations]
-    replies: list[Floats] = field(default_factory=list)  # per request, [alternatives], at full strength
     lost: int = 0
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ class EProcess:
     @property
     def requests(self) -> int:
         """Requests folded in so far."""
-        return len(self.replies)
+        return len(self.honest)
 
     def fold(self, ratios: TokenRatios) -> Path:
         """Fold further requests in, in plan order; returns the evidence after each of them."""
@@ -66,9 +65,7 @@ class EProcess:
             self._advance(self.numerators, plain, lost),
             self._advance(self.tolerant, tolerant, lost),
         )
-        self.honest.extend(ratios.per_request(ratios.honest))
-        full = {int(c): m for m, c in reversed(list(enumerate(self.bank.column)))}
-        self.replies.extend(plain[:, [full[c] for c in range(len(self.bank.alternatives))]])
+        self.honest.extend(ratios.honest_requests())
         self.lost += int(lost.sum())
         return path
 
@@ -87,6 +84,26 @@ class EProcess:
             after[part] = peak + np.log(np.exp(weighted - peak[:, None]).sum(1))
             state[:] = running[-1]
         return after
+
+    def dump(self) -> bytes:
+        """The state as an array archive without pickle; ``resumed`` reads it. A few numbers per request."""
+        held = io.BytesIO()
+        np.savez_compressed(
+            held, names=np.array(self.bank.names), weights=self.bank.log_weight, numerators=self.numerators,
+            tolerant=self.tolerant, honest=np.array(self.honest), lost=np.array(self.lost),
+        )  # fmt: skip
+        return held.getvalue()
+
+    @classmethod
+    def resumed(cls, bank: Bank, state: bytes) -> EProcess:
+        """Go on from a dumped state, bit for bit; raises NumericsError if it belongs to another bank."""
+        process = cls(bank)
+        with np.load(io.BytesIO(state), allow_pickle=False) as held:
+            if tuple(held["names"]) != bank.names or not np.array_equal(held["weights"], bank.log_weight):
+                raise NumericsError("this state belongs to another bank", fix="fold the stored replies again")
+            process.numerators, process.tolerant = held["numerators"], held["tolerant"]
+            process.honest, process.lost = list(held["honest"]), int(held["lost"])
+        return process
 
     def log_e(self, requests: int | None = None, numerator: float | None = None) -> float:
         """Log E_null after some requests (all of them by default), for the value that the numerator had then."""
@@ -144,8 +161,10 @@ def _shared(sums: Floats, shares: Floats) -> Floats:
 def token_path(ratios: TokenRatios, bank: Bank) -> Path:
     """The same evidence after every *token*, as it may be watched in a streamed reply; no state is kept.
 
-    A request in progress counts as it stands. ``[tokens]`` each. Lost replies are not supported here.
+    A request in progress counts as it stands. ``[tokens]`` each. Lost and recut replies are not supported here.
     """
+    if ratios.charges is not None:
+        raise NumericsError("the charge of a text that was cut anew belongs to whole replies")
     if ratios.lost:
         raise NumericsError("a lost reply has no tokens to watch")
     shares = np.array(bank.shares)

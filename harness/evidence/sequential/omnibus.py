@@ -30,10 +30,14 @@ def rank_tilts(log_rank: Floats, log_means: Floats, tilts: tuple[float, ...]) ->
 def place_bets(above: Floats, tied: Floats, seed: int) -> Floats:
     """Log of the capital gained at each token by betting on its randomised place in the reference, ``[tokens]``.
 
+    if np.isnan(above).any() or np.isnan(tied).any():
+        raise ValueError("a place that is not a number cannot be bet on")
     u = above + U tied is uniform under p_0 (the randomised probability integral transform over ids in order of rank), U
     drawn from ``seed``, which must be fixed before the first reply. The bettor predicts u by the smoothed histogram of
     its past: an e-process against every departure from uniform, good after hundreds of tokens.
     """
+    if np.isnan(above).any() or np.isnan(tied).any():
+        raise ValueError("a place that is not a number cannot be bet on")
     u = above + np.random.default_rng(seed).random(len(above)) * tied
     bins = np.clip((u * _BINS).astype(np.int64), 0, _BINS - 1)
     counts = np.full(_BINS, _PRIOR)
@@ -53,6 +57,8 @@ def conditional_z(values: Floats, means: Floats, variances: Floats) -> tuple[flo
     from 10,000 tokens is no accusation.
     """
     spread = float(np.sum(variances))
+    if math.isnan(spread) or np.isnan(values).any() or np.isnan(means).any():
+        raise ValueError("a value, mean or variance is not a number")
     if not spread > 0:
         return 0.0, 1.0
     z = float(np.sum(values - means)) / math.sqrt(spread)

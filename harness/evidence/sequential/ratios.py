@@ -17,13 +17,26 @@ _AT_ONCE = 1 << 14  # tokens that are worked on at a time, so that memory does n
 
 
 @dataclass(frozen=True, slots=True)
+class Charges:
+    """Nats per reply: what members pay, ``[alternatives]``, and honest configurations get, ``[settings, configurations]``."""
+
+    members: Floats
+    settings: Floats
+
+    def __post_init__(self) -> None:
+        if not (self.members >= 0).all() or not (self.settings >= 0).all():
+            raise NumericsError("a charge is not a number, or negative")
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRatios:
     """Scored tokens in plan order, as log ratios to the reference in fp32 arithmetic.
 
     ``request`` is the number of each token's request, 0 to ``requests`` - 1, never falling; a request without scored
     tokens is an empty reply, and ``lost`` requests have no reply at all. ``members`` holds log q_k - log p_0 per
     alternative, ``honest`` log p_j - log p_0 per honest configuration and setting of the sampler,
-    ``[tokens, settings, configurations]``; its first entry is p_0 itself and 0.
+    ``[tokens, settings, configurations]``; its first entry is p_0 itself and 0. ``charges`` are nats that each reply costs
+    a member, and gives an honest configuration, because its text was cut into ids anew (see ``recut.py``).
     """
 
     requests: int
@@ -31,6 +44,7 @@ class TokenRatios:
     members: Floats
     honest: Floats
     lost: tuple[int, ...] = ()
+    charges: Charges | None = None
 
     def __post_init__(self) -> None:
         tokens = len(self.request)
@@ -47,6 +61,17 @@ class TokenRatios:
             )
         if tokens and not 0 <= self.request[0] <= self.request[-1] < self.requests:
             raise NumericsError("a token belongs to no request")
+
+    def charged(self) -> Ints:
+        """The requests whose replies pay the charges: those with scored tokens."""
+        return np.unique(self.request)
+
+    def honest_requests(self) -> Floats:
+        """Log-likelihood ratios of the honest configurations per request, charges included."""
+        found = self.per_request(self.honest)
+        if self.charges is not None:
+            found[self.charged()] += self.charges.settings
+        return found
 
     def per_request(self, values: Floats) -> Floats:
         """Sums over the tokens of each request; 0 for requests without tokens. ``[tokens, ...]`` -> ``[requests, ...]``."""
@@ -95,4 +120,8 @@ def member_sums(ratios: TokenRatios, bank: Bank) -> tuple[Floats, Floats]:
             )
             plain[np.ix_(held, members)], tolerant[np.ix_(held, members)] = ahead, ahead - edge
         start = stop
+    if ratios.charges is not None:
+        cost = ratios.charges.members[bank.column]
+        plain[ratios.charged()] -= cost
+        tolerant[ratios.charged()] -= cost
     return plain, tolerant

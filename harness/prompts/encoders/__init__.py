@@ -3,7 +3,8 @@
 An encoder is a function from a file to a function from a conversation to text and ids. ``mistral`` is mistral-common's
 own, ``harmony`` openai-harmony's; others are found under the entry point group ``fidelity.encoders``: a package declares
 ``name = "module:load"``, and ``load(path)`` returns a function that takes a ``Conversation`` and returns ``(text, ids)``,
-or raises ValueError for a conversation that the format has no place for. Encoders run in the bounded process only; they
+or raises ValueError for a conversation that the format has no place for; ``options["clock"]`` is the time by which dates
+are written. Encoders run in the bounded process only; they
 are programs that the user has installed, never code out of a checkpoint.
 """
 

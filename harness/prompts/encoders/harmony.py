@@ -58,7 +58,8 @@ def _messages(harmony: Any, conversation: Conversation) -> list[Any]:
         raise ValueError("the format's guide has no place for a reply that goes on")
     effort = str(conversation.options.get("reasoning_effort", "medium")).capitalize()
     header = harmony.SystemContent.new().with_reasoning_effort(harmony.ReasoningEffort(effort))
-    header = header.with_conversation_start_date(f"{datetime.fromisoformat(FROZEN_CLOCK):%Y-%m-%d}")
+    day = datetime.fromisoformat(str(conversation.options.get("clock", FROZEN_CLOCK)))
+    header = header.with_conversation_start_date(f"{day:%Y-%m-%d}")
     turns = [{k: v for k, v in message.items() if v is not None} for message in conversation.messages]
     developer = harmony.DeveloperContent.new()
     if turns and turns[0]["role"] in ("system", "developer"):

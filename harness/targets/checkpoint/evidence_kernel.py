@@ -17,6 +17,7 @@ from harness.targets.checkpoint.kernel import blocked_sum, host
 from harness.targets.token_evidence import CLAIMED, CLIPS, CUTS, POWERS, TILTS, TokenEvidence
 
 _BARRED = -1e30  # stands for -inf in places where -inf times 0 would be NaN
+_LIKELIEST = 2048  # ids among which cut-offs mostly end
 _NEGLIGIBLE = -80.0  # a probability of e^-80 times any of its powers or logs is 0 in fp32 sums
 
 
@@ -37,9 +38,8 @@ def fill_evidence(z: Tensor, labels: Tensor, silent: Tensor, rows: TokenEvidence
         )
     z.sub_(z.amax(-1, keepdim=True))
     whole = blocked_sum(z.exp())
-    quiet = z[:, silent].exp().double().sum(-1)
     rows["label"], rows["silent"] = host(labels), host(silent[labels])
-    rows["log_silent"] = host((quiet / whole).log())
+    rows["log_silent"] = host(z[:, silent].double().logsumexp(-1) - whole.log())  # may be far below what fp32 can hold
     z[:, silent] = _BARRED
     peak = z.amax(-1, keepdim=True)
     z.sub_(peak).clamp_(min=_BARRED)
@@ -66,11 +66,8 @@ def fill_powers(log_p: Tensor, rows: TokenEvidence) -> None:
 
 
 def fill_ranks(log_p: Tensor, z_whole: Tensor, labels: Tensor, rows: TokenEvidence) -> None:
-    """Ranks, moments and cut-offs: what the tests of unlisted alternatives and of samplers need of the reference.
-
-    ``z_whole`` are logits with the silent ids in their place, because a sampler cuts off the whole distribution.
-    """
-    ordered, order = z_whole.sort(-1, descending=True)
+    """Ranks and moments: what the tests of unlisted alternatives need of the reference; ``z_whole`` has the silent ids."""
+    order = z_whole.argsort(-1, descending=True)
     log_sorted = log_p.gather(1, order)
     p = log_sorted.exp()
     own = log_p.gather(1, labels[:, None])
@@ -92,7 +89,6 @@ def fill_ranks(log_p: Tensor, z_whole: Tensor, labels: Tensor, rows: TokenEviden
     rows["log_rank"] = _moments(log_rank, p)
     for place, tilt in enumerate(TILTS):
         rows["tilted"][:, place] = host(blocked_sum(p * (tilt * log_rank).exp_()).log())
-    rows["kept"] = _cuts(ordered, p, (order == labels[:, None]).float().argmax(-1))
 
 
 def _moments(values: Tensor, p: Tensor) -> NDArray[np.float64]:
@@ -102,25 +98,42 @@ def _moments(values: Tensor, p: Tensor) -> NDArray[np.float64]:
     return np.stack([host(mean), host(variance)], axis=1)
 
 
-def _cuts(ordered: Tensor, audible: Tensor, place: Tensor) -> NDArray[np.float64]:
-    """Log of the audible mass that each cut-off keeps, +inf where it rules the label out; ``place`` is the label's in order.
+def fill_cuts(z_whole: Tensor, log_p: Tensor, labels: Tensor, rows: TokenEvidence) -> None:
+    """Log of the audible mass that each cut-off keeps, +inf where it rules the label out.
 
-    ``ordered`` are logits with the silent ids among them, falling; ``audible`` the audible probabilities in that order.
+    ``z_whole`` are logits with the silent ids among them, because a sampler cuts off the whole distribution. The likeliest
+    ids are looked at first; rows whose cut-offs reach further are sorted whole.
     """
-    whole = ordered.double().softmax(-1)
-    before = whole.cumsum(-1) - whole  # mass of all likelier ids
-    mass = audible.double().cumsum(-1)
-    found = []
+    whole = z_whole.double().logsumexp(-1)
+    top = min(_LIKELIEST, z_whole.shape[1])
+    ordered, order = z_whole.topk(top, -1)
+    found, reach = _cuts(ordered, order, whole, log_p, labels)
+    further = (reach >= top).nonzero()[:, 0]
+    if len(further) and top < z_whole.shape[1]:
+        ordered, order = z_whole[further].sort(-1, descending=True)
+        found[further], _ = _cuts(ordered, order, whole[further], log_p[further], labels[further])
+    rows["kept"] = host(found)
+
+
+def _cuts(ordered: Tensor, order: Tensor, whole: Tensor, log_p: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Masses kept, ``[tokens, cuts]``, and how many of the ordered ids the widest cut-off needs, ``[tokens]``."""
+    p = (ordered.double() - whole[:, None]).exp()
+    before = p.cumsum(-1) - p  # mass of all likelier ids
+    mass = log_p.gather(1, order).double().exp().cumsum(-1)
+    hits = order == labels[:, None]
+    place = torch.where(hits.any(-1), hits.float().argmax(-1), order.shape[1])
+    found, reach = [], torch.zeros_like(labels)
     for kind, value in CUTS:
         if kind == "top_p":
             count = (before < value).sum(-1)
         elif kind == "top_k":
-            count = torch.full_like(place, int(value))
+            count = torch.full_like(place, min(int(value), order.shape[1]))
         else:
             count = (ordered >= ordered[:, :1] + math.log(value)).sum(-1)
+        reach = torch.maximum(reach, count)
         kept = mass.gather(1, (count - 1)[:, None])[:, 0].log()
-        found.append(host(torch.where(place < count, kept, torch.inf)))
-    return np.stack(found, axis=1)
+        found.append(torch.where(place < count, kept, torch.inf))
+    return torch.stack(found, 1), reach
 
 
 def fill_against(log_q: Tensor, log_p: Tensor, rows: TokenEvidence) -> None:

@@ -6,15 +6,16 @@ import torch
 
 from harness.targets.checkpoint.loading import Loaded
 
-_PROMPTS_AT_ONCE = 10
 
-
-def sample_replies(loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int) -> list[list[int]]:
+def sample_replies(
+    loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int, at_once: int
+) -> list[list[int]]:
     """Sample one reply per prompt at temperature 1 from the full distribution.
 
     The checkpoint's own generation settings are set aside (top-p or a repetition penalty would change what is
-    sampled from); its stop ids are kept. Prompts are padded on the left and run ten at a time, seeded per group, so
-    that the result depends on nothing but weights, prompts, seed and arithmetic. A stop token stays in its reply.
+    sampled from); its stop ids are kept. Prompts are padded on the left and run ``at_once`` at a time, seeded per group,
+    so that the result depends on nothing but weights, prompts, seed, groups and arithmetic. A stop token stays in its
+    reply.
     """
     from transformers import GenerationConfig  # noqa: PLC0415
 
@@ -22,9 +23,9 @@ def sample_replies(loaded: Loaded, prompts: list[list[int]], limits: list[int], 
     stops = model.generation_config.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=stops)
     replies: list[list[int]] = []
-    for start in range(0, len(prompts), _PROMPTS_AT_ONCE):
-        group = prompts[start : start + _PROMPTS_AT_ONCE]
-        caps = limits[start : start + _PROMPTS_AT_ONCE]
+    for start in range(0, len(prompts), at_once):
+        group = prompts[start : start + at_once]
+        caps = limits[start : start + at_once]
         longest = max(len(prompt) for prompt in group)
         ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in group], device=model.device)
         mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in group])

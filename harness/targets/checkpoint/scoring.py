@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from harness.targets.batches import Batch
-from harness.targets.checkpoint.evidence_kernel import fill_against, fill_evidence, fill_powers, fill_ranks
+from harness.targets.checkpoint.evidence_kernel import fill_against, fill_cuts, fill_evidence, fill_powers, fill_ranks
 from harness.targets.checkpoint.head import Head, final_hidden
 from harness.targets.checkpoint.kernel import ROWS_ON_CPU, reduce_tile
 from harness.targets.checkpoint.loading import Loaded
@@ -140,12 +140,10 @@ def evidence_batch(
     silent: NDArray[np.bool_],
     *,
     base: bool,
-    powers: bool,
 ) -> TokenEvidence:
     """Evidence of every scored position; with ``base`` this is the reference, which is not held against itself.
 
-    ``silent`` tells for each of the tokenizer's ids whether hosts leave it out of the text; ids beyond are padding. With
-    ``powers`` the log-normalisers of other temperatures are filled in, which only honest configurations need.
+    ``silent`` tells for each of the tokenizer's ids whether hosts leave it out of the text; ids beyond are padding.
     """
     quiet = torch.from_numpy(silent).to(loaded.model.device)
     labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
@@ -155,16 +153,14 @@ def evidence_batch(
     with torch.inference_mode():
         for part, logits in logit_tiles(loaded, batch, ROWS_ON_CPU):
             z = logits[:, : len(silent)].contiguous()
+            log_q = fill_evidence(z.clone(), labels[part], quiet, rows[part])
+            fill_powers(log_q, rows[part])
+            fill_cuts(z, log_q, labels[part], rows[part])
             if base:
-                log_p = fill_evidence(z.clone(), labels[part], quiet, rows[part])
-                fill_ranks(log_p, z, labels[part], rows[part])
+                fill_ranks(log_q, z, labels[part], rows[part])
             else:
                 ours = reference.logits(part)[:, : len(silent)].contiguous()
-                log_p = fill_evidence(ours, labels[part], quiet, empty_evidence(len(z)))
-                log_q = fill_evidence(z, labels[part], quiet, rows[part])
-                fill_against(log_q, log_p, rows[part])
-            if powers:
-                fill_powers(log_p if base else log_q, rows[part])
+                fill_against(log_q, fill_evidence(ours, labels[part], quiet, empty_evidence(len(z))), rows[part])
     return rows
 
 

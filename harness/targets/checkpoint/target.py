@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -180,9 +181,11 @@ class CheckpointTarget:
             ]
         )
 
-    def generate(self, prompts: list[tuple[int, ...]], limits: list[int], seed: int) -> list[tuple[int, ...]]:
-        """Sampled replies at temperature 1 as ids."""
-        body: Body = {"prompts": [list(prompt) for prompt in prompts], "limits": list(limits), "seed": seed}
+    def generate(
+        self, prompts: list[tuple[int, ...]], limits: list[int], seed: int, at_once: int = 10
+    ) -> list[tuple[int, ...]]:
+        """Sampled replies at temperature 1 as ids; how many run ``at_once`` is part of what decides them."""
+        body: Body = {"prompts": [list(p) for p in prompts], "limits": list(limits), "seed": seed, "at_once": at_once}
         answer, _ = self._loaded().ask("sample", body)
         return [tuple(int(str(i)) for i in reply) for reply in _listed(answer["replies"])]
 
@@ -204,22 +207,26 @@ class CheckpointTarget:
         return out["sketch"].reshape(batch.tokens, -1)
 
     def evidence(
-        self, batch: Batch, reference: Path, keys: list[str], silent: NDArray[np.bool_], *, base: bool, powers: bool
+        self, batch: Batch, reference: Path, keys: list[str], silent: NDArray[np.bool_], *, base: bool
     ) -> TokenEvidence:
-        """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself.
-
-        ``powers`` asks for the log-normalisers of other temperatures, which only honest configurations need.
-        """
-        body: Body = {"reference": str(reference), "keys": list(keys), "base": base, "powers": powers}
+        """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself."""
+        body: Body = {"reference": str(reference), "keys": list(keys), "base": base}
         arrays = _batch_arrays(batch) | {"silent": silent.astype(np.uint8)}
         _, out = self._loaded().ask("evidence", body, arrays)
         return out["rows"].view(EVIDENCE)
 
-    def spelled(self, replies: list[tuple[tuple[int, ...], str]]) -> list[tuple[int, bool]]:
-        """For each pair of ids and text, how many leading ids spell a beginning of it, and whether they spell all of it."""
+    def spelled(self, replies: list[tuple[tuple[int, ...], str]]) -> list[tuple[int, bool, str]]:
+        """For each pair of ids and text, how many leading ids spell a beginning, whether that is all of it, and the rest."""
         body: Body = {"pairs": [{"ids": list(ids), "text": text} for ids, text in replies]}
         answer, _ = self._workers.for_base(self.spec.base).ask("spelled", {**self._spec_body(), **body})
-        return [(int(n), bool(w)) for n, w in zip(_listed(answer["lengths"]), _listed(answer["whole"]), strict=True)]
+        found = zip(*(_listed(answer[name]) for name in ("lengths", "whole", "rests")), strict=True)
+        return [(int(length), bool(whole), str(rest)) for length, whole, rest in found]
+
+    def recut(self, said: Sequence[str | tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The ids that the tokenizer itself makes of texts, or of what given ids spell (control tokens left out)."""
+        body: Body = {"entries": [one if isinstance(one, str) else list(one) for one in said]}
+        answer, _ = self._workers.for_base(self.spec.base).ask("recut", {**self._spec_body(), **body})
+        return [tuple(int(i) for i in ids) for ids in _listed(answer["ids"])]
 
     def silent(self) -> NDArray[np.bool_]:
         """For every id of the tokenizer, whether hosts leave it out of texts: control tokens, pieces of characters."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,35 @@ def silent_ids(tokenizer: Any) -> NDArray[np.bool_]:
     return out
 
 
-def spelled(tokenizer: Any, ids: list[int], text: str) -> tuple[int, bool]:
-    """How many leading ids spell a beginning of ``text``, and whether they spell all of it."""
+def spelled(tokenizer: Any, ids: list[int], text: str) -> tuple[int, bool, str]:
+    """How many leading ids spell a beginning of ``text``, whether they spell all of it, and the rest of the text.
+
+    Gateways trim blanks and compose characters; ids that spell the text but for that spell all of it.
+    """
 
     def says(count: int) -> str:
         return str(tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False))
 
     if any(not 0 <= token < len(tokenizer) for token in ids):
-        return 0, not text
-    if says(len(ids)) == text:
-        return len(ids), True
-    fitting = [count for count in range(len(ids) + 1) if text.startswith(says(count))]
-    longest = max(fitting, default=0)
-    return longest, says(longest) == text
+        return 0, not text, text
+    if says(len(ids)) == text or plain_text(says(len(ids))) == plain_text(text):
+        return len(ids), True, ""
+    # the ids hold no pieces of characters, so each spells on: a beginning fits if and only if all shorter ones do
+    low, high = 0, len(ids)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if text.startswith(says(middle)) else (low, middle - 1)
+    return low, says(low) == text, text[len(says(low)) :]
+
+
+def plain_text(text: str) -> str:
+    """A text without what gateways change on the way: blanks at its ends, uncomposed characters, a cut last character."""
+    return unicodedata.normalize("NFC", text).strip().rstrip("\ufffd").rstrip()
+
+
+def recut(tokenizer: Any, text: str) -> list[int]:
+    """The ids that the tokenizer makes of a reply's text; a model may have written it in other pieces."""
+    return [int(i) for i in tokenizer(plain_text(text), add_special_tokens=False)["input_ids"]]
 
 
 def encode_text(tokenizer: Any, text: str, *, spans: bool) -> dict[str, JsonValue]:

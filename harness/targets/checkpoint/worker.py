@@ -92,7 +92,8 @@ class Worker:
         prompts = [[int(i) for i in prompt] for prompt in _listed(body["prompts"])]
         limits = [int(n) for n in _listed(body["limits"])]
         pad = self.tokenizer(self.model.spec).pad_token_id or 0
-        replies = sample_replies(self.model, prompts, limits, int(str(body["seed"])), int(pad))
+        seed, at_once = int(str(body["seed"])), int(str(body["at_once"]))
+        replies = sample_replies(self.model, prompts, limits, seed, int(pad), at_once)
         return {"replies": [list(reply) for reply in replies]}, {}
 
     def hidden(self, body: Body, arrays: Arrays) -> Answer:
@@ -145,25 +146,33 @@ class Worker:
             )
         keys = [str(key) for key in _listed(body["keys"])]
         silent = arrays["silent"].astype(bool)
-        rows = evidence_batch(
-            self.model,
-            _batch(arrays),
-            self.reference,
-            keys,
-            silent,
-            base=bool(body["base"]),
-            powers=bool(body["powers"]),
-        )
+        rows = evidence_batch(self.model, _batch(arrays), self.reference, keys, silent, base=bool(body["base"]))
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
 
     def spelled(self, body: Body, arrays: Arrays) -> Answer:
-        """For each pair of ids and text, how many of the ids spell a beginning of the text, and whether that is all of it."""
+        """For each pair of ids and text, how many of the ids spell a beginning of the text, if that is all, and the rest."""
         from harness.targets.checkpoint.tokenization import spelled  # noqa: PLC0415
 
         tokenizer = self.tokenizer(read_spec(body))
         pairs = [(entry["ids"], str(entry["text"])) for entry in _listed(body["pairs"])]
         found = [spelled(tokenizer, [int(i) for i in ids], text) for ids, text in pairs]
-        return {"lengths": [length for length, _ in found], "whole": [whole for _, whole in found]}, {}
+        lengths, whole, rests = zip(*found, strict=True) if found else ((), (), ())
+        return {"lengths": list(lengths), "whole": list(whole), "rests": list(rests)}, {}
+
+    def recut(self, body: Body, arrays: Arrays) -> Answer:
+        """The ids that the tokenizer itself makes of texts, or of what given ids spell."""
+        from harness.targets.checkpoint.tokenization import recut  # noqa: PLC0415
+
+        tokenizer = self.tokenizer(read_spec(body))
+        texts = [
+            entry
+            if isinstance(entry, str)
+            else tokenizer.decode(
+                [int(i) for i in _listed(entry)], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+            for entry in _listed(body["entries"])
+        ]
+        return {"ids": [list(recut(tokenizer, str(text))) for text in texts]}, {}
 
     def silent(self, body: Body, arrays: Arrays) -> Answer:
         """Which ids a host leaves out of texts: control tokens, and pieces of characters."""
@@ -246,8 +255,8 @@ def _batch(arrays: Arrays) -> Batch:
 
 
 _REQUESTS = (
-    "hello", "load", "encode", "pieces", "silent", "spelled", "sample", "hidden", "save_head", "sketch", "score", "evidence",
-    "losses", "weights", "convert", "convert_tokenizer",
+    "hello", "load", "encode", "pieces", "silent", "spelled", "recut", "sample", "hidden", "save_head", "sketch", "score",
+    "evidence", "losses", "weights", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 

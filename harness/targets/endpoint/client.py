@@ -18,7 +18,7 @@ from harness import __version__
 from harness.errors import EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.targets.endpoint.address import Address
-from harness.targets.endpoint.retry import wait_before_retry
+from harness.targets.endpoint.retry import AGAIN, BEFORE_WRITING, wait_before_retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,13 @@ class Client:
         """Send JSON to one of the engine's own paths."""
         return self._runner.run(self._ask("POST", self.address.root + path, body))
 
-    def chat(self, body: Mapping[str, object]) -> Answer:
-        """Send a chat request to the OpenAI path."""
-        return self._runner.run(self._ask("POST", self.address.base + "/chat/completions", body))
+    def chat(self, body: Mapping[str, object], *, drawn: bool = False) -> Answer:
+        """Send a chat request to the OpenAI path.
+
+        ``drawn`` for replies that are evidence: a second draw after a slow or broken first would favour short replies, so
+        the request is sent again only where nothing can have been written yet.
+        """
+        return self._runner.run(self._ask("POST", self.address.base + "/chat/completions", body, drawn=drawn))
 
     def close(self) -> None:
         """Close connections."""
@@ -116,7 +120,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def _ask(self, method: str, url: str, body: Mapping[str, object] | None) -> Answer:
+    async def _ask(self, method: str, url: str, body: Mapping[str, object] | None, *, drawn: bool = False) -> Answer:
         """One request with all its attempts; an answer of any status, or EndpointUnreachable."""
         until, attempt = time.monotonic() + self.limits.request, 0
         if time.monotonic() >= self._until:
@@ -128,19 +132,21 @@ class Client:
         while True:
             attempt += 1
             self.sent += 1
-            answer, problem = None, ""
+            answer, problem, final = None, "", False
             try:
                 async with asyncio.timeout(min(self.limits.attempt, max(until - time.monotonic(), 0.001))):
                     answer = await self._once(method, url, body)
             except TimeoutError:
-                problem = f"no whole answer within {self.limits.attempt:.0f} s"
+                problem, final = f"no whole answer within {self.limits.attempt:.0f} s", drawn
             except (httpx2.HTTPError, OSError) as error:
                 problem = safe_line(f"{type(error).__name__}: {error}")
+                final = drawn and not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
             wait = None
-            if answer is None or not answer.ok:
+            if not final and (answer is None or not answer.ok):
                 status, header = (answer.status, answer.headers.get("retry-after", "")) if answer else (None, "")
                 now = datetime.datetime.now(datetime.UTC)
-                wait = wait_before_retry(status, header, attempt, until - time.monotonic(), self.jitter(), now)
+                left, again = until - time.monotonic(), BEFORE_WRITING if drawn else AGAIN
+                wait = wait_before_retry(status, header, attempt, left, self.jitter(), now, again)
             if wait is not None:
                 await self.sleep(wait)
             elif answer is not None:

@@ -15,11 +15,18 @@ from harness.targets.endpoint.engines.model import chat_fields, text_of
 
 #: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way.
 WAYS: tuple[dict[str, JsonValue], ...] = (
-    {"top_k": 0, "min_p": 0.0, "logprobs": True, "top_logprobs": 1, "return_token_ids": True},
+    {
+        "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0,
+        "logprobs": True, "top_logprobs": 1, "return_token_ids": True,
+    },
     {"logprobs": True, "top_logprobs": 1},
     {"top_k": 0},
     {},
-)
+)  # fmt: skip
+#: What every request says of sampling: from the whole distribution, as it is.
+PLAIN: dict[str, JsonValue] = {
+    "stream": False, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0
+}  # fmt: skip
 _MOST_TOKENS = 1 << 16
 
 
@@ -35,6 +42,7 @@ class Reply(Frozen):
     billed: int | None = None  # usage.completion_tokens
     parted: bool = False
     lost: str = ""
+    way: int = 0  # which of ``WAYS`` the host accepted
 
 
 def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int) -> tuple[Reply, int]:
@@ -45,19 +53,19 @@ def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int)
     refused = ""
     for number in range(way, len(WAYS)):
         body: dict[str, object] = dict(chat_fields(conversation))
-        body |= {"stream": False, "max_tokens": tokens, "temperature": 1.0, "top_p": 1.0, **WAYS[number]}
+        body |= {"max_tokens": tokens, **PLAIN, **WAYS[number]}
         if client.address.model:
             body["model"] = client.address.model
         try:
-            answer = client.chat(body)
+            answer = client.chat(body, drawn=True)
         except EndpointUnreachable as error:
-            return Reply(lost=safe_line(error.problem, 200)), number
+            return Reply(lost=safe_line(error.problem, 200), way=number), number
         if answer.ok:
-            return read_reply(answer), number
+            return read_reply(answer).model_copy(update={"way": number}), number
         refused = answer.complaint
         if answer.status not in {400, 422}:
             break
-    return Reply(lost=f"refused: {refused}"), way
+    return Reply(lost=f"refused: {refused}", way=way), way
 
 
 def read_reply(answer: Answer) -> Reply:

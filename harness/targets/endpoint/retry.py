@@ -8,6 +8,9 @@ import email.utils
 #: Statuses that say "not now". Everything else in the 4xx range says "not like this", and asking again changes nothing.
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
+#: Of these, those that say so before anything was written: all that a sampled reply may be asked again after.
+BEFORE_WRITING = frozenset({425, 429, 503})
+
 _FIRST = 0.5
 _LONGEST = 30.0
 _ATTEMPTS = 6
@@ -15,7 +18,13 @@ _ATTEMPTS_AT_A_CRASH = 2  # engines answer 500 to requests that crash them every
 
 
 def wait_before_retry(
-    status: int | None, retry_after: str, attempt: int, left: float, jitter: float, now: datetime.datetime
+    status: int | None,
+    retry_after: str,
+    attempt: int,
+    left: float,
+    jitter: float,
+    now: datetime.datetime,
+    again: frozenset[int] = AGAIN,
 ) -> float | None:
     """Seconds to wait before the next attempt; None to give up.
 
@@ -26,10 +35,11 @@ def wait_before_retry(
         left: seconds left of this request's own time.
         jitter: uniform in [0, 1); spreads waiting over the whole doubling interval, so that clients do not march in step.
         now: the time by which a date in ``retry_after`` is read.
+        again: the statuses after which a request may be sent again.
 
     """
     if attempt >= (_ATTEMPTS_AT_A_CRASH if status == 500 else _ATTEMPTS) or (
-        status is not None and status not in AGAIN
+        status is not None and status not in again
     ):
         return None
     asked = _seconds(retry_after, now)

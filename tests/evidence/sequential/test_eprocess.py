@@ -122,6 +122,21 @@ def test_folding_in_pieces_gives_the_same_bits():
     assert pieces.log_e() == whole.log_e()
 
 
+def test_a_state_that_was_put_away_goes_on_with_the_same_bits():
+    """Dumped in the middle, read again, folded to the end; a state of another bank is refused."""
+    ((whole, path, ratios),) = runs(WORLD.distribution("b"), 1, requests=20)
+    process, late = EProcess(Bank(STRONG)), None
+    for start, end in ((0, 9), (9, 20)):
+        inside = (ratios.request >= start) & (ratios.request < end)
+        part = TokenRatios(end - start, ratios.request[inside] - start, ratios.members[inside], ratios.honest[inside])
+        late = process.fold(part)
+        process = EProcess.resumed(Bank(STRONG), process.dump())
+    assert np.array_equal(late.log_numerator, path.log_numerator[9:])
+    assert process.log_e() == whole.log_e()
+    with pytest.raises(NumericsError, match="another bank"):
+        EProcess.resumed(Bank(STRONG[:1]), process.dump())
+
+
 def test_watching_every_token_ends_where_watching_every_request_does():
     """At the ends of requests both paths are the same evidence."""
     ((_, path, ratios),) = runs(WORLD.distribution("a"), 1)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from harness.errors import NumericsError
-from harness.targets.checkpoint.evidence_kernel import fill_against, fill_evidence, fill_powers, fill_ranks
+from harness.targets.checkpoint import evidence_kernel
+from harness.targets.checkpoint.evidence_kernel import fill_against, fill_cuts, fill_evidence, fill_powers, fill_ranks
 from harness.targets.token_evidence import CLIPS, CUTS, POWERS, TILTS, empty_evidence
 
 TOKENS, IDS = 6, 700
@@ -29,6 +30,7 @@ def tile():
     log_p = fill_evidence(z.clone(), labels, silent, ours)
     fill_powers(log_p, ours)
     fill_ranks(log_p, z.clone(), labels, ours)
+    fill_cuts(z.clone(), log_p, labels, ours)
     log_q = fill_evidence(w.clone(), labels, silent, theirs)
     fill_against(log_q, log_p, theirs)
     exact = []
@@ -77,6 +79,18 @@ def test_ranks_and_moments(tile):
         assert ours[name][:, 0] == pytest.approx(mean, rel=1e-5)
         assert ours["tilted"] == pytest.approx(np.log([(p * ranks**tilt).sum(1) for tilt in TILTS]).T, abs=1e-5)
         assert ours[name][:, 1] == pytest.approx((p * (values - mean[:, None]) ** 2).sum(1), rel=1e-4)
+
+
+def test_cuts_that_reach_far_down_the_ranking_are_the_same(tile, monkeypatch):
+    """Whichever of the likeliest ids are looked at first."""
+    labels, ours, _, ((whole, heard), _) = tile
+    monkeypatch.setattr(evidence_kernel, "_LIKELIEST", 30)
+    found = empty_evidence(TOKENS)
+    barred = torch.from_numpy(np.maximum(heard, -1e30)).float()
+    fill_cuts(torch.from_numpy(whole).float(), barred, torch.from_numpy(labels), found)
+    assert found["kept"] == pytest.approx(ours["kept"], abs=1e-5)
+    assert np.isinf(found["kept"]).any()
+    assert np.isfinite(found["kept"]).any()
 
 
 def test_cuts_keep_what_a_sampler_would_keep(tile):

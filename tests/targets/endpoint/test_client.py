@@ -101,6 +101,32 @@ def test_a_busy_host_is_asked_again_and_a_firm_no_is_final():
         assert asker.sent == 4
 
 
+def test_a_sampled_reply_is_asked_again_only_before_anything_was_written():
+    """A second draw after a slow, broken or failed first would favour short replies; a busy host has written nothing."""
+
+    def cut_short(_, handler):
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"choices": [')
+        handler.close_connection = True
+
+    with host(cut_short) as running, client(running) as asker:
+        with pytest.raises(EndpointUnreachable):
+            asker.chat({}, drawn=True)
+        assert asker.sent == 1
+        with pytest.raises(EndpointUnreachable):
+            asker.chat({})
+        assert asker.sent > 2
+    answers = iter([(503, {}, b""), (429, {}, b""), (200, {}, b"{}")])
+    with host(lambda *_: next(answers)) as running, client(running) as asker:
+        assert asker.chat({}, drawn=True).ok
+    for status in (500, 502, 504, 408):
+        with host(lambda *_, s=status: (s, {}, b"{}")) as running, client(running) as asker:
+            assert asker.chat({}, drawn=True).status == status
+            assert asker.sent == 1
+
+
 def test_nobody_there_is_an_error_with_a_way_out():
     """A port on which nothing listens."""
     with host(lambda *_: (200, {}, b"")) as running:

@@ -1,0 +1,72 @@
+"""Replies through the reference and every member of the bank: what an audit and a plan share."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.auditing.asking import Ids, sequences_of
+from harness.auditing.recutting import move_replies
+from harness.auditing.scorable import Scorable
+from harness.comparisons.recut import MovedReplies
+from harness.observations.events import Event, StageStarted
+from harness.observations.reference_cache import ReferenceCache
+from harness.observations.rescore import Evidence, rescore
+from harness.targets.bank import BankMember
+from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.opening import open_target
+from harness.targets.spec import TargetSpec
+from harness.targets.token_evidence import empty_evidence
+
+
+class Scoring:
+    """Replies through the reference and every member of the bank, one model in memory at a time."""
+
+    def __init__(
+        self, workers: Workers, cache: Path, members: Sequence[BankMember], prompts: Mapping[str, Sequence[Ids]]
+    ) -> None:
+        self._workers, self._cache, self._members, self._prompts = workers, cache, members, prompts
+        self._opened: dict[TargetSpec, CheckpointTarget] = {}
+        self.centre = self.open(members[0].spec)
+        self.honest = [member.name for member in members if not member.family]
+        self.silent = _silent(self.centre)
+        self.stop = next(iter(self.centre.identity().stop_ids), int(np.flatnonzero(self.silent)[0]))
+        self._kept: ReferenceCache | None = None
+
+    def evidence(self, scored: Sequence[Scorable]) -> Generator[Event, None, Evidence]:
+        """Rows of every configuration for every request of the plan, none for requests without scored tokens."""
+        yield StageStarted("scoring", f"{len(self._members)} configurations, one model in memory at a time")
+        renderings = {name: sequences_of(prompts, scored) for name, prompts in self._prompts.items()}
+        rows = yield from rescore(self._members, renderings, self.open, self._states(), self.silent)
+        found: Evidence = {}
+        for name, parts in rows.items():
+            left = iter(parts)
+            found[name] = [next(left) if one.ids else empty_evidence(0) for one in scored]
+        return found
+
+    def moved(self, draws: int, tokens: int) -> Generator[Event, None, dict[str, MovedReplies]]:
+        """Local replies that their tokenizer cuts otherwise, for the charge of a host without ids."""
+        return (
+            yield from move_replies(self._members, self._prompts, self.open, self._states(), self.silent, draws, tokens)
+        )
+
+    def open(self, wanted: TargetSpec) -> CheckpointTarget:
+        """The target of a specification."""
+        return self._opened.setdefault(wanted, open_target(wanted, self._workers, self._cache))
+
+    def _states(self) -> ReferenceCache:
+        if self._kept is None:
+            self._kept = ReferenceCache(self._cache, self.centre, self.centre.capabilities(), "hidden")
+            self._kept.prepare()
+        return self._kept
+
+
+def _silent(target: CheckpointTarget) -> NDArray[np.bool_]:
+    """Ids that hosts leave out of texts; those that end a reply are among them, whatever the tokenizer calls them."""
+    silent = target.silent()
+    stops = [stop for stop in target.identity().stop_ids if stop < len(silent)]
+    silent[stops] = True
+    return silent

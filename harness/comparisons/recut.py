@@ -1,0 +1,85 @@
+"""What a bank's members are charged on a host that tells no ids: from local replies, scored as written and as cut anew. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.comparisons.model import Result
+from harness.comparisons.replies import Evidence, length_ratios, weight_ratios
+from harness.evidence.clustered import Floats
+from harness.evidence.sequential.recut import recut_charge
+from harness.targets.token_evidence import CLAIMED
+
+
+@dataclass(frozen=True, slots=True)
+class MovedReplies:
+    """Of the local replies of one configuration those that its tokenizer cuts otherwise, as written and as cut, scored."""
+
+    draws: int  # replies that were drawn in all
+    written: Evidence
+    cut: Evidence
+
+
+class RecutFacts(Result):
+    """How much a reply without ids is charged, in nats: per member, and per sampler and honest configuration beyond that."""
+
+    draws: int
+    moved: float  # share of the reference's replies that its tokenizer cuts otherwise
+    members: dict[str, float]
+    settings: tuple[tuple[float, ...], ...]
+    dear: tuple[str, ...]  # members whose charge eats more than half of what they would gain: not testable without ids
+
+
+def measure_charges(moved: Mapping[str, MovedReplies], honest: Sequence[str]) -> RecutFacts:
+    """Charges per member, and what honest configurations get on top, from the moved replies of each and of the reference.
+
+    The charge of a member holds against the reference at the claimed sampler; ``settings`` holds the largest excess over
+    that charge, over members and the reference's own share of a numerator, at any other honest configuration.
+    """
+    found = {name: _charge(name, replies, honest) for name, replies in moved.items()}
+    charges = {name: float(charge[CLAIMED, 0]) for name, charge in found.items()}
+    excess = np.stack([charge - charges[name] for name, charge in found.items()])
+    settings = np.maximum(excess.max(0), 0.0)
+    settings[CLAIMED, 0] = 0.0
+    centre = moved[honest[0]]
+    gains = {name: _gain(name, replies) for name, replies in moved.items() if name not in honest}
+    return RecutFacts(
+        draws=min(replies.draws for replies in moved.values()),
+        moved=len(centre.written[honest[0]]) / centre.draws,
+        members={name: charge for name, charge in charges.items() if name not in honest},
+        settings=tuple(tuple(float(one) for one in row) for row in settings),
+        dear=tuple(name for name, gain in gains.items() if charges[name] > 0.5 * gain),
+    )
+
+
+def _gain(name: str, moved: MovedReplies) -> float:
+    """What a member gains on one of its own replies, in nats: the sum of its divergence over the audible tokens."""
+    sums = [float(np.nansum(rows["kl_cand_ref"][rows["silent"] == 0])) for rows in moved.written[name]]
+    return float(np.mean(sums)) if sums else np.inf
+
+
+def _charge(name: str, moved: MovedReplies, honest: Sequence[str]) -> Floats:
+    """Charges of one configuration against every honest one, ``[settings, configurations]``."""
+    listed = () if name == honest[0] else (name,)
+    shift = _lead(moved.cut, honest, listed) - _lead(moved.written, honest, listed)
+    if listed:
+        ends = length_ratios(moved.written, honest, listed, ())
+        lengths = -ends.per_request(ends.members)[:, 0]
+    else:
+        lengths = np.zeros(len(shift))
+        shift[:, CLAIMED, 0] = 0.0
+    charge = recut_charge(shift, lengths, moved.draws)
+    if not listed:
+        charge[CLAIMED, 0] = 0.0  # the reference over itself is 1, however a text is cut
+    return charge
+
+
+def _lead(evidence: Evidence, honest: Sequence[str], listed: Sequence[str]) -> Floats:
+    """Log of a member's likelihood over every honest configuration's, per reply, ``[replies, settings, configurations]``."""
+    ratios = weight_ratios(evidence, honest, listed, (), 0)
+    own = ratios.per_request(ratios.members[:, : len(listed)]).sum(1)
+    lead: Floats = own[:, None, None] - ratios.per_request(ratios.honest)
+    return lead
