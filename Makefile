@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live clean
+.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence clean
 
 setup: $(READY)
 
@@ -68,6 +68,16 @@ bench-gguf: $(READY)
 
 bench-live: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/live_prompts.py
+
+# Distributions are computed once (about half an hour, 1 GB in the cache); the studies that draw from them take an hour.
+bench-evidence: $(READY)
+	$(BIN)/python bench/evidence_arrays.py
+	$(TEST_ENV) $(BIN)/python bench/evidence_speed.py
+	$(TEST_ENV) $(BIN)/python bench/tokens_to_detection.py
+	$(TEST_ENV) $(BIN)/python bench/evidence_peers.py
+	$(TEST_ENV) $(BIN)/python bench/evidence_routing.py
+	$(TEST_ENV) $(BIN)/python bench/evidence_attribution.py
+	$(TEST_ENV) $(BIN)/python bench/evidence_calibration.py
 
 # An environment of its own, with a compiler: gptqmodel builds from source and pins its own versions.
 bench-gptq:

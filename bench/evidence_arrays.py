@@ -2,10 +2,11 @@
 
 For each server (an honest one, quantized ones, faulty prompts, other samplers) a few replies are sampled; on every context
 of these replies the audible distribution of every configuration is kept on a coarsened alphabet: the reference's 512 most
-likely ids one by one, the rest in 64 lumps by the reference's order. Merging ids keeps distributions, so that every
-martingale stays one; divergences fall a little, and both figures are kept. Tokens drawn from these arrays are fresh.
+likely ids one by one, the rest in 64 lumps by the reference's order; and the probability of falling silent. Merging ids
+keeps distributions, so that every martingale stays one; divergences fall a little, and both figures are kept. Tokens drawn
+from these arrays are fresh.
 
-Building takes about half an hour on two cores; the arrays (about 0.6 GB) are kept in the cache.
+Building takes about half an hour on two cores; the arrays (about 1 GB) are kept in the cache.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 TOP, LUMPS = 512, 64
-REQUESTS, TOKENS = 20, 48
+REQUESTS, TOKENS = 20, 64
 BANK = {
     "fp32": "", "bf16": "dtype:bf16:", "bf16-eager": "dtype:bf16:", "fp16": "dtype:fp16:",
     "int8": "bnb:int8:", "fp8": "fp8:", "Q8_0": "ggufq:Q8_0:", "Q5_0": "ggufq:Q5_0:", "Q4_0": "ggufq:Q4_0:",
@@ -34,7 +35,8 @@ SAMPLERS = {
     "T1.1": (1.1, 1.0), "T1.25": (1.25, 1.0), "p0.9": (1.0, 0.9), "p0.95": (1.0, 0.95),
 }  # fmt: skip
 SERVERS = (
-    "fp32", "bf16", "int8", "fp8", "nf4", "rtn4", "rtn3", "Q8_0", "Q4_0", "kv8", "no-system", "T0.7", "p0.9", "other",
+    "fp32", "bf16", "int8", "fp8", "nf4", "rtn4", "rtn3", "Q8_0", "Q4_0", "kv8", "no-system", "no-generation", "T0.7", "p0.9",
+    "other",
 )  # fmt: skip
 CONFIGURATIONS = (*BANK, *SAMPLERS)
 HONEST = ("bf16", "bf16-eager", "fp16")
@@ -48,6 +50,7 @@ class Study:
     server: np.ndarray
     request: np.ndarray
     position: np.ndarray
+    quiet: np.ndarray  # log-probability of a silent token, [configurations, contexts]
     kl: np.ndarray  # KL(configuration || reference) over the whole vocabulary, [configurations, contexts]
     chi2: np.ndarray  # on the honest server's contexts, [configurations, honest contexts]
     beta: np.ndarray  # E_h[q/p - 1] of the honest configurations HONEST, [honest, configurations, honest contexts]
@@ -61,15 +64,15 @@ def folder() -> Path:
     """Where the arrays are."""
     from harness.config import Places
 
-    return Places.default().cache / "evidence-arrays-1"
+    return Places.default().cache / "evidence-arrays-2"
 
 
 def load_study() -> Study:
     """The arrays, built where they are missing."""
     if not (folder() / "facts.json").exists():
         build()
-    place, kl, chi2, beta = (np.load(folder() / f"{name}.npy") for name in ("contexts", "kl", "chi2", "beta"))
-    return Study(np.load(folder() / "logs.npy", mmap_mode="r"), *place, kl, chi2, beta)
+    parts = (np.load(folder() / f"{name}.npy") for name in ("contexts", "quiet", "kl", "chi2", "beta"))
+    return Study(np.load(folder() / "logs.npy", mmap_mode="r"), *next(parts), *parts)
 
 
 def model_of(name: str, reference: str):
@@ -107,7 +110,7 @@ def prompts_of(reference: str) -> dict[str, list[tuple[int, ...]]]:
 
 
 def sample(loaded, prompts, sampler, seed, silent):
-    """Replies of one server, cut before the first silent token."""
+    """Replies of one server, up to and with the first silent token."""
     import torch
     from transformers import GenerationConfig
 
@@ -126,7 +129,7 @@ def sample(loaded, prompts, sampler, seed, silent):
             out = loaded.model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
         for row in out[:, longest:].tolist():
             end = next((k for k, token in enumerate(row) if silent[token]), len(row))
-            replies.append(tuple(row[:end]))
+            replies.append(tuple(row[: end + 1]))
     return replies
 
 
@@ -166,6 +169,7 @@ class Builder:
         self.lump = opened("lump.tmp", np.uint8, (self.total, ids))
         self.whole = opened("whole.tmp", np.float32, (len(HONEST), self.honest, ids))
         self.ids = np.zeros((self.total, TOP), dtype=np.int32)
+        self.silence = np.zeros((len(CONFIGURATIONS), self.total), dtype=np.float32)
         self.kl = np.zeros((len(CONFIGURATIONS), self.total))
         self.chi2 = np.zeros((len(CONFIGURATIONS), self.honest))
         self.beta = np.zeros((len(HONEST), len(CONFIGURATIONS), self.honest))
@@ -184,10 +188,11 @@ class Builder:
         return found
 
     def audible(self, head, hidden):
-        """Audible log-probabilities of hidden states, fp32."""
-        z = head.logits(hidden)[:, : len(self.silent)].clone()
+        """Audible log-probabilities of hidden states, fp32, and the log-probability of all silent ids together."""
+        z = head.logits(hidden)[:, : len(self.silent)].log_softmax(-1)
+        silence = z[:, self.quiet].logsumexp(-1).numpy()
         z[:, self.quiet] = -1e30
-        return z.log_softmax(-1)
+        return z.log_softmax(-1), silence
 
     def score(self, number: int, name: str) -> None:
         """One configuration on every context."""
@@ -207,7 +212,8 @@ class Builder:
                     part, at = states[start : start + 32], rows[start : start + 32]
                     if name == "fp32":
                         self.hidden[at] = part
-                    self.keep(number, name, self.audible(loaded.head, part), at)
+                    log_q, self.silence[number, at] = self.audible(loaded.head, part)
+                    self.keep(number, name, log_q, at)
         self.tell(name)
 
     def keep(self, number: int, name: str, log_q, rows: np.ndarray) -> None:
@@ -219,8 +225,11 @@ class Builder:
                 drawn = under(log_p, *sampler)
                 self.logs[k, rows] = self.coarse(drawn, rows)
                 self.kl[k, rows] = divergence(drawn, log_p)
+                self.silence[k, rows] = self.silence[
+                    number, rows
+                ]  # how samplers move the ends of replies is not studied
         else:
-            log_p = self.audible(self.head, self.hidden[rows])
+            log_p, _ = self.audible(self.head, self.hidden[rows])
         self.logs[number, rows] = self.coarse(log_q, rows)
         self.kl[number, rows] = divergence(log_q, log_p)
         inside = rows < self.honest
@@ -257,6 +266,7 @@ class Builder:
         """Write everything down."""
         out = folder()
         np.save(out / "contexts.npy", self.place)
+        np.save(out / "quiet.npy", self.silence)
         np.save(out / "kl.npy", self.kl)
         np.save(out / "chi2.npy", self.chi2)
         np.save(out / "beta.npy", self.beta)
@@ -309,4 +319,4 @@ def build() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    build()
+    load_study()

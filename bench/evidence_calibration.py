@@ -1,6 +1,6 @@
 """How often an honest host is accused, looking after every request over 30,000 tokens; and how honest hosts lean.
 
-Type I: fresh tokens from the reference in fp32, from its bf16 form, and from both mixed by request; a bank of 13, weights
+Type I: fresh tokens from the reference in fp32, from its bf16 form, and from both mixed by request; the bank of an audit, weights
 on 5 routing shares, supremum over honest hosts and samplers, tolerance on. At most alpha of the runs may ever cross, at
 the worst moment; the bound is the exact binomial one for 2,000 runs.
 
@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _fresh import FAMILIES, Audits, study_bank
+from _fresh import FAMILIES, WHOLE, Audits, study_bank
 from _table import write
 from evidence_arrays import CONFIGURATIONS, HONEST, load_study
 
@@ -33,8 +33,8 @@ ALPHAS = (0.01, 0.05)
 
 def type_one(study, served: list[str], runs: int) -> dict[str, object]:
     """Runs that ever cross, on hosts that route among honest configurations."""
-    members = list(FAMILIES)
-    audits, bank = Audits(study, "fp32"), study_bank(study, members)
+    members = list(WHOLE)
+    audits, bank = Audits(study, "fp32"), study_bank(members)
     rng = np.random.default_rng(5)
     crossed, plain = dict.fromkeys(ALPHAS, 0), dict.fromkeys(ALPHAS, 0)
     highest = []
@@ -78,7 +78,7 @@ def main() -> None:
         print(row, flush=True)
     lean = leanings(study)
     near = [row["upper"] for row in lean if row["kl"] < 0.05]
-    facts = {"seconds": round(time.monotonic() - started), "bank": list(FAMILIES), "leanings": lean,
+    facts = {"seconds": round(time.monotonic() - started), "bank": list(WHOLE), "leanings": lean,
              "largest_upper_near": max(near) if near else None}  # fmt: skip
     write("evidence_calibration", rows, facts)
 
