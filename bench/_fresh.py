@@ -225,10 +225,8 @@ def in_bank(ratios: TokenRatios, bank: Bank, bar: float) -> tuple[float, float]:
 
     def first(places: np.ndarray) -> float:
         for t in np.flatnonzero(places):
-            ended = int(ratios.request[t])
             starts = np.flatnonzero(np.diff(ratios.request[: t + 1], prepend=-1))
             sums = np.add.reduceat(ratios.honest[: t + 1], starts, axis=0)
-            assert len(sums) == ended + 1
             if path.log_numerator[t] - settings_bound(sums) >= bar:
                 return float(t + 1)
         return math.inf

@@ -4,9 +4,10 @@ Rule 12 asks for at least 2,000 replies of the reference. Under the reference, t
 replies that it hardly ever writes, so that the mean over thousands is far off for anything but a near member. Drawing from
 the member and weighing back gives the same expectation with a weight of 1 for every reply that is cut as it was written.
 
-from_reference: plain mean over the reference's replies; with_control: 1 + mean(q/p of the cut - q/p of the written ids),
-whose mean is known; from_member: 1 + mean of the weights on the member's replies. Standard errors beside. charge: what an
-audit would charge from so many of the member's replies, in nats per reply; gain: what the member gains per reply.
+from_reference: mean over the reference's replies; from_member: 1 + mean of (weight - 1) over the member's replies that are
+cut otherwise (with the cap an upper bound of the mean); each without and with the cap of e^6 per reply. Standard errors
+beside: what they say of a mean whose weight lies in replies that were never drawn is not to be believed. charge: what an audit
+would charge from so many of the member's replies, in nats per reply; gain: what the member gains per reply, uncapped.
 
     python bench/recut_charge.py REFERENCE [DEVICE] [DRAWS]
 """
@@ -26,7 +27,7 @@ from _table import write
 from evidence_arrays import FAULTS, prompts_of
 
 from harness.auditing.scorable import until_silent
-from harness.evidence.sequential.recut import recut_charge
+from harness.evidence.sequential.recut import MOST_PER_REPLY, recut_charge
 from harness.prompts.sequences import reply_sequence
 from harness.targets.batches import Batch, group
 from harness.targets.checkpoint.generation import sample_replies
@@ -109,7 +110,7 @@ def main() -> None:
     scorer = Scorer(reference, device, draws)
     base = scorer.model("")
     own, own_cut = scorer.replies(base, "", 1)
-    p_own, p_cut = (scorer.likelihoods(base, "", ids) for ids in (own, own_cut))
+    p_cut = scorer.likelihoods(base, "", own_cut)
     moved_own = np.array(
         [spoken(a, scorer.silent) != spoken(b, scorer.silent) for a, b in zip(own, own_cut, strict=True)]
     )
@@ -117,27 +118,29 @@ def main() -> None:
     for k, name in enumerate(MEMBERS):
         member = scorer.model(name)
         written, cut = scorer.replies(member, name, 1000 + 10 * k)
-        q_own, q_cut, q_written, q_rewritten = (
-            scorer.likelihoods(member, name, ids) for ids in (own, own_cut, written, cut)
-        )
+        q_cut, q_written, q_rewritten = (scorer.likelihoods(member, name, ids) for ids in (own_cut, written, cut))
         del member
         p_written, p_rewritten = (scorer.likelihoods(base, "", ids) for ids in (written, cut))
         with np.errstate(over="ignore"):
             plain = np.exp(q_cut[:, 0] - p_cut[:, 0])
-            control = 1.0 + plain - np.exp(q_own[:, 0] - p_own[:, 0])
+            capped = np.minimum(plain, np.exp(MOST_PER_REPLY))
         moved = np.array(
             [spoken(a, scorer.silent) != spoken(b, scorer.silent) for a, b in zip(written, cut, strict=True)]
         )
         gains = q_written - p_written
-        shift = (q_rewritten - p_rewritten)[:, 0] - gains[:, 0]
-        weights = 1.0 + np.where(moved, np.expm1(shift) * np.exp(-gains[:, 1]), 0.0)
+        lead = (q_rewritten - p_rewritten)[:, 0]
+        shift = np.minimum(lead, MOST_PER_REPLY) - gains[:, 0]
+        weights, uncapped = (
+            1.0 + np.where(moved, np.expm1(one) * np.exp(-gains[:, 1]), 0.0) for one in (shift, lead - gains[:, 0])
+        )
         charges = {
             f"charge_{n}": float(f"{float(recut_charge(shift[:n][moved[:n]], -gains[:n, 1][moved[:n]], n)):.3g}")
             for n in (400, draws)
         }
         rows.append({"member": name, "gain": float(f"{gains[:, 0].mean():.3g}"), "cut_otherwise": float(f"{moved.mean():.3g}"),
-                     "from_reference": mean_and_error(plain), "with_control": mean_and_error(control),
-                     "from_member": mean_and_error(weights)} | charges)  # fmt: skip
+                     "from_reference": mean_and_error(plain), "from_reference_capped": mean_and_error(capped),
+                     "from_member": mean_and_error(uncapped), "from_member_capped": mean_and_error(weights)}
+                    | charges)  # fmt: skip
         print(f"{time.monotonic() - started:.0f} s  {rows[-1]}", flush=True)
     facts = {"device": device, "draws": draws, "reference_cut_otherwise": float(f"{moved_own.mean():.3g}")}
     write("recut_charge", rows, facts)

@@ -10,7 +10,7 @@ import numpy as np
 from harness.comparisons.model import Result
 from harness.comparisons.replies import Evidence, length_ratios, weight_ratios
 from harness.evidence.clustered import Floats
-from harness.evidence.sequential.recut import recut_charge
+from harness.evidence.sequential.recut import MOST_PER_REPLY, recut_charge
 from harness.targets.token_evidence import CLAIMED
 
 
@@ -58,28 +58,23 @@ def measure_charges(moved: Mapping[str, MovedReplies], honest: Sequence[str]) ->
 def _gain(name: str, moved: MovedReplies) -> float:
     """What a member gains on one of its own replies, in nats: the sum of its divergence over the audible tokens."""
     sums = [float(np.nansum(rows["kl_cand_ref"][rows["silent"] == 0])) for rows in moved.written[name]]
-    return float(np.mean(sums)) if sums else np.inf
+    return float(np.mean(np.minimum(sums, MOST_PER_REPLY))) if sums else np.inf
 
 
 def _charge(name: str, moved: MovedReplies, honest: Sequence[str]) -> Floats:
     """Charges of one configuration against every honest one, ``[settings, configurations]``."""
     listed = () if name == honest[0] else (name,)
-    shift = _lead(moved.cut, honest, listed) - _lead(moved.written, honest, listed)
-    if listed:
-        ends = length_ratios(moved.written, honest, listed, ())
-        lengths = -ends.per_request(ends.members)[:, 0]
-    else:
-        lengths = np.zeros(len(shift))
-        shift[:, CLAIMED, 0] = 0.0
-    charge = recut_charge(shift, lengths, moved.draws)
+    (cut, honest_cut), (written, honest_written) = (_sums(one, honest, listed) for one in (moved.cut, moved.written))
+    shift = (np.minimum(cut, MOST_PER_REPLY) - written)[:, None, None] - honest_cut + honest_written
     if not listed:
+        charge = recut_charge(shift, np.zeros(len(shift)), moved.draws)
         charge[CLAIMED, 0] = 0.0  # the reference over itself is 1, however a text is cut
-    return charge
+        return charge
+    ends = length_ratios(moved.written, honest, listed, ())
+    return recut_charge(shift, -ends.per_request(ends.members)[:, 0], moved.draws)
 
 
-def _lead(evidence: Evidence, honest: Sequence[str], listed: Sequence[str]) -> Floats:
-    """Log of a member's likelihood over every honest configuration's, per reply, ``[replies, settings, configurations]``."""
+def _sums(evidence: Evidence, honest: Sequence[str], listed: Sequence[str]) -> tuple[Floats, Floats]:
+    """Per reply, log-likelihoods over the reference's: of a member (0 for the reference), and of every honest configuration."""
     ratios = weight_ratios(evidence, honest, listed, (), 0)
-    own = ratios.per_request(ratios.members[:, : len(listed)]).sum(1)
-    lead: Floats = own[:, None, None] - ratios.per_request(ratios.honest)
-    return lead
+    return ratios.per_request(ratios.members[:, : len(listed)]).sum(1), ratios.per_request(ratios.honest)

@@ -9,6 +9,7 @@ import numpy as np
 from harness.errors import NumericsError
 from harness.evidence.clustered import Floats, Ints
 from harness.evidence.sequential.bank import Bank
+from harness.evidence.sequential.recut import MOST_PER_REPLY
 
 #: No float tells ratios beyond this apart; a token that the reference all but rules out weighs no more.
 _MOST = 60.0
@@ -122,6 +123,6 @@ def member_sums(ratios: TokenRatios, bank: Bank) -> tuple[Floats, Floats]:
         start = stop
     if ratios.charges is not None:
         cost = ratios.charges.members[bank.column]
-        plain[ratios.charged()] -= cost
-        tolerant[ratios.charged()] -= cost
+        for sums in (plain, tolerant):
+            sums[ratios.charged()] = np.minimum(sums[ratios.charged()], MOST_PER_REPLY) - cost
     return plain, tolerant

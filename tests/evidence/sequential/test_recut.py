@@ -9,7 +9,7 @@ from harness.errors import NumericsError
 from harness.evidence.sequential.bank import Alternative, Bank
 from harness.evidence.sequential.eprocess import EProcess, token_path
 from harness.evidence.sequential.ratios import Charges, TokenRatios, member_sums
-from harness.evidence.sequential.recut import recut_charge
+from harness.evidence.sequential.recut import MOST_PER_REPLY, recut_charge
 
 # Three replies of which the last two read alike: the tokenizer makes the second of both. A far member, neater than the
 # reference: it hardly ever writes the third.
@@ -87,6 +87,17 @@ def test_every_scored_reply_pays_and_empty_ones_do_not():
     assert plain[:, 0] == pytest.approx(np.array([0.3, 0.3, 0.3, 0.0]), abs=1e-5)
     given = np.array(paid.honest)[:, 0] - np.array(free.honest)[:, 0]
     assert given == pytest.approx(np.array([[0.0, 0.05]] * 3 + [[0.0, 0.0]]))
+
+
+def test_a_single_reply_counts_no_more_than_the_cap():
+    """What one reply says is bounded, because the mean of the unbounded ratio hangs on replies that nobody ever draws."""
+    request = np.zeros(10, dtype=int)
+    far = TokenRatios(
+        1, request, np.full((10, 1), 3.0), np.zeros((10, 1, 2)), charges=Charges(np.array([0.5]), np.zeros((1, 2)))
+    )
+    plain, tolerant = member_sums(far, Bank((Alternative("q", "four"),)))
+    assert plain[0, 0] == pytest.approx(MOST_PER_REPLY - 0.5)
+    assert tolerant[0, 0] <= plain[0, 0]
 
 
 def test_charges_must_be_numbers_and_belong_to_whole_replies():
