@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from evidence_arrays import CONFIGURATIONS, LUMPS, SAMPLERS, TOP, Study
 
+from harness.comparisons.audit import FAVOURED
 from harness.comparisons.replies import UNLISTED
 from harness.evidence.sequential.bank import STRENGTHS, Alternative, Bank
 from harness.evidence.sequential.eprocess import token_path
@@ -195,7 +196,8 @@ def study_bank(members) -> Bank:
                 STRENGTHS if name in FAMILIES and name not in NEAR else STRENGTHS[:1],
             )
             for name in members
-        )
+        ),
+        FAVOURED if set(members) & set(UNLISTED) else "",
     )
 
 

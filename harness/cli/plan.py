@@ -7,9 +7,10 @@ import math
 import click
 
 from harness.cli.display import make_display
+from harness.comparisons.audit import audit_bank
 from harness.config import Places
 from harness.evidence.planning import barrier, requests_needed, smallest_divergence
-from harness.evidence.sequential.bank import TOLERANCE, Alternative, Bank
+from harness.evidence.sequential.bank import TOLERANCE
 from harness.numbers import number
 from harness.targets.bank import FULL, QUICK, bank_members
 from harness.targets.spec import Runtime, parse_spec
@@ -56,8 +57,9 @@ def command(
         raise click.UsageError("--suspect is measured on a REFERENCE")
     names = {"quick": QUICK, "full": FULL}.get(bank) or tuple(bank.split(","))
     members = bank_members(names, parse_spec("reference"))
-    weighed = Bank(tuple(Alternative(member.name, member.family) for member in members))
-    bar = barrier(weighed, 0, share, alpha)
+    weighed = audit_bank({m.name: m.family for m in members}, [m.name for m in members if m.near])
+    places = [k for k, m in enumerate(members) if m.name == suspect] or range(len(members))
+    bar = max(barrier(weighed, place, share, alpha) for place in places)
     lines = []
     if suspect:
         from harness.auditing.planning import measure_divergence  # noqa: PLC0415 - brings the models along

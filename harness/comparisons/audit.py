@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from harness.evidence.sequential.eprocess import EProcess, Path
 from harness.evidence.sequential.ratios import Charges, TokenRatios
 from harness.targets.token_evidence import CLIPS, TokenEvidence
 
+#: The family that has half of the bank's weight.
+FAVOURED = "quantization"
 #: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
 PROFILE = (0, 4, 20)
 
@@ -87,6 +90,7 @@ class AuditFacts(Result):
     alpha: float  # of the weights process; the sampler and the length process share the same on the integrity axis
     requests: int
     lost: int
+    log_e_kept: float  # of the weights process if what was lost did not depend on what it said, nats
     tokens: int
     honest: tuple[str, ...]
     weights: ProcessFacts
@@ -128,9 +132,8 @@ def weigh_replies(
         raise NumericsError("no member of the bank can be tested without the ids of tokens")
     sizes = divergences(evidence, members, honest[0])
     ratios = weight_ratios(evidence, honest, members, lost, seed)
-    listed = [Alternative(n, families[n], STRENGTHS[:1] if n in near or recut else STRENGTHS) for n in members]
     if recut is None:
-        bank = Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED)))
+        bank = audit_bank({name: families[name] for name in members}, near)
         sampler = _run(sampler_ratios(evidence, honest, lost), [(name, "sampling") for name in SAMPLERS], alpha / 2)
         length = _run(
             length_ratios(evidence, honest, members, lost),
@@ -138,15 +141,18 @@ def weigh_replies(
             alpha / 2,
         )
     else:
-        bank, sampler, length = Bank(tuple(listed)), None, None
+        bank, sampler, length = Bank(tuple(Alternative(n, families[n]) for n in members), FAVOURED), None, None
         ratios = _charged(ratios, members, recut)
     process = EProcess(bank)
     weights = _facts(process, process.fold(ratios), ratios, alpha)
+    kept = EProcess(bank)
+    kept.fold(replace(ratios, lost=()))
     untold = _untold(process, sampler, recut)
     return AuditFacts(
         alpha=alpha,
         requests=ratios.requests,
         lost=len(lost),
+        log_e_kept=min(kept.log_e(), kept.log_e_tolerant()),
         tokens=len(ratios.request),
         honest=tuple(honest),
         weights=weights,
@@ -159,6 +165,12 @@ def weigh_replies(
         certified=-math.inf if untold else _certified(evidence, members, sizes, honest[0], alpha),
         smallest=_smallest(ratios, bank, len(members), alpha),
     )
+
+
+def audit_bank(families: Mapping[str, str], near: Sequence[str]) -> Bank:
+    """The bank of an audit: listed members, those that are not ``near`` at several strengths, and alternatives without a name."""
+    listed = [Alternative(n, family, STRENGTHS[:1] if n in near else STRENGTHS) for n, family in families.items()]
+    return Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED)), FAVOURED)
 
 
 def _untold(process: EProcess, sampler: ProcessFacts | None, recut: RecutFacts | None) -> str:

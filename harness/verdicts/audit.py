@@ -33,7 +33,8 @@ def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisV
         return _both(
             Outcome.INCONCLUSIVE,
             f"{facts.lost} of {facts.requests} replies were lost; what was lost may be what differed "
-            f"(log e {facts.weights.evidence:+.1f} with every lost reply counted against the accusation).",
+            f"(log e {facts.weights.evidence:+.1f} with every lost reply counted against the accusation, "
+            f"{facts.log_e_kept:+.1f} if the loss did not depend on what was said).",
         )
     if not facts.tokens and not (facts.length and facts.length.crossed_at):
         return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")

@@ -134,6 +134,8 @@ def test_lost_replies_make_a_verdict_impossible(world):
         identity, integrity = verdict_of(world, server, requests=30, lost=(3, 4))
         assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
         assert "lost" in identity.reason
+    facts = facts_of(world, "b", requests=30, lost=(3, 4))
+    assert facts.log_e_kept > facts.weights.evidence + 2.0
     facts = facts_of(world, "p", requests=30, lost=(3, 4))
     assert not any(build.excluded for build in facts.builds)
     assert facts.certified == -math.inf

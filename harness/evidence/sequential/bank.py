@@ -34,13 +34,15 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Bank:
-    """Alternatives with fixed weights: every family gets the same, half of it at full strength, half on all traffic.
+    """Alternatives with fixed weights: families share alike, three quarters at full strength, half on all traffic.
 
-    ``alternatives`` are in the order of the columns of the token ratios. Frozen before the first request: a member that
-    is added later is exploratory.
+    ``alternatives`` are in the order of the columns of the token ratios. The ``favoured`` family, if it is there beside
+    others, has half of all weight: what hosts are suspected of most, and what has most members, is found soonest. Frozen
+    before the first request: a member that is added later is exploratory.
     """
 
     alternatives: tuple[Alternative, ...]
+    favoured: str = ""
     shares: tuple[float, ...] = SHARES
     tolerance: float = TOLERANCE
     floor: float = FLOOR
@@ -52,17 +54,23 @@ class Bank:
         if not self.alternatives:
             raise ValueError("a bank needs at least one alternative")
         families = sorted({one.family for one in self.alternatives})
+        parts = dict(zip(families, _shared(families, self.favoured), strict=True))
         column, strength, weight = [], [], []
         for place, one in enumerate(self.alternatives):
             alike = sum(other.family == one.family for other in self.alternatives)
-            for u, part in zip(one.strengths, _half_first(len(one.strengths)), strict=True):
+            for u, part in zip(one.strengths, _first(0.75, len(one.strengths)), strict=True):
                 column.append(place)
                 strength.append(u)
-                weight.append(part / alike / len(families))
-        shares = np.array(_half_first(len(self.shares)))
+                weight.append(part / alike * parts[one.family])
+        shares = np.array(_first(0.5, len(self.shares)))
         object.__setattr__(self, "column", np.array(column, dtype=np.int64))
         object.__setattr__(self, "strength", np.array(strength) * (1.0 - self.floor))
         object.__setattr__(self, "log_weight", np.log(np.array(weight)[:, None] * shares[None, :]))
+
+    def family_weight(self, family: str) -> float:
+        """The share of all weight that a family has."""
+        inside = [self.alternatives[c].family == family for c in self.column]
+        return float(np.exp(self.log_weight[inside]).sum())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,6 +78,13 @@ class Bank:
         return tuple(one.name for one in self.alternatives)
 
 
-def _half_first(count: int) -> list[float]:
-    """Weights that sum to one: half for the first, the rest shared."""
-    return [1.0] if count == 1 else [0.5, *[0.5 / (count - 1)] * (count - 1)]
+def _first(part: float, count: int) -> list[float]:
+    """Weights that sum to one: a part for the first, the rest shared."""
+    return [1.0] if count == 1 else [part, *[(1.0 - part) / (count - 1)] * (count - 1)]
+
+
+def _shared(families: list[str], favoured: str) -> list[float]:
+    """Weights of families."""
+    if favoured not in families or len(families) == 1:
+        return [1.0 / len(families)] * len(families)
+    return [0.5 if family == favoured else 0.5 / (len(families) - 1) for family in families]

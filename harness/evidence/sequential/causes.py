@@ -132,12 +132,17 @@ def _bisect(left: Callable[[float], bool], low: float, high: float) -> float:
 
 
 def explanations(process: EProcess) -> list[Explanation]:
-    """Families by how well they explain the replies, the best first; equal probabilities before the first reply."""
+    """Families by how well they explain the replies, the best first.
+
+    Before the first reply all are equally probable, whatever weight the bank gives them to be found by.
+    """
     bank = process.bank
     scores = process.numerators + bank.log_weight
     families = sorted({one.family for one in bank.alternatives})
     of = np.array([families.index(bank.alternatives[c].family) for c in bank.column])
-    totals = np.array([logsumexp(scores[of == f]) for f in range(len(families))])
+    totals = np.array(
+        [logsumexp(scores[of == f]) - np.log(bank.family_weight(families[f])) for f in range(len(families))]
+    )
     chances = np.exp(totals - logsumexp(totals))
     found = []
     for f in np.argsort(-totals, kind="stable"):

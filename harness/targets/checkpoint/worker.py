@@ -6,6 +6,9 @@ anything that could touch the checkpoint.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -54,6 +57,7 @@ class Worker:
         spec = read_spec(body)
         if self.loaded is None or self.loaded.spec != spec:
             self.loaded = None
+            free_memory()  # before the next model comes: two may not fit
             self.loaded = load(spec)
         model, head = self.loaded.model, self.loaded.head
         return {
@@ -223,6 +227,13 @@ class Worker:
         if spec.base not in self.tokenizers:
             self.tokenizers[spec.base] = load_tokenizer(spec)
         return self.tokenizers[spec.base]
+
+
+def free_memory() -> None:
+    """Give the memory of what is no longer held back to the system, as far as it can be done."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_spec(body: Body) -> TargetSpec:

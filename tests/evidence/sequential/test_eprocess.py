@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 from harness.errors import NumericsError
 from harness.evidence.sequential.bank import Alternative, Bank
+from harness.evidence.sequential.causes import explanations
 from harness.evidence.sequential.eprocess import EProcess, token_path
 from harness.evidence.sequential.ratios import TokenRatios, member_sums
 from tests.support.worlds import make_world
@@ -205,3 +206,15 @@ def test_weights_sum_to_one_and_families_share_equally():
     assert weights.sum() == pytest.approx(1.0)
     assert weights[bank.column == 0].sum() == pytest.approx(0.5)
     assert weights[:, 0].sum() == pytest.approx(0.5)
+    assert weights[bank.column == 1][0].sum() == pytest.approx(0.75 * 0.25)  # b at full strength
+
+
+def test_the_favoured_family_has_half_of_the_weight_and_no_advantage_in_being_named():
+    """Found sooner, but before the first reply every family is as probable."""
+    bank = Bank((*STRONG, Alternative("c", "third")), favoured="four")
+    weights = np.exp(bank.log_weight)
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[bank.column == 1].sum() == pytest.approx(0.5)
+    assert bank.family_weight("third") == pytest.approx(0.25)
+    assert [one.probability for one in explanations(EProcess(bank))] == pytest.approx([1 / 3] * 3)
+    assert np.exp(Bank(STRONG[:1], favoured="four").log_weight).sum() == pytest.approx(1.0)
