@@ -73,6 +73,7 @@ bench-live: $(READY)
 bench-evidence: $(READY)
 	$(BIN)/python bench/evidence_arrays.py
 	$(TEST_ENV) $(BIN)/python bench/evidence_speed.py
+	$(TEST_ENV) $(BIN)/python bench/rescore_memory.py
 	$(TEST_ENV) $(BIN)/python bench/tokens_to_detection.py
 	$(TEST_ENV) $(BIN)/python bench/evidence_peers.py
 	$(TEST_ENV) $(BIN)/python bench/evidence_routing.py

@@ -11,7 +11,7 @@ from evidence_arrays import CONFIGURATIONS, LUMPS, SAMPLERS, TOP, Study
 
 from harness.comparisons.audit import FAVOURED
 from harness.comparisons.replies import UNLISTED
-from harness.evidence.sequential.bank import STRENGTHS, Alternative, Bank
+from harness.evidence.sequential.bank import STRENGTHS, TOLERANCE, TOLERANCE_OF_FAR, Alternative, Bank
 from harness.evidence.sequential.eprocess import token_path
 from harness.evidence.sequential.omnibus import place_bets
 from harness.evidence.sequential.ratios import TokenRatios
@@ -23,7 +23,7 @@ FAMILIES = {
     "no-system": "template", "no-generation": "template", "other": "other-model",
 }  # fmt: skip
 #: Members that an audit weighs at full strength only.
-NEAR = frozenset({"int8", "fp8", "Q8_0", "kv8"})
+NEAR = frozenset({"int8", "fp8", "Q8_0", "kv8", "no-system", "no-generation"})
 #: As in an audit, the bank holds alternatives that name nothing, too.
 WHOLE = (*FAMILIES, *UNLISTED)
 #: What of a family is one scheme: left out together where a scheme is to be unlisted.
@@ -186,15 +186,18 @@ class Audits:
         return TokenRatios(drawn.requests, drawn.reached_by, columns, null)
 
 
+def tolerance_of(name: str) -> float:
+    """The tolerance of a member."""
+    return TOLERANCE_OF_FAR if name in FAMILIES and name not in NEAR else TOLERANCE
+
+
 def study_bank(members) -> Bank:
     """The bank of the studies, weighed as in an audit."""
     return Bank(
         tuple(
-            Alternative(
-                name,
-                FAMILIES.get(name, "unlisted" if name in UNLISTED else "sampling"),
-                STRENGTHS if name in FAMILIES and name not in NEAR else STRENGTHS[:1],
-            )
+            Alternative(name, FAMILIES[name], STRENGTHS, TOLERANCE_OF_FAR)
+            if name in FAMILIES and name not in NEAR
+            else Alternative(name, FAMILIES.get(name, "unlisted" if name in UNLISTED else "sampling"))
             for name in members
         ),
         FAVOURED if set(members) & set(UNLISTED) else "",

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _fresh import ALL_SAMPLERS, FAMILIES, WHOLE, Audits, study_bank
+from _fresh import ALL_SAMPLERS, FAMILIES, WHOLE, Audits, study_bank, tolerance_of
 from _table import write
 from evidence_arrays import load_study
 
@@ -47,13 +47,19 @@ QUIET = "INCONCLUSIVE"
 
 
 def budget(study, audits: Audits, server: str) -> int:
-    """Requests of an audit: 1.5 times the planner's 95th percentile for this server's divergence."""
-    if not audits.divergence(server) > 0:
-        return 1  # silent from the first token on
+    """Requests of an audit: 1.5 times the planner's 95th percentile for this server's divergence.
+
+    One token gains ln(1/s) at most with the tolerance on, which decides for hosts that fall silent at once.
+    """
+    if (
+        np.exp(audits.silence(server)).mean() > 0.5
+    ):  # silent from the first token on: the length process, a step a request
+        bar = barrier(study_bank(tuple(FAMILIES)), list(FAMILIES).index(server), 1.0, ALPHA / 2)
+        return math.ceil(MORE * bar / math.log(1 / TOLERANCE))
     members = WHOLE if server in FAMILIES else ALL_SAMPLERS
-    bank = study_bank(members)
-    bar = barrier(bank, members.index(server), 1.0, ALPHA)
-    need = requests_needed(audits.divergence(server), audits.length, bar, POWER, tolerance=TOLERANCE)
+    alpha = ALPHA if server in FAMILIES else ALPHA / 2
+    bar = barrier(study_bank(members), members.index(server), 1.0, alpha)
+    need = requests_needed(audits.divergence(server), audits.length, bar, POWER, tolerance=tolerance_of(server))
     return math.ceil(MORE * need.requests)
 
 

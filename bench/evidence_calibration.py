@@ -86,7 +86,7 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     rows = []
     for served in HOSTS:
-        rows.append(type_one(study, served, runs))
+        rows.append(type_one(study, served, runs if set(served) <= {"fp32", "bf16"} else runs // 4))
         print(rows[-1], f"{time.monotonic() - started:.0f} s", flush=True)
     lean = leanings(study)
     near = [row["upper"] for row in lean if row["kl"] < 0.05]

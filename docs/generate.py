@@ -75,6 +75,75 @@ _BENCHMARKS = {
         "make bench-templates",
         "786 published templates on every conversation, twice, and once by transformers itself.",
     ),
+    "tokens_to_detection": (
+        "Tokens until a matched alternative is found",
+        "make bench-evidence",
+        "Fresh tokens of each server on its own contexts, watched after every token, alpha 0.01. limit: ln(1/alpha)/KL in "
+        "tokens; alone, bank, tolerant: tokens over that limit for the plain product, inside the bank against the supremum "
+        "over honest hosts and samplers, and with the tolerance on (1/(1-s)^2 = 1.78 times as long); tokens: the last of "
+        "them, in tokens; first_request: found before the first reply ends. growth: 95 % interval of the mean log ratio, "
+        "to be compared with kl_coarse.",
+    ),
+    "evidence_peers": (
+        "Published tests on the same text",
+        "make bench-evidence",
+        "Tokens at which each test finds half, or 95 %, of the audits of a server (-: not within the most that were tried), "
+        "beside those of the bank with the tolerance on; times: their quotient, a lower bound where at_least is true. Tests "
+        "with other access (log-probabilities, seeds) see more and stand for themselves.",
+    ),
+    "evidence_routing": (
+        "Builds on a part of the requests",
+        "make bench-evidence",
+        "Requests until an audit finds a host that serves a build on a share of its requests, beside the planner's figures "
+        "(over: planner's over simulated); found_in_50: within 50 requests; share_covered: 95 % intervals that hold the true "
+        "share, out of share_runs.",
+    ),
+    "evidence_unlisted": (
+        "Builds that the bank does not hold",
+        "make bench-evidence",
+        "The server's whole scheme is left out of the bank. mde_listed: the divergence of a listed build that an audit of "
+        "so many tokens would have found.",
+    ),
+    "evidence_attribution": (
+        "Causes that are named",
+        "make bench-evidence",
+        "Audits of 1.5 times the planner's 95th percentile. named: the server's own build, prompt or sampler; cause: any "
+        "member of the same cause; quiet: no accusation.",
+    ),
+    "evidence_calibration": (
+        "Accusations of honest hosts",
+        "make bench-evidence",
+        "Audits of 30,000 fresh tokens, watched after every request, that ever reach 1/alpha; at most 31 of 2,000 at 0.01 "
+        "and 123 at 0.05 are compatible with alpha. fp32_alone: the same bank against the reference in fp32 alone.",
+    ),
+    "evidence_leanings": (
+        "How honest stacks lean towards alternatives, on a CPU",
+        "make bench-evidence",
+        "beta: share of the way from the reference to the alternative, by the whole vocabulary; upper: end of its 95 % "
+        "interval over requests, which has to stay under the tolerance of 0.25 for near alternatives.",
+    ),
+    "honest_stacks": (
+        "How honest stacks lean towards alternatives, on a GPU",
+        "python bench/honest_stacks.py REFERENCE cuda 64",
+        "The same for prefill in batches, in batches of one, and token by token with a cache. drift: what a member at part "
+        "strength would gain per token on such a host with the tolerance on; it has to be negative.",
+    ),
+    "recut_charge": (
+        "What replies without ids are charged",
+        "python bench/recut_charge.py REFERENCE DEVICE",
+        "Mean of the ratio of a text cut anew, by replies of the reference and by replies of the member, without and with "
+        "the cap of six nats; gain and charge in nats per reply.",
+    ),
+    "evidence_speed": (
+        "Speed of the e-process",
+        "make bench-evidence",
+        "A million tokens and 16 alternatives, folded 256 requests at a time.",
+    ),
+    "rescore_memory": (
+        "Memory of scoring replies under a bank",
+        "make bench-evidence",
+        "Peak resident memory of the isolated process.",
+    ),
     "interval_coverage": (
         "Coverage of nominal 95 % intervals",
         "make bench-calibration",

@@ -10,7 +10,6 @@ from harness.cli.display import make_display
 from harness.comparisons.audit import audit_bank
 from harness.config import Places
 from harness.evidence.planning import barrier, requests_needed, smallest_divergence
-from harness.evidence.sequential.bank import TOLERANCE
 from harness.numbers import number
 from harness.targets.bank import FULL, QUICK, bank_members
 from harness.targets.spec import Runtime, parse_spec
@@ -59,7 +58,7 @@ def command(
     members = bank_members(names, parse_spec("reference"))
     weighed = audit_bank({m.name: m.family for m in members}, [m.name for m in members if m.near])
     places = [k for k, m in enumerate(members) if m.name == suspect] or range(len(members))
-    bar = max(barrier(weighed, place, share, alpha) for place in places)
+    bars = [(barrier(weighed, place, share, alpha), weighed.alternatives[place].tolerance) for place in places]
     lines = []
     if suspect:
         from harness.auditing.planning import measure_divergence  # noqa: PLC0415 - brings the models along
@@ -78,7 +77,9 @@ def command(
             f"{suspect}: {number(kl)} nat/token ({number(found.low)} to {number(found.high)}, 95 % over {found.clusters} replies)"
         )
     if kl:
-        need = requests_needed(kl, length, bar, power, share, TOLERANCE)
+        need = max(
+            (requests_needed(kl, length, bar, power, share, slack) for bar, slack in bars), key=lambda one: one.requests
+        )
         if math.isinf(need.requests):
             raise click.UsageError("a build without divergence is never found")
         requests = max(math.ceil(need.requests), 1)
@@ -86,7 +87,7 @@ def command(
         cost = f", {tokens * price / 1e6:.2g} at {price:g} per million" if price else ""
         lines.append(f"found with {power:.0%} probability within {requests:,} requests, {tokens:,} tokens{cost}")
     if budget:
-        least = smallest_divergence(budget, length, bar, power, share, TOLERANCE)
+        least = max(smallest_divergence(budget, length, bar, power, share, slack) for bar, slack in bars)
         lines.append(
             f"{budget:,} tokens find a listed build from {number(least)} nat/token on with {power:.0%} probability"
         )

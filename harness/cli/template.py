@@ -37,8 +37,9 @@ def command(
     """Compare the prompts of REFERENCE and CANDIDATE on 44 cases, and name the fault that tells them apart.
 
     Each is a checkpoint folder, a GGUF file, a chat template (.jinja), a tokenizer.json or a tekken.json; minijinja:PATH
-    is any of these as a gateway written in Rust renders it, encoder:NAME:FILE a file with an installed program that makes
-    prompts of it. CANDIDATE may also be an endpoint, https://host/v1#model: it is asked for at most 40 tokens of output.
+    is any of these as a gateway written in Rust renders it, llamacpp:PATH as llama.cpp's own engine does, encoder:NAME:FILE
+    a file with an installed program that makes prompts of it. CANDIDATE may also be an endpoint, https://host/v1#model: it
+    is asked for at most 40 tokens of output.
     No model is loaded unless --impact is given.
     """
     from rich.console import Console  # noqa: PLC0415

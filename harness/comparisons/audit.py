@@ -23,7 +23,7 @@ from harness.comparisons.replies import (
 )
 from harness.errors import NumericsError
 from harness.evidence.planning import barrier, smallest_divergence
-from harness.evidence.sequential.bank import STRENGTHS, Alternative, Bank
+from harness.evidence.sequential.bank import STRENGTHS, TOLERANCE_OF_FAR, Alternative, Bank
 from harness.evidence.sequential.causes import exclusions, explanations, routing_shares
 from harness.evidence.sequential.certified import certified_effect
 from harness.evidence.sequential.eprocess import EProcess, Path
@@ -169,7 +169,10 @@ def weigh_replies(
 
 def audit_bank(families: Mapping[str, str], near: Sequence[str]) -> Bank:
     """The bank of an audit: listed members, those that are not ``near`` at several strengths, and alternatives without a name."""
-    listed = [Alternative(n, family, STRENGTHS[:1] if n in near else STRENGTHS) for n, family in families.items()]
+    listed = [
+        Alternative(name, family) if name in near else Alternative(name, family, STRENGTHS, TOLERANCE_OF_FAR)
+        for name, family in families.items()
+    ]
     return Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED)), FAVOURED)
 
 
@@ -283,6 +286,9 @@ def _smallest(ratios: TokenRatios, bank: Bank, listed: int, alpha: float) -> flo
     if not listed or not tokens:
         return math.inf
     length = tokens / max(ratios.requests - len(ratios.lost), 1)
-    dearest = max(barrier(bank, place, 1.0, alpha) for place in range(listed))
     charge = float(ratios.charges.members.max()) if ratios.charges else 0.0
-    return smallest_divergence(tokens, length, dearest, 0.95, tolerance=bank.tolerance) + charge / length
+    found = [
+        smallest_divergence(tokens, length, barrier(bank, place, 1.0, alpha), 0.95, tolerance=one.tolerance)
+        for place, one in enumerate(bank.alternatives[:listed])
+    ]
+    return max(found) + charge / length

@@ -15,6 +15,8 @@ import numpy as np
 from harness.evidence.sequential.bank import Bank
 
 _NODES = 96
+#: Replies can be empty: no plan rests on a single one.
+_LEAST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def requests_needed(
 
     ``divergence`` is KL(build || reference) in nats per token (``kl_cand_ref``, over the whole vocabulary: not the other
     direction, and not a mean log ratio of a few replies). The tolerance costs a factor 1 / (1 - s)^2 for near builds; far
-    ones pay less. Trust it to a quarter or so while it says more than a few requests; below that the first one decides.
+    ones pay less. Trust it to a quarter or so while it says more than a few requests; it never says fewer than two.
     """
     from scipy.stats import invgauss  # noqa: PLC0415 - scipy.stats is slow to import
 
@@ -51,7 +53,7 @@ def requests_needed(
     if not drift > 0:
         return Need(math.inf, math.inf, barrier)
     mean, shape = barrier / drift, barrier**2 / variance
-    requests = float(invgauss.ppf(power, mean / shape, scale=shape))
+    requests = max(float(invgauss.ppf(power, mean / shape, scale=shape)), _LEAST)
     return Need(requests, requests * length, barrier)
 
 

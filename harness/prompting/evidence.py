@@ -10,7 +10,7 @@ from harness import __version__
 from harness.comparisons.templates import PromptPair
 from harness.errors import BrokenCheckpoint
 from harness.prompts.cases import Case
-from harness.prompts.conversation import Conversation
+from harness.prompts.conversation import BY_THE_HOST, Conversation
 from harness.prompts.deviations import Deviation, supported
 from harness.prompts.diagnosis import Diagnosis, Reading, diagnose
 from harness.prompts.faults import Family
@@ -18,7 +18,6 @@ from harness.prompts.forms import Edit, Form, form_edits
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench, Prompt
 from harness.reports.prompt_card import PromptCard
-from harness.targets.endpoint.served import BY_THE_HOST
 from harness.targets.prompt_source import PromptSource
 from harness.verdicts.model import AxisVerdict, Finding
 from harness.verdicts.prompt_counts import CountsIn

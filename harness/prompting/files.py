@@ -17,7 +17,8 @@ from harness.comparisons.templates import GoldenDifference
 from harness.comparisons.tokenizers import TokenizerDifference, compare_tokenizers
 from harness.prompting.evidence import Paired, card_of, family_of, pair_prompts, refuse_broken_tokenizer
 from harness.prompts.cases import load_cases
-from harness.prompts.conversation import FROZEN_CLOCK, Conversation, Coverage, Dialect
+from harness.prompts.conversation import FROZEN_CLOCK, LLAMACPP_CLOCK, Conversation, Coverage, Dialect
+from harness.prompts.deviations import profiles
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.variants import Bench
@@ -37,12 +38,16 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
     with PromptProcess() as process:
         for side in (ours, theirs):
             refuse_broken_tokenizer(process, side)
-        bench = Bench(process, family_of(ours), ours.tokenizer, Dialect(runtime=ours.runtime))
-        other = Bench(process, family_of(theirs), theirs.tokenizer, Dialect(runtime=theirs.runtime))
+        clock = LLAMACPP_CLOCK if "llamacpp" in {ours.runtime, theirs.runtime} else FROZEN_CLOCK
+        bench, other = (
+            Bench(process, family_of(side), side.tokenizer, Dialect(runtime=side.runtime, clock=clock))
+            for side in (ours, theirs)
+        )
         rules, golden = _tokenizers(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
         asked = [conversation for case in cases for conversation in case.conversations]
-        paired = pair_prompts(bench, other, cases) if ours.renders and theirs.renders else Paired([])
+        profile = profiles("llama.cpp", theirs.build).get("llama.cpp", ()) if theirs.build else ()
+        paired = pair_prompts(bench, other, cases, profile) if ours.renders and theirs.renders else Paired([])
         sides = tuple(side_facts(process, side, b, asked) for side, b in ((ours, bench), (theirs, other)))
     evidence = TokensIn(
         pairs=tuple(paired.pairs),
@@ -51,8 +56,11 @@ def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard
         golden=tuple(golden),
         reference=sides[0],
         candidate=sides[1],
+        engine=f"llama.cpp {theirs.build}" if theirs.build else "",
+        on_disk=True,
+        deviations=paired.deviations,
     )
-    return card_of(evidence, judge_tokens_in(evidence), FROZEN_CLOCK)
+    return card_of(evidence, judge_tokens_in(evidence), clock)
 
 
 def borrow(ours: PromptSource, theirs: PromptSource) -> tuple[PromptSource, PromptSource]:

@@ -10,6 +10,10 @@ from harness.suites.model import Frozen
 
 #: Templates that print the date would make the same prompt differ from one day to the next.
 FROZEN_CLOCK = "2026-01-15T12:00:00"
+#: The time at which llama.cpp's engine, as ggufdoctor brings it, stands still.
+LLAMACPP_CLOCK = "2026-01-01T12:00:00"
+#: How the problem of a prompt begins that a host would not make.
+BY_THE_HOST = "by the host: "
 
 
 class Conversation(Frozen):
@@ -40,7 +44,7 @@ class Json(Frozen):
 class Dialect(Frozen):
     """The rules of one engine's template runtime; the defaults are those of transformers 5."""
 
-    runtime: Literal["jinja2", "minijinja"] = "jinja2"
+    runtime: Literal["jinja2", "minijinja", "llamacpp"] = "jinja2"
     trim_blocks: bool = True
     json_style: Json = Json()
     drop_nulls: bool = True  # keys whose value is null are removed from messages

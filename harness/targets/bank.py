@@ -37,7 +37,8 @@ class BankMember:
 
     ``family`` is the cause that would be named: quantization, template or other-model; empty for honest configurations.
     ``fault`` names the rendering of its prompts: a fault, or another day for honest configurations of dated templates.
-    ``near`` members lie so near to the reference that honest rounding may lean their way: they enter at full strength only.
+    ``near`` members lie so near to the reference, or may, that honest rounding could lean their way: they enter at full
+    strength only, and with the wider tolerance.
     """
 
     name: str
@@ -68,7 +69,7 @@ def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMemb
     for name in names:
         kind, _, detail = name.partition(":")
         if kind == "prompt":
-            found.append(BankMember(fault(detail).name, "template", centre, detail))
+            found.append(BankMember(fault(detail).name, "template", centre, detail, near=True))
         elif kind == "other":
             found.append(BankMember(name, "other-model", parse_spec(detail, centre.runtime)))
         else:

@@ -45,7 +45,8 @@ class PromptSource:
     unread: str = ""
     encoder: str = ""
     encoder_file: Path | None = None
-    runtime: Literal["jinja2", "minijinja"] = "jinja2"
+    runtime: Literal["jinja2", "minijinja", "llamacpp"] = "jinja2"
+    build: str = ""  # of the runtime, where it is an engine's own
     tool_template: str = ""
 
     @property
@@ -69,7 +70,8 @@ class PromptSource:
 def open_prompt_source(path: str, cache: Path) -> PromptSource:
     """Read a checkpoint folder, a GGUF file, a bare template, a bare ``tokenizer.json`` or a ``tekken.json``.
 
-    ``minijinja:PATH`` is any of these as a gateway on minijinja renders it, a second opinion on the template.
+    ``minijinja:PATH`` is any of these as a gateway on minijinja renders it, ``llamacpp:PATH`` as llama.cpp's own engine
+    does: second opinions on the template.
     ``encoder:NAME:FILE`` is a file with the installed encoder that makes prompts of it (``harness/prompts/encoders.py``).
     Raises TargetNotFound or BrokenCheckpoint. A GGUF file is converted in an isolated process, once.
     """
@@ -78,6 +80,9 @@ def open_prompt_source(path: str, cache: Path) -> PromptSource:
     if path.startswith("minijinja:"):
         source = open_prompt_source(path.removeprefix("minijinja:"), cache)
         return replace(source, runtime="minijinja", name=f"{source.name} by {_minijinja()}")
+    if path.startswith("llamacpp:"):
+        source, build = open_prompt_source(path.removeprefix("llamacpp:"), cache), _llamacpp()
+        return replace(source, runtime="llamacpp", build=build, name=f"{source.name} by llama.cpp {build}")
     found = Path(path)
     if found.is_dir():
         return _from_folder(found, cache)
@@ -118,6 +123,18 @@ def _minijinja() -> str:
         raise MissingExtra(
             "minijinja is not installed", where="minijinja:", fix="pip install 'fidelity-harness[minijinja]'"
         ) from error
+
+
+def _llamacpp() -> str:
+    """The build of llama.cpp whose engine the installed package brings."""
+    try:
+        installed = metadata.distribution("ggufdoctor")
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtra(
+            "llama.cpp's engine is not installed", where="llamacpp:", fix="pip install 'fidelity-harness[llamacpp]'"
+        ) from error
+    manifest = read_json(Path(str(installed.locate_file("ggufdoctor/engine_data/llamacpp-jinja.json"))))
+    return str(manifest.get("build_tag", ""))
 
 
 def _by_encoder(text: str) -> PromptSource:

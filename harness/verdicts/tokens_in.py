@@ -81,6 +81,7 @@ class TokensIn(Result):
     reference: SideFacts
     candidate: SideFacts
     engine: str = ""
+    on_disk: bool = False  # the engine rendered here, so that no bill has to confirm what it shows
     deviations: tuple[DeviationFacts, ...] = ()
     billed: tuple[Billed, ...] = ()
 
@@ -139,7 +140,7 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     if evidence.pairs and not judged:
         reason = "Neither side renders any of the conversations."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
-    if evidence.engine and not any(row.billed is not None for row in evidence.billed):
+    if evidence.engine and not evidence.on_disk and not any(row.billed is not None for row in evidence.billed):
         reason = "What the engine shows is the reference's, but the host bills no prompt tokens that would confirm it."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
     what = "ids" if any(pair.reference_ids and pair.candidate_ids for pair in judged) else "texts"
@@ -264,7 +265,7 @@ def _host_findings(evidence: TokensIn) -> list[Finding]:
     if refused:
         where = f"{len(refused)} conversations, first {refused[0].case}: {refused[0].candidate_problem}"
         found.append(Finding(code="TMPL116", detail=where[:400]))
-    if evidence.engine and not any(row.billed is not None for row in evidence.billed):
+    if evidence.engine and not evidence.on_disk and not any(row.billed is not None for row in evidence.billed):
         said = evidence.billed[0].problem if evidence.billed else "nothing could be asked"
         found.append(Finding(code="INTG501", detail=said))
     apart = [row for row in evidence.billed if row.billed is not None and row.billed != row.shown]

@@ -26,8 +26,10 @@ def test_every_arithmetic_of_the_bank_is_in_the_null():
 
 def test_builds_of_eight_bits_enter_at_full_strength_only():
     """By name, before the first reply: what replies say of a size must not decide it."""
-    near = {member.name for member in bank_members(FULL, REFERENCE) if member.near}
+    members = bank_members(FULL, REFERENCE)
+    near = {member.name for member in members if member.near and not member.fault}
     assert near == {"bnb:int8", "fp8", "ggufq:Q8_0", "kv:e4m3"}
+    assert all(member.near for member in members if member.fault)  # how far a prompt lies is not known beforehand
 
 
 def test_every_member_runs_in_fp32_arithmetic():

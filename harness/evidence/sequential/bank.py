@@ -19,17 +19,20 @@ SHARES = (0.98, 0.5, 0.25, 0.1, 0.05)
 STRENGTHS = (1.0, 0.5, 0.2, 0.05)
 #: Every server at most this share of the way from the reference to a member counts as honest.
 TOLERANCE = 0.25
+#: The same for members that lie far from the reference, towards which honest stacks lean least (decision 0005).
+TOLERANCE_OF_FAR = 0.1
 #: Numerators are mixed with this share of the reference: one token costs at most ln(1e6) = 13.8 nats.
 FLOOR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One alternative: its name, the family that it shares weight with, and the strengths at which it enters."""
+    """One alternative: its name, the family that it shares weight with, the strengths at which it enters, its tolerance."""
 
     name: str
     family: str
     strengths: tuple[float, ...] = (1.0,)
+    tolerance: float = TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,10 @@ class Bank:
     alternatives: tuple[Alternative, ...]
     favoured: str = ""
     shares: tuple[float, ...] = SHARES
-    tolerance: float = TOLERANCE
     floor: float = FLOOR
     column: Ints = field(init=False)  # [members] index of the alternative
     strength: Floats = field(init=False)  # [members]
+    tolerance: Floats = field(init=False)  # [members]
     log_weight: Floats = field(init=False)  # [members, shares]
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class Bank:
                 weight.append(part / alike * parts[one.family])
         shares = np.array(_first(0.5, len(self.shares)))
         object.__setattr__(self, "column", np.array(column, dtype=np.int64))
+        slack = np.array([one.tolerance for one in self.alternatives])
+        object.__setattr__(self, "tolerance", slack[column])
         object.__setattr__(self, "strength", np.array(strength) * (1.0 - self.floor))
         object.__setattr__(self, "log_weight", np.log(np.array(weight)[:, None] * shares[None, :]))
 

@@ -173,7 +173,9 @@ def token_path(ratios: TokenRatios, bank: Bank) -> Path:
     totals = [np.full(len(ratios.request), -np.inf) for _ in range(2)]
     for place, (column, u) in enumerate(zip(bank.column, bank.strength, strict=True)):
         ahead = np.log1p(u * excess[:, column])
-        for total, step in zip(totals, (ahead, ahead - np.log1p(bank.tolerance * u * excess[:, column])), strict=True):
+        for total, step in zip(
+            totals, (ahead, ahead - np.log1p(bank.tolerance[place] * u * excess[:, column])), strict=True
+        ):
             inside = _within(step, before)
             for share, log_weight in zip(shares, bank.log_weight[place], strict=True):
                 now = np.logaddexp(np.log1p(-share), np.log(share) + inside)

@@ -111,13 +111,13 @@ def member_sums(ratios: TokenRatios, bank: Bank) -> tuple[Floats, Floats]:
         pieces = np.flatnonzero(inside % _TOGETHER == 0)
         whole = np.flatnonzero(inside[pieces] == 0)
         held = ratios.request[first[start:stop]]
-        for strength in np.unique(bank.strength):
-            members = np.flatnonzero(bank.strength == strength)
+        for strength, slack in sorted(set(zip(bank.strength.tolist(), bank.tolerance.tolist(), strict=True))):
+            members = np.flatnonzero((bank.strength == strength) & (bank.tolerance == slack))
             columns = bank.column[members]
             chosen = strength * (x if len(columns) == x.shape[1] else x[:, columns])  # columns rise
             ahead, edge = (
                 np.add.reduceat(np.log(np.multiply.reduceat(1.0 + share * chosen, pieces, axis=0)), whole, axis=0)
-                for share in (1.0, bank.tolerance)
+                for share in (1.0, slack)
             )
             plain[np.ix_(held, members)], tolerant[np.ix_(held, members)] = ahead, ahead - edge
         start = stop

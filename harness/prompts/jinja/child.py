@@ -7,6 +7,7 @@ the interpreter); a step that never ends is ended by the parent, who stops heari
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -21,6 +22,8 @@ from harness.isolation.sandbox import isolate
 from harness.isolation.wire import Body, receive, send
 
 _MEMORY = 2 << 30
+#: WebAssembly reserves addresses that it never uses; the module has a cap of its own (512 MB), and fuel.
+_MEMORY_OF_LLAMACPP = 16 << 30
 _MAX_TEXT = 4 << 20
 
 
@@ -33,8 +36,7 @@ def main() -> None:
     writer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     isolate()
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, hard))
+    _limit_memory(_MEMORY)
     signal.signal(signal.SIGALRM, _ring)
     while True:
         try:
@@ -50,14 +52,17 @@ def answer(body: Body) -> Iterator[Body]:
     """Outcomes of one template, in the order of the conversations."""
     from harness.prompts.conversation import Conversation, Dialect  # noqa: PLC0415
     from harness.prompts.jinja.environment import Template  # noqa: PLC0415
-    from harness.prompts.jinja.second import MinijinjaTemplate  # noqa: PLC0415
+    from harness.prompts.jinja.second import LlamaCppTemplate, MinijinjaTemplate  # noqa: PLC0415
 
     conversations: Any = body["conversations"]
     variables: Any = body["variables"]
     dialect = Dialect.model_validate(body["dialect"])
     seconds = float(str(body["seconds"]))
     made: list[Any] = []
-    kind = MinijinjaTemplate if dialect.runtime == "minijinja" else Template
+    runtimes: dict[str, Any] = {"jinja2": Template, "minijinja": MinijinjaTemplate, "llamacpp": LlamaCppTemplate}
+    kind = runtimes[dialect.runtime]
+    if dialect.runtime == "llamacpp":
+        _limit_memory(_MEMORY_OF_LLAMACPP)
     unusable = _bounded(lambda: made.append(kind(str(body["template"]), dialect, variables)), seconds)
     for raw in conversations:
         if unusable is not None:
@@ -67,6 +72,15 @@ def answer(body: Body) -> Iterator[Body]:
         found: list[str] = []
         problem = _bounded(lambda c=conversation, out=found: out.append(made[0].render(c, _MAX_TEXT)), seconds)  # type: ignore[misc]
         yield problem or {"outcome": "text", "text": found[0], "problem": ""}
+    if dialect.runtime == "llamacpp":
+        made.clear()
+        gc.collect()
+        _limit_memory(_MEMORY)
+
+
+def _limit_memory(size: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size, hard))
 
 
 def cover(body: Body) -> Iterator[Body]:

@@ -16,6 +16,8 @@ from harness.errors import IncompatibleCandidate, MissingExtra
 
 Rounding = Callable[[Tensor], Tensor]
 
+_AT_ONCE = 1 << 20  # weights that are rounded together, so that a large embedding costs no copies of itself
+
 
 def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:
     """Asymmetric round to nearest: per row, each ``group`` neighbouring inputs share 2**bits levels from min to max."""
@@ -73,7 +75,8 @@ def apply_rounding(model: Any, kind: str, detail: str) -> int:
     count = rounded = 0
     with torch.no_grad():
         for parameter in _matrices(model, everything=kind == "ggufq"):
-            parameter.data.copy_(rounding(parameter.data))
+            for rows in parameter.data.split(max(_AT_ONCE // parameter.shape[1], 1)):  # every rounding is row by row
+                rows.copy_(rounding(rows))
             count += 1
             rounded += parameter.numel()
     inner = sum(p.numel() for p in model.parameters() if p.ndim >= 2) - _embedding_size(model)

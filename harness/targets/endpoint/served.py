@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.prompts.conversation import Conversation, Rendered
+from harness.prompts.conversation import BY_THE_HOST, Conversation, Rendered
 from harness.prompts.forms import Form, marked, read_form
 from harness.prompts.variants import Prompt
 from harness.targets.endpoint.engines import Engine, ServedPrompt
 
 #: Stands for the text where an engine shows nothing but ids.
 ONLY_IDS = "(only ids are shown)"
-#: How the problem of a prompt begins that a host would not make.
-BY_THE_HOST = "by the host: "
 
 
 class ServedPrompts:

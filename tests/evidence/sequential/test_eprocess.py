@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from harness.errors import NumericsError
-from harness.evidence.sequential.bank import Alternative, Bank
+from harness.evidence.sequential.bank import TOLERANCE, Alternative, Bank
 from harness.evidence.sequential.causes import explanations
 from harness.evidence.sequential.eprocess import EProcess, token_path
 from harness.evidence.sequential.ratios import TokenRatios, member_sums
@@ -52,9 +52,13 @@ def test_the_tolerance_holds_every_server_up_to_its_edge():
     p, q = WORLD.distribution("p")[0], WORLD.distribution("b")[0]
     ratios = WORLD.ratios(np.zeros(len(p), dtype=int), np.arange(len(p)), len(p), ("b",))
     _, tolerant = member_sums(ratios, bank)
-    means = [float(((1 - s) * p + s * q) @ np.exp(tolerant[:, 0])) for s in (0.0, 0.1, bank.tolerance, 0.5)]
+    means = [float(((1 - s) * p + s * q) @ np.exp(tolerant[:, 0])) for s in (0.0, 0.1, TOLERANCE, 0.5)]
     assert all(mean <= 1.0 + 1e-6 for mean in means[:3])
     assert means[3] > 1.0
+    narrow = Bank((Alternative("b", "four", tolerance=0.1),))
+    _, tolerant = member_sums(ratios, narrow)
+    means = [float(((1 - s) * p + s * q) @ np.exp(tolerant[:, 0])) for s in (0.0, 0.1, TOLERANCE)]
+    assert means[1] <= 1.0 + 1e-6 < means[2]
 
 
 @pytest.mark.parametrize("server", ["p", "h", "mixed"])
