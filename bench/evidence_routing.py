@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _fresh import SCHEMES, WHOLE, Audits, in_bank, merged, study_bank
+from _fresh import SCHEMES, WHOLE, Audits, in_bank, merged, study_bank, tolerance_of
 from _table import write
 from evidence_arrays import load_study
 
@@ -55,7 +55,7 @@ def routing(study, server: str, share: float, runs: int, covered: int) -> dict[s
     bar = barrier(bank, WHOLE.index(server), share, ALPHA)
     plans = {
         power: requests_needed(
-            parts[0].coarse_divergence(server), parts[0].length, bar, power, share, TOLERANCE
+            parts[0].coarse_divergence(server), parts[0].length, bar, power, share, tolerance_of(server)
         ).requests
         for power in (0.5, 0.95)
     }

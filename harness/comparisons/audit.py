@@ -147,7 +147,7 @@ def weigh_replies(
     weights = _facts(process, process.fold(ratios), ratios, alpha)
     kept = EProcess(bank)
     kept.fold(replace(ratios, lost=()))
-    untold = _untold(process, sampler, recut)
+    untold = _untold(process, weights, sampler, recut)
     return AuditFacts(
         alpha=alpha,
         requests=ratios.requests,
@@ -176,13 +176,17 @@ def audit_bank(families: Mapping[str, str], near: Sequence[str]) -> Bank:
     return Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED)), FAVOURED)
 
 
-def _untold(process: EProcess, sampler: ProcessFacts | None, recut: RecutFacts | None) -> str:
-    """Why single builds are not judged: their ratios would rest on what this host did not do, or did not tell."""
+def _untold(process: EProcess, weights: ProcessFacts, sampler: ProcessFacts | None, recut: RecutFacts | None) -> str:
+    """Why single builds are not judged: their ratios would rest on what this host did not do, or did not tell.
+
+    Other weights move the sampler's process, too; where the weights do not stand it is no sign of a sampler of its own.
+    """
     if recut:
         return "the host tells no ids"
     if process.too_many_lost:
         return "too many replies were lost"
-    return "tokens are not sampled as asked for" if sampler and sampler.crossed_at else ""
+    foreign = sampler is not None and sampler.crossed_at and not weights.crossed_at
+    return "tokens are not sampled as asked for" if foreign else ""
 
 
 def _builds(

@@ -2,7 +2,8 @@
 
 The log of the evidence of a matched build is close to a Brownian motion with drift KL and variance 2 KL per token, so the
 tokens until it reaches b nats are inverse Gaussian: tokens x KL ~ IG(b, b^2 / 2), whatever the KL. With a part of the
-traffic only, requests step by log(1 - pi + pi e^R), with R normal around plus or minus KL x length.
+traffic only, evidence comes in jumps; requests step by log(1 - g + g e^R) for every share g of the bank, with R normal, and are
+drawn a few thousand times from a fixed seed.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.evidence.sequential.bank import Bank
+from harness.evidence.clustered import Floats
+from harness.evidence.sequential.bank import SHARES, Bank
 
 _NODES = 96
 #: Replies can be empty: no plan rests on a single one.
 _LEAST = 2.0
+_RUNS = 2000
+_BLOCK = 64
+_MOST = 20_000  # requests beyond which nobody plans
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +44,32 @@ def barrier(bank: Bank, place: int, share: float, alpha: float, null: float = 1.
 
 
 def requests_needed(
-    divergence: float, length: float, barrier: float, power: float, share: float = 1.0, tolerance: float = 0.0
+    divergence: float,
+    length: float,
+    barrier: float,
+    power: float,
+    share: float = 1.0,
+    tolerance: float = 0.0,
+    most: float = _MOST,
 ) -> Need:
-    """Requests of ``length`` scored tokens until a build is found with probability ``power``.
+    """Requests of ``length`` scored tokens until a build is found with probability ``power``; infinite beyond ``most``.
 
     ``divergence`` is KL(build || reference) in nats per token (``kl_cand_ref``, over the whole vocabulary: not the other
-    direction, and not a mean log ratio of a few replies). The tolerance costs a factor 1 / (1 - s)^2 for near builds; far
-    ones pay less. Trust it to a quarter or so while it says more than a few requests; it never says fewer than two.
+    direction, and not a mean log ratio of a few replies); ``barrier`` that of the share nearest to ``share``. The tolerance
+    costs a factor 1 / (1 - s)^2 for near builds; far ones pay less. Trust it to a quarter or so; it never says fewer than
+    two requests.
     """
     from scipy.stats import invgauss  # noqa: PLC0415 - scipy.stats is slow to import
 
-    drift, variance = _steps(divergence * length * (1.0 - tolerance) ** 2, share)
-    if not drift > 0:
+    honest, served = _ratio(divergence, length, tolerance, -1.0), _ratio(divergence, length, tolerance, 1.0)
+    if not served[0] > 0:
         return Need(math.inf, math.inf, barrier)
-    mean, shape = barrier / drift, barrier**2 / variance
-    requests = max(float(invgauss.ppf(power, mean / shape, scale=shape)), _LEAST)
+    if share >= 1.0:
+        mean, shape = barrier / served[0], barrier**2 / served[1]
+        requests = float(invgauss.ppf(power, mean / shape, scale=shape))
+    else:
+        requests = float(np.quantile(_drawn(honest, served, share, barrier, most), power, method="higher"))
+    requests = max(requests, _LEAST)
     return Need(requests, requests * length, barrier)
 
 
@@ -61,26 +77,51 @@ def smallest_divergence(
     tokens: float, length: float, barrier: float, power: float, share: float = 1.0, tolerance: float = 0.0
 ) -> float:
     """The divergence, in nats per token, from which on a build would have been found within ``tokens``: the MDE."""
-    low, high = 1e-9, 50.0
-    if not tokens > 0 or requests_needed(high, length, barrier, power, share, tolerance).tokens > tokens:
+    low, high, most = 1e-9, 50.0, max(tokens / length, _LEAST)
+
+    def enough(divergence: float) -> bool:
+        return requests_needed(divergence, length, barrier, power, share, tolerance, most).tokens <= tokens
+
+    if not tokens > 0 or not enough(high):
         return math.inf
-    for _ in range(80):
+    for _ in range(60 if share >= 1.0 else 20):
         middle = math.sqrt(low * high)
-        enough = requests_needed(middle, length, barrier, power, share, tolerance).tokens <= tokens
-        low, high = (low, middle) if enough else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def _steps(gain: float, share: float) -> tuple[float, float]:
-    """Mean and variance of one request's step when a build of ``gain`` nats per request serves ``share`` of them."""
-    if share >= 1.0:
-        return gain, 2.0 * gain
+def _ratio(divergence: float, length: float, tolerance: float, side: float) -> tuple[float, float]:
+    """Mean and variance of a reply's log ratio to the edge of the tolerance, for a build (1) or the reference (-1).
+
+    Per token, log(q/p) is taken as normal with mean KL or minus KL and variance 2 KL.
+    """
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     weights = weights / weights.sum()
-    steps = [
-        np.logaddexp(math.log1p(-share), math.log(share) + side * gain + math.sqrt(2.0 * gain) * nodes)
-        for side in (-1, 1)
-    ]
-    mean = float((1 - share) * (weights @ steps[0]) + share * (weights @ steps[1]))
-    second = float((1 - share) * (weights @ steps[0] ** 2) + share * (weights @ steps[1] ** 2))
-    return mean, second - mean**2
+    ahead = side * divergence + math.sqrt(2.0 * divergence) * nodes
+    if tolerance:
+        ahead = ahead - np.logaddexp(math.log1p(-tolerance), math.log(tolerance) + ahead)
+    mean = float(weights @ ahead)
+    return length * mean, length * (float(weights @ ahead**2) - mean**2)
+
+
+def _drawn(
+    honest: tuple[float, float], served: tuple[float, float], share: float, barrier: float, most: float
+) -> Floats:
+    """Requests until the bank's shares together reach the barrier, per simulated audit; infinite beyond ``most``."""
+    rng = np.random.default_rng(1)
+    grid = np.array(SHARES)
+    weights = np.array([0.5, *[0.5 / (len(grid) - 1)] * (len(grid) - 1)])
+    nearest = int(np.abs(np.log(grid / share)).argmin())
+    state = np.broadcast_to(np.log(weights / weights[nearest]), (_RUNS, len(grid))).copy()
+    found, passed = np.full(_RUNS, math.inf), 0
+    while np.isinf(found).any() and passed < most:
+        own = rng.random((_RUNS, _BLOCK)) < share
+        noise = rng.standard_normal((_RUNS, _BLOCK))
+        ratio = np.where(own, served[0] + math.sqrt(served[1]) * noise, honest[0] + math.sqrt(honest[1]) * noise)
+        steps = np.logaddexp(np.log1p(-grid)[:, None, None], np.log(grid)[:, None, None] + ratio)
+        paths = steps.cumsum(-1) + state.T[:, :, None]
+        over = np.logaddexp.reduce(paths, axis=0) >= barrier
+        first = np.where(over.any(1), over.argmax(1) + 1.0 + passed, math.inf)
+        found = np.minimum(found, first)
+        state, passed = paths[:, :, -1].T, passed + _BLOCK
+    return np.where(found <= most, found, math.inf)

@@ -93,10 +93,15 @@ def _found(facts: AuditFacts, best: ExplanationFacts) -> str:
     where = "" if best.share > 0.9 else f" on about {best.share:.0%} of requests"
     explained = f"best explained by {best.family}: {like}{where}" if named else "no listed cause explains it alone"
     return (
-        f"Inconsistent with the reference after {facts.weights.crossed_at} requests, {facts.weights.crossed_tokens:,} tokens "
+        f"Inconsistent with the reference after {_counted(facts.weights.crossed_at, 'request')}, "
+        f"{_counted(facts.weights.crossed_tokens, 'token')} "
         f"(an honest host gets here in at most {facts.alpha:.0%} of audits; log e {facts.weights.evidence:.1f} in the end); "
         f"{explained}{_profiled(facts.weights)}."
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _profiled(process: ProcessFacts) -> str:

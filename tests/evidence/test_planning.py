@@ -21,7 +21,8 @@ def simulated(divergence, length, bar, share, power, runs=1500, horizon=4000):
     for _ in range(runs):
         side = np.where(rng.random(horizon) < share, 1.0, -1.0)
         ratio = side * gain + math.sqrt(2 * gain) * rng.normal(size=horizon)
-        steps = ratio if share == 1 else np.logaddexp(math.log1p(-share), math.log(share) + ratio)
+        near = 0.98 if share == 1 else share  # the bank's own shares
+        steps = ratio if share == 1 else np.logaddexp(math.log1p(-near), math.log(near) + ratio)
         crossed = np.flatnonzero(steps.cumsum() >= bar)
         found.append(crossed[0] + 1 if len(crossed) else math.inf)
     return float(np.quantile(found, power))
