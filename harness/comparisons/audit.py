@@ -18,6 +18,7 @@ from harness.comparisons.replies import (
     clipped_gains,
     divergences,
     length_ratios,
+    repeated_replies,
     sampler_ratios,
     weight_ratios,
 )
@@ -30,6 +31,8 @@ from harness.evidence.sequential.eprocess import EProcess, Path
 from harness.evidence.sequential.ratios import Charges, TokenRatios
 from harness.targets.token_evidence import CLIPS, TokenEvidence
 
+#: Probability that an honest host's replies are called repeated.
+REPEATED = 1e-6
 #: The family that has half of the bank's weight.
 FAVOURED = "quantization"
 #: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
@@ -90,6 +93,7 @@ class AuditFacts(Result):
     alpha: float  # of the weights process; the sampler and the length process share the same on the integrity axis
     requests: int
     lost: int
+    repeated: int  # replies that repeat one to another question, where an honest host does so once in a million audits
     log_e_kept: float  # of the weights process if what was lost did not depend on what it said, nats
     tokens: int
     honest: tuple[str, ...]
@@ -152,6 +156,7 @@ def weigh_replies(
         alpha=alpha,
         requests=ratios.requests,
         lost=len(lost),
+        repeated=repeated_replies(evidence, honest[0], REPEATED),
         log_e_kept=min(kept.log_e(), kept.log_e_tolerant()),
         tokens=len(ratios.request),
         honest=tuple(honest),

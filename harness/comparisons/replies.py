@@ -128,6 +128,25 @@ def divergence_interval(evidence: Evidence, member: str, honest: str) -> Estimat
     return positive_mean_interval(_joined(evidence, member, said)["kl_cand_ref"], request)
 
 
+def repeated_replies(evidence: Evidence, honest: str, chance: float) -> int:
+    """How many replies are, token by token, an earlier reply to another question, where that is all but impossible.
+
+    For each earlier reply, known when a question goes out, the reference gives it again with probability p; a repetition
+    counts if p is at most ``chance`` over the number of pairs, so that an honest host shows one with probability at most
+    ``chance``. Short answers may repeat.
+    """
+    seen: set[bytes] = set()
+    pairs = max(len(evidence[honest]) * (len(evidence[honest]) - 1) / 2, 1.0)
+    found = 0
+    for rows in evidence[honest]:
+        said = rows[rows["silent"] == 0]
+        text = said["label"].tobytes()
+        rare = float((said["logp"] + said["log_audible"]).sum()) <= np.log(chance / pairs)
+        found += bool(rare and text in seen)
+        seen.add(text)
+    return found
+
+
 def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tuple[Floats, Floats, Floats]:
     """Log ratios of a member clipped at the bound ``CLIPS[clip]``, the logs of their means under the reference, and ratios."""
     said, _ = _audible(evidence[honest])

@@ -8,6 +8,7 @@ drawn a few thousand times from a fixed seed.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -95,13 +96,19 @@ def _ratio(divergence: float, length: float, tolerance: float, side: float) -> t
 
     Per token, log(q/p) is taken as normal with mean KL or minus KL and variance 2 KL.
     """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-    weights = weights / weights.sum()
+    nodes, weights = _normal_nodes()
     ahead = side * divergence + math.sqrt(2.0 * divergence) * nodes
     if tolerance:
         ahead = ahead - np.logaddexp(math.log1p(-tolerance), math.log(tolerance) + ahead)
     mean = float(weights @ ahead)
     return length * mean, length * (float(weights @ ahead**2) - mean**2)
+
+
+@functools.cache
+def _normal_nodes() -> tuple[Floats, Floats]:
+    """Places and weights that integrate over a standard normal."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    return nodes, weights / weights.sum()
 
 
 def _drawn(

@@ -29,6 +29,8 @@ def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisV
     """The identity and integrity axes; ``untestable`` says why nothing could be measured."""
     if facts is None:
         return _both(Outcome.NOT_TESTABLE, untestable)
+    if facts.repeated:
+        return _cached(facts.repeated)
     if facts.lost > MOST_LOST * facts.requests:
         return _both(
             Outcome.INCONCLUSIVE,
@@ -39,6 +41,26 @@ def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisV
     if not facts.tokens and not (facts.length and facts.length.crossed_at):
         return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")
     return _identity(facts), _integrity(facts)
+
+
+def _cached(repeated: int) -> tuple[AxisVerdict, ...]:
+    """Replies that were not sampled: they say nothing about weights, and enough about the host."""
+    return (
+        AxisVerdict(
+            axis="identity",
+            outcome=Outcome.NOT_TESTABLE,
+            reason="Replies are repeated instead of sampled; they say nothing about the model behind them.",
+        ),
+        AxisVerdict(
+            axis="integrity",
+            outcome=Outcome.BEYOND,
+            cause=Cause.PROTOCOL,
+            reason=(
+                f"{_counted(repeated, 'reply is', 'replies are')} word for word those to other questions, "
+                "which a sampling host gives in at most one audit in a million: answers come from a cache or a script."
+            ),
+        ),
+    )
 
 
 def _both(outcome: Outcome, reason: str) -> tuple[AxisVerdict, ...]:
@@ -100,8 +122,8 @@ def _found(facts: AuditFacts, best: ExplanationFacts) -> str:
     )
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _profiled(process: ProcessFacts) -> str:

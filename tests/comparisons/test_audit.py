@@ -141,6 +141,21 @@ def test_lost_replies_make_a_verdict_impossible(world):
     assert facts.certified == -math.inf
 
 
+def test_answers_out_of_a_cache_are_told_and_say_nothing_about_weights(world):
+    """The same long reply to every question; short answers and sampled replies may repeat."""
+    evidence = evidence_of(world, world.distribution("p"), tuple(FAMILIES), HONEST, 12, 40, 2)
+    longest = max(range(12), key=lambda r: len(evidence["p"][r]))
+    cached = {name: [rows[longest]] * 12 for name, rows in evidence.items()}
+    facts = weigh_replies(cached, HONEST, FAMILIES, NEAR, (), 0.01, 1)
+    assert facts.repeated == 11
+    identity, integrity = judge_replies(facts)
+    assert identity.outcome == "NOT_TESTABLE"
+    assert (integrity.outcome, integrity.cause) == ("BEYOND", "protocol")
+    assert weigh_replies(evidence, HONEST, FAMILIES, NEAR, (), 0.01, 1).repeated == 0
+    short = {name: [rows[longest][:1]] * 12 for name, rows in evidence.items()}
+    assert weigh_replies(short, HONEST, FAMILIES, NEAR, (), 0.01, 1).repeated == 0
+
+
 def test_no_build_is_cleared_for_its_sampler(world):
     """A far build behind top_k 20: not the reference, and the build is not ruled out for the ids that it never says."""
     p = world.distribution("b")
