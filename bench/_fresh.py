@@ -91,13 +91,21 @@ class Audits:
         return self.tables[name]
 
     def divergence(self, name: str) -> float:
-        """KL(name || reference) per token on these contexts, over the whole vocabulary."""
-        return float(self.study.kl[CONFIGURATIONS.index(name), self.rows].mean())
+        """KL(name || reference) per audible token of this server's replies, over the whole vocabulary."""
+        return float(self.heard() @ self.study.kl[CONFIGURATIONS.index(name), self.rows])
 
     def coarse_divergence(self, name: str, base: str = "fp32") -> float:
         """The same on the coarsened alphabet, which is what drawn tokens can show; ``base`` in the reference's place."""
         q, p = self.table(name), self.table(base)
-        return float((np.exp(q) * (q - p)).sum(-1).mean())
+        return float(self.heard() @ (np.exp(q) * (q - p)).sum(-1))
+
+    def heard(self) -> np.ndarray:
+        """How often an audible token is drawn at each place, as shares: the reply must get there and not fall silent."""
+        going_on = 1.0 - np.exp(np.minimum(self.silence(self.server).astype(np.float64), -1e-12))
+        found = np.empty(len(self.rows))
+        for span in self.spans:
+            found[span] = going_on[span].cumprod()
+        return found / found.sum()
 
     @property
     def length(self) -> float:
