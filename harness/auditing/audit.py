@@ -22,7 +22,7 @@ from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.targets.bank import QUICK, bank_members, honest_members
 from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.client import Client
-from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.replies import NEUTRAL, Reply
 from harness.targets.prompt_source import PromptSource, open_prompt_source
 from harness.targets.spec import Runtime, parse_spec
 from harness.verdicts.audit import judge_replies
@@ -74,7 +74,7 @@ def audit_endpoint(
         bench = Scoring(workers, places.cache, members, prompts)
         yield StageStarted("asking", f"{request.requests} questions, at most {request.tokens} tokens each")
         replies = yield from ask_all(client, questions, request.tokens, folder.keep_reply)
-        recut = tells_no_ids(replies)
+        recut, neutral = tells_no_ids(replies), all(reply.way < NEUTRAL for reply in replies)
         scored = (recut_replies if recut else scorable)(replies, bench.centre, bench.silent, bench.stop, plan.tokens)
         untestable = _untestable(replies, scored)
         charges = None
@@ -86,13 +86,15 @@ def audit_endpoint(
                 charges = measure_charges(moved, bench.honest)
                 if set(charges.dear) == {member.name for member in members if member.family}:
                     untestable = "Without the ids of tokens, no member of this bank can be told from the reference."
-            folder.keep_evidence(members, evidence, scored, charges)
+            folder.keep_evidence(members, evidence, scored, charges, neutral=neutral)
     facts = None
     if not untestable:
         families = {member.name: member.family for member in members if member.family}
         near = [member.name for member in members if member.near]
         lost = [number for number, one in enumerate(scored) if one.lost]
-        facts = weigh_replies(evidence, bench.honest, families, near, lost, plan.alpha, plan.seed, charges)
+        facts = weigh_replies(
+            evidence, bench.honest, families, near, lost, plan.alpha, plan.seed, charges, neutral=neutral
+        )
     axes = judge_replies(facts, untestable)
     card = AuditCard(fidelity_version=__version__, plan=plan, losses=_losses(scored), facts=facts, axes=axes)
     folder.keep_card(card)

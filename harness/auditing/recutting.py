@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,16 +53,18 @@ def move_replies(
         ]
         moved = [(n, ours, theirs) for n, ours, theirs in pairs if _audible(ours, silent) != _audible(theirs, silent)]
         scored = [*honest, *([source] if source.family else [])]
-        written = yield from rescore(scored, _renderings(source, prompts, moved, 1), opened, cache, silent)
-        cut = yield from rescore(scored, _renderings(source, prompts, moved, 2), opened, cache, silent)
-        found[source.name] = MovedReplies(draws, written, cut)
+        names = {member.fault for member in scored} | {""}
+        written = yield from rescore(scored, _renderings(names, prompts, moved, 1), opened, cache, silent)
+        cut = yield from rescore(scored, _renderings(names, prompts, moved, 2), opened, cache, silent)
+        length = float(np.mean([len(_audible(ours, silent)) for _, ours, _ in pairs]))
+        found[source.name] = MovedReplies(draws, length, written, cut)
     return found
 
 
 def _renderings(
-    source: BankMember, prompts: Mapping[str, Sequence[Ids]], moved: Sequence[tuple[int, Ids, Ids]], which: int
+    names: Iterable[str], prompts: Mapping[str, Sequence[Ids]], moved: Sequence[tuple[int, Ids, Ids]], which: int
 ) -> dict[str, list[Scored]]:
-    """Replies behind the sound prompts and behind the source's own."""
+    """Replies behind the prompts of every name."""
     return {
         name: [
             reply_sequence(
@@ -71,7 +73,7 @@ def _renderings(
             for k, one in enumerate(moved)
             for ids in [one[1] if which == 1 else one[2]]
         ]
-        for name in ("", source.fault)
+        for name in names
     }
 
 

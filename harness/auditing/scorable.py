@@ -67,8 +67,9 @@ def scorable(
     """
     given = [reply.ids or () if not _unreadable(reply, tokens) else () for reply in replies]
     heard = [_audible(ids, silent) for ids in given]
-    spelled = target.spelled([(ids, reply.text) for ids, reply in zip(heard, replies, strict=True)])
-    following = target.recut([rest[:1] for _, _, rest in spelled])
+    texts = ["" if _unreadable(reply, tokens) else reply.text for reply in replies]
+    spelled = target.spelled(list(zip(heard, texts, strict=True)))
+    following = target.recut([rest for _, _, rest in spelled])
     found = []
     for reply, ids, said, (length, whole, rest), next_ids in zip(
         replies, given, heard, spelled, following, strict=True
@@ -92,11 +93,11 @@ def _judged(
     # an end may be listed and billed, or billed alone, or neither
     gap = 0 if reply.billed is None else reply.billed - len(ids)
     fits = gap in ({0, 1} if stopped else {0})
-    if len(said) < len(ids) and length == len(said) and fits:
-        return Scorable(ids[: len(said) + 1])  # a silent id came
+    if len(said) < len(ids) and length == len(said) and gap >= 0:
+        return Scorable(ids[: len(said) + 1])  # a silent id came; what else was left out belongs to the same character
     if len(said) == len(ids) and whole and fits:
         return Scorable((*said, stop) if stopped or len(ids) < tokens else said)
-    if len(said) == len(ids) and whole and gap > 0 and not stopped:
+    if len(said) == len(ids) and whole and gap > 0 and not stopped and len(ids) < tokens:
         return Scorable((*said, stop))  # pieces of a last character, which is not in the text
     if not whole and gap > 0 and pieces:
         return Scorable((*said[:length], stop))

@@ -41,6 +41,7 @@ class StoredEvidence(Frozen):
     rows: tuple[int, ...]
     lost: tuple[int, ...]
     charges: RecutFacts | None = None  # where the host tells no ids
+    neutral: bool  # whether the host took it to add no cut-off and no penalty
 
 
 class AuditFolder:
@@ -71,6 +72,8 @@ class AuditFolder:
         evidence: Evidence,
         scored: Sequence[Scorable],
         charges: RecutFacts | None,
+        *,
+        neutral: bool,
     ) -> None:
         """Store the evidence of every configuration, and what it is charged."""
         head = StoredEvidence(
@@ -81,6 +84,7 @@ class AuditFolder:
             rows=tuple(len(part) for part in evidence[members[0].name]),
             lost=tuple(number for number, one in enumerate(scored) if one.lost),
             charges=charges,
+            neutral=neutral,
         )
         arrays = {f"c{place}": np.concatenate(evidence[member.name]) for place, member in enumerate(members)}
         with storage(self.folder):
@@ -108,7 +112,9 @@ class AuditFolder:
             ) from error
         families = {name: family for name, family in zip(head.names, head.families, strict=True) if family}
         honest = [name for name in head.names if name not in families]
-        return weigh_replies(arrays, honest, families, head.near, head.lost, plan.alpha, plan.seed, head.charges)
+        return weigh_replies(
+            arrays, honest, families, head.near, head.lost, plan.alpha, plan.seed, head.charges, neutral=head.neutral
+        )
 
     def _arrays(self, head: StoredEvidence) -> Evidence:
         path = self.folder / "evidence.npz"

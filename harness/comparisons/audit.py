@@ -93,6 +93,7 @@ class AuditFacts(Result):
     alpha: float  # of the weights process; the sampler and the length process share the same on the integrity axis
     requests: int
     lost: int
+    neutral: bool  # whether the host was told to add no cut-off and no penalty of its own, and took it
     repeated: int  # replies that repeat one to another question, where an honest host does so once in a million audits
     log_e_kept: float  # of the weights process if what was lost did not depend on what it said, nats
     tokens: int
@@ -121,6 +122,8 @@ def weigh_replies(
     alpha: float,
     seed: int,
     recut: RecutFacts | None = None,
+    *,
+    neutral: bool = True,
 ) -> AuditFacts:
     """Run the weights, sampler and length processes over replies in plan order.
 
@@ -156,7 +159,9 @@ def weigh_replies(
         alpha=alpha,
         requests=ratios.requests,
         lost=len(lost),
-        repeated=repeated_replies(evidence, honest[0], REPEATED),
+        neutral=neutral,
+        # the probability of a text is that of all its ways of being written, of which the cut one is the least known
+        repeated=0 if recut else repeated_replies(evidence, honest[0], REPEATED),
         log_e_kept=min(kept.log_e(), kept.log_e_tolerant()),
         tokens=len(ratios.request),
         honest=tuple(honest),

@@ -11,7 +11,7 @@ from harness.comparisons.model import Result
 from harness.comparisons.replies import Evidence, length_ratios, weight_ratios
 from harness.evidence.clustered import Floats
 from harness.evidence.sequential.recut import MOST_PER_REPLY, recut_charge
-from harness.targets.token_evidence import CLAIMED
+from harness.targets.token_evidence import CLAIMED, empty_evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class MovedReplies:
     """Of the local replies of one configuration those that its tokenizer cuts otherwise, as written and as cut, scored."""
 
     draws: int  # replies that were drawn in all
+    length: float  # audible tokens of all of them in the mean
     written: Evidence
     cut: Evidence
 
@@ -41,24 +42,26 @@ def measure_charges(moved: Mapping[str, MovedReplies], honest: Sequence[str]) ->
     """
     found = {name: _charge(name, replies, honest) for name, replies in moved.items()}
     charges = {name: float(charge[CLAIMED, 0]) for name, charge in found.items()}
-    excess = np.stack([charge - charges[name] for name, charge in found.items()])
+    gains = {name: _gain(name, replies) for name, replies in moved.items() if name not in honest}
+    dear = tuple(name for name, gain in gains.items() if charges[name] > 0.5 * gain)
+    excess = np.stack([charge - charges[name] for name, charge in found.items() if name not in dear])
     settings = np.maximum(excess.max(0), 0.0)
     settings[CLAIMED, 0] = 0.0
     centre = moved[honest[0]]
-    gains = {name: _gain(name, replies) for name, replies in moved.items() if name not in honest}
     return RecutFacts(
         draws=min(replies.draws for replies in moved.values()),
         moved=len(centre.written[honest[0]]) / centre.draws,
         members={name: charge for name, charge in charges.items() if name not in honest},
         settings=tuple(tuple(float(one) for one in row) for row in settings),
-        dear=tuple(name for name, gain in gains.items() if charges[name] > 0.5 * gain),
+        dear=dear,
     )
 
 
 def _gain(name: str, moved: MovedReplies) -> float:
-    """What a member gains on one of its own replies, in nats: the sum of its divergence over the audible tokens."""
-    sums = [float(np.nansum(rows["kl_cand_ref"][rows["silent"] == 0])) for rows in moved.written[name]]
-    return float(np.mean(np.minimum(sums, MOST_PER_REPLY))) if sums else np.inf
+    """What a member gains on one of its own replies, in nats and under the cap; infinite where no reply was scored."""
+    rows = np.concatenate([empty_evidence(0), *moved.written[name]])
+    divergence = rows["kl_cand_ref"][rows["silent"] == 0]
+    return min(float(divergence.mean()) * moved.length, MOST_PER_REPLY) if len(divergence) else np.inf
 
 
 def _charge(name: str, moved: MovedReplies, honest: Sequence[str]) -> Floats:

@@ -26,6 +26,8 @@ LENGTHS = (("ends 4 times as readily", 4.0), ("ends twice as readily", 2.0), ("e
            ("ends a quarter as readily", 0.25))  # fmt: skip
 #: A token that a cut-off rules out; the bank's floor decides what that costs.
 _RULED_OUT = -745.0
+#: How much of the whole distribution a cut-off lets through as an honest host's setting.
+_LEAK = 1e-3
 
 
 def weight_ratios(
@@ -98,8 +100,8 @@ def length_ratios(
 
     Behind the members stand those of ``LENGTHS``.
     """
-    rows = {name: np.concatenate(list(evidence[name])) for name in {*honest, *members}}
-    request = np.repeat(np.arange(len(evidence[honest[0]])), [len(part) for part in evidence[honest[0]]])
+    rows = {name: np.concatenate([empty_evidence(0), *evidence[name]]) for name in {*honest, *members}}
+    request = np.repeat(np.arange(len(evidence[honest[0]])), np.array([len(p) for p in evidence[honest[0]]], dtype=int))
     ended = rows[honest[0]]["silent"].astype(bool)
     took = {name: np.where(ended, part["log_silent"], part["log_audible"]) for name, part in rows.items()}
     own, centre = took[honest[0]], rows[honest[0]]
@@ -155,10 +157,14 @@ def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tu
 
 
 def _settings(rows: TokenEvidence) -> Floats:
-    """Log-probabilities under every setting of the sampler, temperatures first, ``[tokens, settings]``."""
+    """Log-probabilities under every setting of the sampler, temperatures first, ``[tokens, settings]``.
+
+    Cut-offs leak a little of the whole distribution on top: a token at the edge, which rounding puts on the other side, must
+    not take an honest setting out of the null. That only raises what honest hosts are granted.
+    """
     own = rows["logp"][:, None]
     tempered = np.array(POWERS) * own - rows["normalisers"]
-    return np.concatenate([tempered, own + _cut(rows)], axis=1)
+    return np.concatenate([tempered, own + np.logaddexp(_cut(rows), np.log(_LEAK))], axis=1)
 
 
 def _cut(rows: TokenEvidence) -> Floats:

@@ -62,9 +62,9 @@ def requests_needed(
     """
     from scipy.stats import invgauss  # noqa: PLC0415 - scipy.stats is slow to import
 
-    honest, served = _ratio(divergence, length, tolerance, -1.0), _ratio(divergence, length, tolerance, 1.0)
-    if not served[0] > 0:
+    if not divergence > 0:
         return Need(math.inf, math.inf, barrier)
+    honest, served = _ratio(divergence, length, tolerance, -1.0), _ratio(divergence, length, tolerance, 1.0)
     if share >= 1.0:
         mean, shape = barrier / served[0], barrier**2 / served[1]
         requests = float(invgauss.ppf(power, mean / shape, scale=shape))

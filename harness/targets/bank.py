@@ -17,11 +17,9 @@ from harness.targets.spec import DTYPES, TargetSpec, parse_spec
 #: The reference in fp32 arithmetic: the centre of the null, always present.
 CENTRE = "fp32"
 HONEST = (CENTRE, "bf16")
-#: Builds of about 8 bits: fixed by name before the first request, because what replies say of them may not choose.
-_NEAR = frozenset(
-    {"bnb:int8", "fp8", "ggufq:Q8_0", "kv:e4m3", "kv:q8_0", *(f"dtype:{name}" for name in DTYPES)}
-    | {f"rtn:{bits}g{group}" for bits in (6, 7, 8) for group in (32, 64, 128)}
-)
+#: Builds of about 8 bits: fixed by kind before the first request, because what replies say of them may not choose.
+_NEAR = {"bnb": {"int8"}, "fp8": {""}, "ggufq": {"Q8_0"}, "kv": {"e4m3", "q8_0"}, "dtype": set(DTYPES)}
+_BITS_OF_NEAR = 6
 _IN_FP16 = frozenset({"bnb:int8"})
 QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "prompt:chatml-fallback", "prompt:no-generation-prompt")
 FULL = (
@@ -71,13 +69,20 @@ def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMemb
         if kind == "prompt":
             found.append(BankMember(fault(detail).name, "template", centre, detail, near=True))
         elif kind == "other":
-            found.append(BankMember(name, "other-model", parse_spec(detail, centre.runtime)))
+            found.append(BankMember(name, "other-model", parse_spec(detail, centre.runtime), near=True))
         else:
             spec = parse_spec(f"{name}:{reference.base}", centre.runtime)
             if not spec.derived:
                 raise UsageError(f"the bank has no {name!r}", fix=f"use any of {', '.join(FULL)}, or other:PATH")
             family = "kv-cache" if spec.kind == "kv" else "quantization"
-            found.append(BankMember(name, family, derived(centre, spec.kind, spec.detail), near=name in _NEAR))
+            found.append(BankMember(name, family, derived(centre, spec.kind, spec.detail), near=_near(spec)))
     if len({member.name for member in found}) < len(found):
         raise UsageError("the bank names a member twice")
     return found
+
+
+def _near(spec: TargetSpec) -> bool:
+    """Whether a build lies about as near to the reference as 8 bits do."""
+    if spec.kind == "rtn":
+        return int(spec.detail.partition("g")[0]) >= _BITS_OF_NEAR
+    return spec.detail in _NEAR.get(spec.kind, set())

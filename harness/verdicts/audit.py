@@ -21,6 +21,7 @@ _CAUSES = {
 }
 
 
+_TOLD_LITTLE = " The host refused the fields that switch off cut-offs and penalties of its own, which may be honest."
 #: More lost replies than this share make every verdict on the rest doubtful.
 MOST_LOST = 0.01
 
@@ -30,7 +31,7 @@ def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisV
     if facts is None:
         return _both(Outcome.NOT_TESTABLE, untestable)
     if facts.repeated:
-        return _cached(facts.repeated)
+        return _cached(facts)
     if facts.lost > MOST_LOST * facts.requests:
         return _both(
             Outcome.INCONCLUSIVE,
@@ -43,24 +44,24 @@ def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisV
     return _identity(facts), _integrity(facts)
 
 
-def _cached(repeated: int) -> tuple[AxisVerdict, ...]:
+def _cached(facts: AuditFacts) -> tuple[AxisVerdict, ...]:
     """Replies that were not sampled: they say nothing about weights, and enough about the host."""
-    return (
-        AxisVerdict(
-            axis="identity",
-            outcome=Outcome.NOT_TESTABLE,
-            reason="Replies are repeated instead of sampled; they say nothing about the model behind them.",
-        ),
-        AxisVerdict(
-            axis="integrity",
-            outcome=Outcome.BEYOND,
-            cause=Cause.PROTOCOL,
-            reason=(
-                f"{_counted(repeated, 'reply is', 'replies are')} word for word those to other questions, "
-                "which a sampling host gives in at most one audit in a million: answers come from a cache or a script."
-            ),
+    untested = AxisVerdict(
+        axis="identity",
+        outcome=Outcome.NOT_TESTABLE,
+        reason="Replies are repeated instead of sampled; they neither accuse nor clear the model behind them.",
+    )
+    repeated = AxisVerdict(
+        axis="integrity",
+        outcome=Outcome.BEYOND,
+        cause=Cause.PROTOCOL,
+        reason=(
+            f"{_counted(facts.repeated, 'reply is', 'replies are')} word for word those to other questions, which a host that "
+            "samples at temperature 1 gives in at most one audit in a million: answers are repeated, or not sampled."
         ),
     )
+    # a chance of one reply, repeated, would name a build with great confidence: identity is not judged at all
+    return untested, repeated
 
 
 def _both(outcome: Outcome, reason: str) -> tuple[AxisVerdict, ...]:
@@ -117,8 +118,8 @@ def _found(facts: AuditFacts, best: ExplanationFacts) -> str:
     return (
         f"Inconsistent with the reference after {_counted(facts.weights.crossed_at, 'request')}, "
         f"{_counted(facts.weights.crossed_tokens, 'token')} "
-        f"(an honest host gets here in at most {facts.alpha:.0%} of audits; log e {facts.weights.evidence:.1f} in the end); "
-        f"{explained}{_profiled(facts.weights)}."
+        f"(an honest host gets here with probability at most {facts.alpha:g}; log e {facts.weights.evidence:.1f} in the end); "
+        f"{explained}{_profiled(facts.weights)}.{'' if facts.neutral else _TOLD_LITTLE}"
     )
 
 
@@ -153,6 +154,15 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
             axis="integrity",
             outcome=Outcome.NOT_TESTABLE,
             reason="Sampler and lengths are judged by the ids of tokens, which this host does not tell.",
+        )
+    if sampler.crossed_at and not facts.neutral:
+        return AxisVerdict(
+            axis="integrity",
+            outcome=Outcome.INCONCLUSIVE,
+            reason=(
+                f"Not sampled from the whole distribution at temperature 1; best explained by {sampler.explanations[0].best} "
+                f"(log e {sampler.evidence:.1f}).{_TOLD_LITTLE}"
+            ),
         )
     if sampler.crossed_at:
         best = sampler.explanations[0]

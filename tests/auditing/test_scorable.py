@@ -85,6 +85,36 @@ def test_a_reply_that_was_cut_before_its_tokens_were_used_up_ends_there(target, 
     assert found.ids == (*said, stop(silent))
 
 
+def test_one_token_too_many_on_the_bill_is_no_end(target, silent):
+    """All tokens that were asked for came: what else was billed is not a piece of a character."""
+    found = scored(target, silent, tokens=3, text="abc", ids=ids(target, "abc"), finish="length", billed=4)
+    assert "billed" in found.lost
+
+
+@pytest.mark.parametrize(
+    "text", ["Great job! 🌟 and more", "Result: ✅ done", "“fine” 🤔", "नमस्ते and 日本語", "😀 first", "plain words"]
+)
+@pytest.mark.parametrize("listed", ["all", "last", "none"])
+def test_characters_in_pieces_end_a_reply_where_they_begin(smollm, tmp_path_factory, text, listed):
+    """As engines list them: every piece, the last of each character alone, or none; an honest reply is never lost."""
+    with Workers() as workers:
+        real = open_target(parse_spec(str(smollm)), workers, tmp_path_factory.mktemp("cache"))
+        quiet = real.silent()
+        (whole,) = real.recut([text])
+        given = [
+            token
+            for place, token in enumerate(whole)
+            if not quiet[token]
+            or listed == "all"
+            or (listed == "last" and (place + 1 == len(whole) or not quiet[whole[place + 1]]))
+        ]
+        reply = Reply(text=text, ids=tuple(given), finish="stop", billed=len(whole) + 1)
+        (found,) = scorable([reply], real, quiet, stop(quiet), 64)
+    first = next((place for place, token in enumerate(whole) if quiet[token]), len(whole))
+    assert not found.lost
+    assert found.ids[:-1] == whole[:first]
+
+
 @pytest.mark.parametrize("text", ["abc", " abc ", "abc\n", "\n\nabc"])
 def test_blanks_that_a_gateway_trims_change_nothing(target, silent, text):
     """The ids say more than the text: they are scored as they are."""

@@ -27,7 +27,7 @@ def requests(output):
 def test_a_near_build_takes_longer_than_a_far_one_and_a_part_longer_than_all():
     """And the price follows the tokens."""
     far, near, part = plan("--kl", 0.3), plan("--kl", 0.002), plan("--kl", 0.3, "--share", 0.1)
-    assert requests(far) <= 2
+    assert requests(far) <= 4
     assert requests(near) > 50
     assert requests(part) > requests(far)
     assert " at 2 per million" in plan("--kl", 0.002, "--price", 2)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from harness.comparisons.audit import weigh_replies
-from harness.comparisons.recut import RecutFacts
+from harness.comparisons.recut import MovedReplies, RecutFacts, measure_charges
 from harness.comparisons.replies import length_ratios, sampler_ratios, weight_ratios
 from harness.errors import NumericsError
 from harness.evidence.sequential.ratios import TokenRatios
@@ -211,6 +211,35 @@ def test_without_ids_builds_are_charged_and_none_is_ruled_out(world):
     reason = judge_replies(honest)[0].reason
     assert "tells no ids" in reason
     assert "Not testable without ids: a" in reason
+
+
+def test_charges_come_from_local_replies_and_are_never_nothing(world):
+    """Replies that are cut as they were written cost a little, because not all were seen; others cost what they shift."""
+
+    def replies(server, count, seed):
+        return evidence_of(world, world.distribution(server), ("a",), HONEST, count, 12, seed)
+
+    none = {name: [] for name in (*HONEST, "a")}
+    still = {name: MovedReplies(400, 10.0, none, none) for name in ("p", "a")}
+    quiet = measure_charges(still, HONEST)
+    assert (quiet.moved, quiet.dear) == (0.0, ())
+    assert 0 < quiet.members["a"] < 0.05
+    assert np.max(quiet.settings) == 0.0 or np.isfinite(quiet.settings).all()
+    moving = {name: MovedReplies(60, 10.0, replies(name, 20, 1), replies(name, 20, 2)) for name in ("p", "a")}
+    loud = measure_charges(moving, HONEST)
+    assert loud.moved == pytest.approx(1 / 3)
+    assert loud.members["a"] > quiet.members["a"]
+    assert loud.dear == ("a",)
+
+
+def test_what_the_host_was_not_told_is_not_held_against_it(world):
+    """A host that refuses the neutral settings may cut off honestly: no accusation of its sampler."""
+    evidence = evidence_of(world, world.distribution("cold"), tuple(FAMILIES), HONEST, 120, 16, 1)
+    facts = weigh_replies(evidence, HONEST, FAMILIES, NEAR, (), 0.01, 1, neutral=False)
+    assert facts.sampler.crossed_at
+    _, integrity = judge_replies(facts)
+    assert integrity.outcome == "INCONCLUSIVE"
+    assert "refused the fields" in integrity.reason
 
 
 def test_ratios_of_the_honest_configurations_hold_their_samplers(world):

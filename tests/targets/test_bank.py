@@ -32,6 +32,23 @@ def test_builds_of_eight_bits_enter_at_full_strength_only():
     assert all(member.near for member in members if member.fault)  # how far a prompt lies is not known beforehand
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("rtn:8", True),
+        ("rtn:8g16", True),
+        ("rtn:6g256", True),
+        ("rtn:5", False),
+        ("other:models/b", True),
+        ("bnb:nf4", False),
+    ],
+)
+def test_nearness_is_a_matter_of_bits_and_not_of_spelling(name, near):
+    """Whatever the group; how far another checkpoint lies is not known beforehand."""
+    (member,) = bank_members((name,), REFERENCE)
+    assert member.near is near
+
+
 def test_every_member_runs_in_fp32_arithmetic():
     """Weights, prompts and caches change; rounding does not."""
     members = bank_members(FULL, REFERENCE)

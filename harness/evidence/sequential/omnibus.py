@@ -30,8 +30,6 @@ def rank_tilts(log_rank: Floats, log_means: Floats, tilts: tuple[float, ...]) ->
 def place_bets(above: Floats, tied: Floats, seed: int) -> Floats:
     """Log of the capital gained at each token by betting on its randomised place in the reference, ``[tokens]``.
 
-    if np.isnan(above).any() or np.isnan(tied).any():
-        raise ValueError("a place that is not a number cannot be bet on")
     u = above + U tied is uniform under p_0 (the randomised probability integral transform over ids in order of rank), U
     drawn from ``seed``, which must be fixed before the first reply. The bettor predicts u by the smoothed histogram of
     its past: an e-process against every departure from uniform, good after hundreds of tokens.

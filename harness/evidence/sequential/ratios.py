@@ -64,8 +64,8 @@ class TokenRatios:
             raise NumericsError("a token belongs to no request")
 
     def charged(self) -> Ints:
-        """The requests whose replies pay the charges: those with scored tokens."""
-        return np.unique(self.request)
+        """The requests whose replies pay the charges: all that have one, scored tokens or not, as in the calibration."""
+        return np.setdiff1d(np.arange(self.requests), np.array(self.lost, dtype=int))
 
     def honest_requests(self) -> Floats:
         """Log-likelihood ratios of the honest configurations per request, charges included."""

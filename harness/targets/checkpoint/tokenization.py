@@ -60,7 +60,7 @@ def silent_ids(tokenizer: Any) -> NDArray[np.bool_]:
 
 
 def spelled(tokenizer: Any, ids: list[int], text: str) -> tuple[int, bool, str]:
-    """How many leading ids spell a beginning of ``text``, whether they spell all of it, and the rest of the text.
+    """How many leading ids spell a beginning of ``text``, whether they spell all of it, and the next character to be spelled.
 
     Gateways trim blanks and compose characters; ids that spell the text but for that spell all of it.
     """
@@ -69,7 +69,7 @@ def spelled(tokenizer: Any, ids: list[int], text: str) -> tuple[int, bool, str]:
         return str(tokenizer.decode(ids[:count], clean_up_tokenization_spaces=False))
 
     if any(not 0 <= token < len(tokenizer) for token in ids):
-        return 0, not text, text
+        return 0, not text, text.lstrip()[:1]
     if says(len(ids)) == text or plain_text(says(len(ids))) == plain_text(text):
         return len(ids), True, ""
     # the ids hold no pieces of characters, so each spells on: a beginning fits if and only if all shorter ones do
@@ -77,7 +77,8 @@ def spelled(tokenizer: Any, ids: list[int], text: str) -> tuple[int, bool, str]:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if text.startswith(says(middle)) else (low, middle - 1)
-    return low, says(low) == text, text[len(says(low)) :]
+    rest = text[len(says(low)) :]
+    return low, not rest, rest.lstrip()[:1]
 
 
 def plain_text(text: str) -> str:

@@ -13,16 +13,18 @@ from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.engines.model import chat_fields, text_of
 
-#: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way.
+_WHOLE: dict[str, JsonValue] = {"min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
+_IDS: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 1, "return_token_ids": True}
+#: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way. The first
+#: ``NEUTRAL`` switch off everything that a host may add to sampling on its own.
 WAYS: tuple[dict[str, JsonValue], ...] = (
-    {
-        "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0,
-        "logprobs": True, "top_logprobs": 1, "return_token_ids": True,
-    },
+    {"top_k": 0, **_WHOLE, **_IDS},
+    {"top_k": -1, **_WHOLE, **_IDS},  # how some engines write "no limit"
     {"logprobs": True, "top_logprobs": 1},
     {"top_k": 0},
     {},
-)  # fmt: skip
+)
+NEUTRAL = 2
 #: What every request says of sampling: from the whole distribution, as it is.
 PLAIN: dict[str, JsonValue] = {
     "stream": False, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0
@@ -59,7 +61,7 @@ def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int)
         try:
             answer = client.chat(body, drawn=True)
         except EndpointUnreachable as error:
-            return Reply(lost=safe_line(error.problem, 200), way=number), number
+            return Reply(lost=safe_line(error.problem, 200), way=way), way
         if answer.ok:
             return read_reply(answer).model_copy(update={"way": number}), number
         refused = answer.complaint

@@ -75,8 +75,8 @@ def ratios(requests=4, charges=None):
     return TokenRatios(requests, request, np.full((count, 1), 0.2), np.zeros((count, 1, 2)), charges=charges)
 
 
-def test_every_scored_reply_pays_and_empty_ones_do_not():
-    """The member pays its charge, the honest configuration gets its own, once per reply with tokens."""
+def test_every_reply_pays_empty_ones_too():
+    """The member pays its charge, the honest configuration gets its own, once per reply; the charge was measured so."""
     bank = Bank((Alternative("q", "four"),))
     free, paid = EProcess(bank), EProcess(bank)
     free.fold(ratios())
@@ -84,9 +84,9 @@ def test_every_scored_reply_pays_and_empty_ones_do_not():
     assert (paid.numerators < free.numerators).all()
     assert (paid.tolerant < free.tolerant).all()
     plain, _ = member_sums(ratios(charges=Charges(np.array([0.1]), np.zeros((1, 2)))), bank)
-    assert plain[:, 0] == pytest.approx(np.array([0.3, 0.3, 0.3, 0.0]), abs=1e-5)
+    assert plain[:, 0] == pytest.approx(np.array([0.3, 0.3, 0.3, -0.1]), abs=1e-5)
     given = np.array(paid.honest)[:, 0] - np.array(free.honest)[:, 0]
-    assert given == pytest.approx(np.array([[0.0, 0.05]] * 3 + [[0.0, 0.0]]))
+    assert given == pytest.approx(np.array([[0.0, 0.05]] * 4))
 
 
 def test_a_single_reply_counts_no_more_than_the_cap():

@@ -9,7 +9,7 @@ import pytest
 from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Answer, Client
-from harness.targets.endpoint.replies import WAYS, ask_reply, read_reply
+from harness.targets.endpoint.replies import NEUTRAL, WAYS, ask_reply, read_reply
 from tests.support.hosts import host
 
 ASKED = Conversation(messages=({"role": "user", "content": "a"},))
@@ -59,9 +59,10 @@ def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
 
     with host(answers) as running, Client(parse_address(running.address)) as client:
         reply, way = ask_reply(client, ASKED, 8, 0)
-        assert (reply.text, way) == ("x", 1)
+        assert (reply.text, way) == ("x", NEUTRAL)
         ask_reply(client, ASKED, 8, way)
-        assert len(running.asked) == 3
+        assert len(running.asked) == NEUTRAL + 2
+        assert running.asked[1].body["top_k"] == -1
         assert running.asked[-1].body["temperature"] == 1.0
         assert running.asked[-1].body["max_tokens"] == 8
 
