@@ -9,7 +9,7 @@ cut otherwise (with the cap an upper bound of the mean); each without and with t
 beside: what they say of a mean whose weight lies in replies that were never drawn is not to be believed. charge: what an audit
 would charge from so many of the member's replies, in nats per reply; gain: what the member gains per reply, uncapped.
 
-    python bench/recut_charge.py REFERENCE [DEVICE] [DRAWS]
+    python bench/recut_charge.py REFERENCE [DEVICE] [DRAWS] [MEMBER,MEMBER,...]
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ def mean_and_error(values: np.ndarray) -> str:
 def main() -> None:
     reference, device = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "cpu"
     draws = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
+    members = tuple(sys.argv[4].split(",")) if len(sys.argv) > 4 else MEMBERS
     torch.backends.cuda.matmul.allow_tf32 = False
     started = time.monotonic()
     scorer = Scorer(reference, device, draws)
@@ -115,7 +116,7 @@ def main() -> None:
         [spoken(a, scorer.silent) != spoken(b, scorer.silent) for a, b in zip(own, own_cut, strict=True)]
     )
     rows = []
-    for k, name in enumerate(MEMBERS):
+    for k, name in enumerate(members):
         member = scorer.model(name)
         written, cut = scorer.replies(member, name, 1000 + 10 * k)
         q_cut, q_written, q_rewritten = (scorer.likelihoods(member, name, ids) for ids in (own_cut, written, cut))
@@ -135,7 +136,7 @@ def main() -> None:
         )
         charges = {
             f"charge_{n}": float(f"{float(recut_charge(shift[:n][moved[:n]], -gains[:n, 1][moved[:n]], n)):.3g}")
-            for n in (400, draws)
+            for n in sorted({min(400, draws), draws})
         }
         rows.append({"member": name, "gain": float(f"{gains[:, 0].mean():.3g}"), "cut_otherwise": float(f"{moved.mean():.3g}"),
                      "from_reference": mean_and_error(plain), "from_reference_capped": mean_and_error(capped),

@@ -37,7 +37,21 @@ def test_the_numbers_of_the_readme_are_committed_results():
     sketch = result("sketch_error")["rows"]
     corpus, naming = result("template_corpus")["facts"], result("fault_naming")["facts"]
     live, vocabularies = result("live_prompts")["facts"], result("gguf_tokenizers")["facts"]
+    found = {row["server"]: row for row in result("tokens_to_detection")["rows"]}
+    best = [
+        min(r["times_half"] for r in result("evidence_peers")["rows"] if (r["server"], r["access"]) == (server, "text"))
+        for server in ("int8", "fp8", "nf4")
+    ]
+    honest = [row for row in result("evidence_calibration")["rows"] if "held out" not in row["host"]]
+    routed = next(row for row in result("evidence_routing")["rows"] if row["host"] == "nf4 on 10%")
     expected = [
+        "; ".join(f"{found[s]['bank_median']:.2f}, {found[s]['bank_p95']:.2f}" for s in ("int8", "fp8", "nf4")),
+        "; ".join(f"{times:.0f}" for times in best) + " times",
+        f"| {sum(row['weights_0.01'] for row in honest)} of {sum(row['runs'] for row in honest):,} |",
+        f"| {min(row['cause'] for row in result('evidence_attribution')['rows']):.1%} |",
+        f"| {routed['found_in_50']:.1%} |",
+        f"| {result('honest_stacks')['facts']['largest_upper_below_0.05_nat']:.1%} |",
+        f"| {max(row['seconds'] for row in result('evidence_speed')['rows']):.2f} s |",
         f"KL {q8['kl']:.6f}", f"perplexity {q8['ppl_reference']:.4f}", f"{q8['same_top']:.1%}",
         f"| {ratios['b / (a + r)']:.2f} |", f"| {ratios['c / 2a']:.2f} |",
         f"| {ratios['scored tokens per second, b over d']:.2f} |", f"| {throughput['facts']['growth_mb_1k_to_16k']:.0f} MB |",
