@@ -24,8 +24,16 @@ FAMILIES = {
 }  # fmt: skip
 #: Members that an audit weighs at full strength only.
 NEAR = frozenset({"int8", "fp8", "Q8_0", "kv8", "no-system", "no-generation"})
+#: A fifth of each far member mixed into a warmer reference, by the temperatures of an audit.
+WARM = {
+    f"{name} in part, at {warmer}": (name, warmer)
+    for name in FAMILIES
+    if name not in NEAR
+    for warmer in ("T1.05", "T1.1")
+}
 #: As in an audit, the bank holds alternatives that name nothing, too.
-WHOLE = (*FAMILIES, *UNLISTED)
+NAMELESS = (*UNLISTED, *WARM)
+WHOLE = (*FAMILIES, *NAMELESS)
 #: What of a family is one scheme: left out together where a scheme is to be unlisted.
 SCHEMES = {
     "rtn4": ("rtn4", "rtn3"), "Q4_0": ("Q4_0", "Q5_0", "Q8_0"), "nf4": ("nf4",), "int8": ("int8",), "fp8": ("fp8",),
@@ -81,6 +89,9 @@ class Audits:
         if name not in self.tables:
             if name in TEMPERATURES:
                 found = self.table("fp32") / TEMPERATURES[name]
+            elif name in WARM:
+                build, warmer = WARM[name]
+                found = np.logaddexp(np.log(0.8) + self.table(warmer), np.log(0.2) + self.table(build))
             elif name.startswith("rank^"):
                 found = self.table("fp32") + float(name[5:]) * LOG_RANK
             elif name in CUTS:
@@ -205,7 +216,7 @@ def study_bank(members) -> Bank:
         tuple(
             Alternative(name, FAMILIES[name], STRENGTHS, TOLERANCE_OF_FAR)
             if name in FAMILIES and name not in NEAR
-            else Alternative(name, FAMILIES.get(name, "unlisted" if name in UNLISTED else "sampling"))
+            else Alternative(name, FAMILIES.get(name, "unlisted" if name in NAMELESS else "sampling"))
             for name in members
         ),
         FAVOURED if set(members) & set(UNLISTED) else "",

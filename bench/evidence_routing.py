@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _fresh import SCHEMES, WHOLE, Audits, in_bank, merged, study_bank, tolerance_of
+from _fresh import ALL_SAMPLERS, SCHEMES, WARM, WHOLE, Audits, in_bank, merged, study_bank, tolerance_of
 from _table import write
 from evidence_arrays import load_study
 
@@ -29,6 +29,7 @@ from harness.evidence.planning import barrier, requests_needed, smallest_diverge
 from harness.evidence.sequential.bank import TOLERANCE
 from harness.evidence.sequential.causes import routing_shares
 from harness.evidence.sequential.eprocess import EProcess
+from harness.verdicts.audit import LEAD
 
 ALPHA, RUNS, COVERED = 0.01, 500, 1000
 ROUTED = [("nf4", 0.5), ("nf4", 0.25), ("nf4", 0.1), ("fp8", 1.0), ("fp8", 0.5), ("fp8", 0.25), ("kv8", 1.0), ("int8", 1.0),
@@ -87,21 +88,38 @@ def routing(study, server: str, share: float, runs: int, covered: int) -> dict[s
 
 def unlisted(study, server: str, runs: int) -> dict[str, object]:
     """One server whose scheme the bank does not hold."""
-    members = tuple(name for name in WHOLE if name not in SCHEMES[server])
+    members = tuple(name for name in WHOLE if WARM.get(name, (name, ""))[0] not in SCHEMES[server])
     audits, bank = Audits(study, server), study_bank(members)
     far = audits.divergence(server) > 0.1
     tokens = 2000 if far else EIGHT_BIT_TOKENS
     rng = np.random.default_rng(29)
-    found = []
+    found, either, called = [], [], 0
     for _ in range(runs):
         drawn = audits.draw(rng, tokens)
-        found.append(in_bank(audits.ratios(drawn, members), bank, math.log(1 / ALPHA))[1])
+        weights = in_bank(audits.ratios(drawn, members), bank, math.log(1 / ALPHA))[1]
+        sampler = in_bank(
+            audits.ratios(drawn, ALL_SAMPLERS, samplers=False), study_bank(ALL_SAMPLERS), math.log(2 / ALPHA)
+        )[1]
+        found.append(weights)
+        either.append(min(weights, sampler))
+        called += _called_sampling(audits, drawn, members, bank) if sampler < weights else 0
     bar = barrier(bank, 0, 1.0, ALPHA)
     return {"host": f"{server}, unlisted", "tokens_median": float(np.quantile(found, 0.5, method="higher")),
             "tokens_p95": float(np.quantile(found, 0.95, method="higher")),
             "found_in_1000_tokens": float(np.mean(np.array(found) <= 1000)),
+            "found_on_any_axis_in_1000_tokens": float(np.mean(np.array(either) <= 1000)), "called_sampling": called / runs,
             "found": float(np.mean(np.isfinite(found))), "within_tokens": tokens, "kl": float(f"{audits.divergence(server):.3g}"),
             "mde_listed": float(f"{smallest_divergence(tokens, audits.length, bar, 0.95, 1.0, TOLERANCE):.3g}")}  # fmt: skip
+
+
+def _called_sampling(audits: Audits, drawn, members, bank) -> bool:
+    """Whether an audit that ends here would name the sampler: it leads every member of the bank by e^3."""
+    best = []
+    for names, one, samplers in ((members, bank, True), (ALL_SAMPLERS, study_bank(ALL_SAMPLERS), False)):
+        process = EProcess(one)
+        process.fold(audits.ratios(drawn, names, samplers=samplers))
+        best.append(float(process.numerators.max()))
+    return best[1] - best[0] >= LEAD
 
 
 def main() -> None:

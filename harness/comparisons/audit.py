@@ -20,6 +20,7 @@ from harness.comparisons.replies import (
     length_ratios,
     repeated_replies,
     sampler_ratios,
+    warm_names,
     weight_ratios,
 )
 from harness.errors import NumericsError
@@ -138,7 +139,8 @@ def weigh_replies(
     if not members:
         raise NumericsError("no member of the bank can be tested without the ids of tokens")
     sizes = divergences(evidence, members, honest[0])
-    ratios = weight_ratios(evidence, honest, members, lost, seed)
+    far = [name for name in members if name not in near] if recut is None else []
+    ratios = weight_ratios(evidence, honest, members, lost, seed, far)
     if recut is None:
         bank = audit_bank({name: families[name] for name in members}, near)
         sampler = _run(sampler_ratios(evidence, honest, lost), [(name, "sampling") for name in SAMPLERS], alpha / 2)
@@ -178,12 +180,16 @@ def weigh_replies(
 
 
 def audit_bank(families: Mapping[str, str], near: Sequence[str]) -> Bank:
-    """The bank of an audit: listed members, those that are not ``near`` at several strengths, and alternatives without a name."""
+    """The bank of an audit: listed members, those that are not ``near`` at several strengths, and alternatives without a name.
+
+    The latter are in the order of the columns of ``weight_ratios``.
+    """
     listed = [
         Alternative(name, family) if name in near else Alternative(name, family, STRENGTHS, TOLERANCE_OF_FAR)
         for name, family in families.items()
     ]
-    return Bank((*listed, *(Alternative(name, "unlisted") for name in UNLISTED)), FAVOURED)
+    nameless = (*UNLISTED, *warm_names([name for name in families if name not in near]))
+    return Bank((*listed, *(Alternative(name, "unlisted") for name in nameless)), FAVOURED)
 
 
 def _untold(process: EProcess, weights: ProcessFacts, sampler: ProcessFacts | None, recut: RecutFacts | None) -> str:

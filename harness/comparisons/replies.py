@@ -21,6 +21,10 @@ SAMPLERS = tuple(
 )
 #: Members that name nothing: the reference tilted by rank, and bets on the places of tokens.
 UNLISTED = (*(f"rank^{tilt:+g}" for tilt in TILTS), "places")
+#: Powers of the warmer references that a fifth of a far member is mixed into: damage that nobody listed looks warm, and the
+#: null holds warmer samplers, so that it is only told from them by what it has in common with other damage.
+WARMER = (1 / 1.05, 1 / 1.1)
+_PART_OF_WARM = 0.2
 #: Hosts whose odds of ending a reply at each token are a multiple of the reference's.
 LENGTHS = (("ends 4 times as readily", 4.0), ("ends twice as readily", 2.0), ("ends half as readily", 0.5),
            ("ends a quarter as readily", 0.25))  # fmt: skip
@@ -30,14 +34,24 @@ _RULED_OUT = -745.0
 _LEAK = 1e-3
 
 
+def warm_names(far: Sequence[str]) -> tuple[str, ...]:
+    """Names of the warm mixtures of far members, in the order of their columns."""
+    return tuple(f"{name} in part, at temperature {1 / power:.2f}" for name in far for power in WARMER)
+
+
 def weight_ratios(
-    evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int], seed: int
+    evidence: Evidence,
+    honest: Sequence[str],
+    members: Sequence[str],
+    lost: Sequence[int],
+    seed: int,
+    far: Sequence[str] = (),
 ) -> TokenRatios:
     """Ratios of the weights process: whether the reply's audible tokens come from the reference or from a member.
 
     The null is every honest configuration under every setting of the sampler, because identity is judged after it. Silent
-    tokens carry factor 1 and end a reply. Behind the members stand those of ``UNLISTED``; ``seed`` decides the randomised
-    places of tokens that are equally likely.
+    tokens carry factor 1 and end a reply. Behind the members stand those of ``UNLISTED`` and the warm mixtures of ``far``
+    members; ``seed`` decides the randomised places of tokens that are equally likely.
     """
     said, request = _audible(evidence[honest[0]])
     centre = _joined(evidence, honest[0], said)
@@ -49,6 +63,11 @@ def weight_ratios(
     ratios = [_joined(evidence, name, said)["logp"] - own for name in members]
     ratios += list(rank_tilts(np.log(centre["rank"]), centre["tilted"], TILTS).T)
     ratios.append(place_bets(centre["above"], centre["tied"], seed))
+    for name in far:
+        own_part = np.log(_PART_OF_WARM) + ratios[list(members).index(name)]
+        for power in WARMER:
+            warm = (power - 1.0) * own - centre["normalisers"][:, POWERS.index(power)]
+            ratios.append(np.logaddexp(np.log1p(-_PART_OF_WARM) + warm, own_part))
     return TokenRatios(
         requests=len(evidence[honest[0]]),
         request=request,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from harness.comparisons.audit import weigh_replies
+from harness.comparisons.audit import audit_bank, weigh_replies
 from harness.comparisons.recut import MovedReplies, RecutFacts, measure_charges
 from harness.comparisons.replies import length_ratios, sampler_ratios, weight_ratios
 from harness.errors import NumericsError
@@ -171,6 +171,38 @@ def test_an_unlisted_build_is_not_called_a_sampler(world):
         facts = facts_of(world, "c", requests=20, seed=seed)
         _, integrity = judge_replies(facts)
         assert integrity.cause != "sampling"
+
+
+def test_damage_that_nobody_listed_is_told_from_a_warmer_sampler(world):
+    """A relative of the far build that looks warm: a part of the far build in a warmer reference explains it best."""
+    facts = facts_of(world, "c", requests=150)
+    identity, _ = judge_replies(facts)
+    assert identity.outcome == "BEYOND"
+    served = world.tempered(1 / 1.1).distribution("p")
+    warm = facts_of(world, served, requests=150)
+    assert warm.weights.crossed_at == 0
+    assert warm.sampler_lead > 0
+
+
+def test_every_column_behind_the_members_is_a_density(world):
+    """Summed over all ids of a context, each has a mean of at most 1 under the reference, and the bank knows its name."""
+    ids, context = world.logs.shape[2], 3
+    single = type(world)(world.names, world.logs[:, context : context + 1])
+    p = single.distribution("p")[0]
+    rows = {}
+    for token in range(3, ids):
+        served = np.zeros((1, ids))
+        served[0, token] = 1.0
+        for name, part in evidence_of(single, served, tuple(FAMILIES), HONEST, 1, 1, 0).items():
+            rows.setdefault(name, []).extend(part)
+    ratios = weight_ratios(rows, HONEST, tuple(FAMILIES), (), 1, ("b", "other"))
+    bank = audit_bank(FAMILIES, NEAR)
+    assert ratios.members.shape[1] == len(bank.alternatives)
+    heard = p[3:] / p[3:].sum()
+    means = heard @ np.exp(ratios.members)
+    places = bank.names.index("places")
+    assert np.delete(means, places) == pytest.approx(1.0, abs=1e-4)
+    assert bank.names[-1] == "other in part, at temperature 1.10"
 
 
 def test_weak_members_are_chosen_by_name_before_the_first_reply(world):
