@@ -128,12 +128,6 @@ _BENCHMARKS = {
         "The same for prefill in batches, in batches of one, and token by token with a cache. drift: what a member at part "
         "strength would gain per token on such a host with the tolerance on; it has to be negative.",
     ),
-    "recut_charge": (
-        "What replies without ids are charged",
-        "python bench/recut_charge.py REFERENCE DEVICE",
-        "Mean of the ratio of a text cut anew, by replies of the reference and by replies of the member, without and with "
-        "the cap of six nats; gain and charge in nats per reply.",
-    ),
     "evidence_speed": (
         "Speed of the e-process",
         "make bench-evidence",
