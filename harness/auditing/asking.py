@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 
-from harness.auditing.scorable import Scorable
+from harness.auditing.scorable import Ids, Scorable
 from harness.errors import EndpointRefused, NoChatTemplate
 from harness.observations.events import Event, TargetFinished, TargetStarted, TokensScored
 from harness.prompting.evidence import family_of
@@ -19,8 +19,6 @@ from harness.redact import safe_line
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import Reply, ask_reply
 from harness.targets.prompt_source import PromptSource
-
-Ids = tuple[int, ...]
 
 
 def ask_all(

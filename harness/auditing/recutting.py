@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.auditing.scorable import until_silent
+from harness.auditing.scorable import Ids, until_silent
 from harness.comparisons.recut import MovedReplies
 from harness.observations.events import Event, StageStarted
 from harness.observations.reference_cache import ReferenceCache
@@ -19,8 +19,6 @@ from harness.targets.checkpoint.target import CheckpointTarget
 from harness.targets.spec import TargetSpec
 
 _AT_ONCE = 32  # replies that are sampled together
-
-Ids = tuple[int, ...]
 
 
 def move_replies(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.auditing.asking import Ids, sequences_of
+from harness.auditing.asking import sequences_of
 from harness.auditing.recutting import move_replies
-from harness.auditing.scorable import Scorable
+from harness.auditing.scorable import Ids, Scorable
 from harness.comparisons.recut import MovedReplies
 from harness.observations.events import Event, StageStarted
 from harness.observations.reference_cache import ReferenceCache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
+from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
@@ -22,8 +23,6 @@ _CAUSES = {
 
 
 _TOLD_LITTLE = " The host refused the fields that switch off cut-offs and penalties of its own, which may be honest."
-#: More lost replies than this share make every verdict on the rest doubtful.
-MOST_LOST = 0.01
 
 
 def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisVerdict, ...]:
