@@ -19,10 +19,15 @@ from harness.redact import safe_line
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import Reply, ask_reply
 from harness.targets.prompt_source import PromptSource
+from harness.targets.sampler import Sampler
 
 
 def ask_all(
-    client: Client, questions: Sequence[Conversation], tokens: int, keep: Callable[[Reply], None]
+    client: Client,
+    questions: Sequence[Conversation],
+    tokens: int,
+    keep: Callable[[Reply], None],
+    sampler: Sampler,
 ) -> Generator[Event, None, list[Reply]]:
     """Ask every question once, in plan order; ``keep`` stores each reply before the next question goes out."""
     way = 0
@@ -31,7 +36,7 @@ def ask_all(
     started = time.monotonic()
     for question in questions:
         try:
-            reply, way = ask_reply(client, question, tokens, way)
+            reply, way = ask_reply(client, question, tokens, way, sampler)
         except EndpointRefused as error:
             if not replies:
                 raise

@@ -24,6 +24,7 @@ from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import NEUTRAL, Reply
 from harness.targets.prompt_source import PromptSource, open_prompt_source
+from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, parse_spec
 from harness.verdicts.audit import judge_replies
 
@@ -42,6 +43,7 @@ class AuditRequest:
     alpha: float = 0.01
     nonce: str = ""
     draws: int = DRAWS
+    sampler: Sampler = field(default_factory=Sampler)  # what the host is asked for, and held to
     runtime: Runtime = field(default_factory=Runtime)
 
 
@@ -67,16 +69,18 @@ def audit_endpoint(
     plan = AuditPlan(
         reference=source.name, endpoint=client.address.shown, requests=request.requests, tokens=request.tokens,
         bank=request.bank, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions_digest(),
-        template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0],
+        template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
     )  # fmt: skip
     folder = AuditFolder.create(places.results, plan)
     with Workers() as workers:
-        bench = Scoring(workers, places.cache, members, prompts)
+        bench = Scoring(workers, places.cache, members, prompts, plan.sampler)
         yield StageStarted("asking", f"{request.requests} questions, at most {request.tokens} tokens each")
-        replies = yield from ask_all(client, questions, request.tokens, folder.keep_reply)
+        replies = yield from ask_all(client, questions, request.tokens, folder.keep_reply, plan.sampler)
         recut, neutral = tells_no_ids(replies), all(reply.way < NEUTRAL for reply in replies)
         scored = (recut_replies if recut else scorable)(replies, bench.centre, bench.silent, bench.stop, plan.tokens)
         untestable = _untestable(replies, scored)
+        if recut and not plan.sampler.plain:
+            untestable = f"Replies at {plan.sampler} are judged by the ids of tokens, which this host does not tell."
         charges = None
         if not untestable:
             yield from _told(scored)
@@ -93,9 +97,18 @@ def audit_endpoint(
         near = [member.name for member in members if member.near]
         lost = [number for number, one in enumerate(scored) if one.lost]
         facts = weigh_replies(
-            evidence, bench.honest, families, near, lost, plan.alpha, plan.seed, charges, neutral=neutral
+            evidence,
+            bench.honest,
+            families,
+            near,
+            lost,
+            plan.alpha,
+            plan.seed,
+            charges,
+            neutral=neutral,
+            sampler=plan.sampler,
         )
-    axes = judge_replies(facts, untestable)
+    axes = judge_replies(facts, untestable, plan.sampler)
     card = AuditCard(fidelity_version=__version__, plan=plan, losses=_losses(scored), facts=facts, axes=axes)
     folder.keep_card(card)
     return card, folder.folder

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.auditing.asking import render_prompts
 from harness.auditing.scorable import Scorable, until_silent
 from harness.auditing.scoring import Scoring
+from harness.comparisons.recut import measure_charges
 from harness.comparisons.replies import divergence_interval
 from harness.errors import NoChatTemplate, UsageError
 from harness.evidence.clustered import Estimate
@@ -22,11 +24,21 @@ from harness.targets.spec import Runtime, parse_spec
 _QUESTIONS, _TOKENS = 16, 64
 
 
-def measure_divergence(
-    reference: str, suspect: str, runtime: Runtime, cache: Path
-) -> Generator[Event, None, tuple[Estimate, float]]:
-    """KL(suspect || reference) in nats per scored token on replies that the suspect samples here, and tokens per reply.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A suspected build on this machine: its divergence, tokens per reply, and what a reply without ids is charged."""
 
+    divergence: Estimate
+    length: float
+    charge: float
+
+
+def measure_suspect(
+    reference: str, suspect: str, runtime: Runtime, cache: Path, draws: int
+) -> Generator[Event, None, Measured]:
+    """KL(suspect || reference) in nats per scored token on replies that the suspect samples here.
+
+    With ``draws`` also the charge of a reply whose host tells no ids, from so many local replies (0 for a host that does).
     The interval is over replies. Raises UsageError for a suspect that changes no prompt.
     """
     source = open_prompt_source(reference, cache)
@@ -44,7 +56,11 @@ def measure_divergence(
     with Workers() as workers:
         bench = Scoring(workers, cache, [centre, member], prompts)
         yield StageStarted("replies", f"{_QUESTIONS} replies of {member.name}")
-        replies = bench.open(member.spec).generate(asked, [_TOKENS] * len(asked), 1)
+        replies = bench.open(member.spec).generate(asked, [_TOKENS] * len(asked), 1, len(asked))
         evidence = yield from bench.evidence([Scorable(until_silent(reply, bench.silent)) for reply in replies])
-    found = divergence_interval(evidence, member.name, centre.name)
-    return found, found.tokens / max(len(replies), 1)
+        found = divergence_interval(evidence, member.name, centre.name)
+        charge = 0.0
+        if draws:
+            moved = yield from bench.moved(draws, _TOKENS)
+            charge = measure_charges(moved, bench.honest).members[member.name]
+    return Measured(found, found.tokens / max(len(replies), 1), charge)

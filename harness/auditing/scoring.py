@@ -18,6 +18,7 @@ from harness.observations.rescore import Evidence, rescore
 from harness.targets.bank import BankMember
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.opening import open_target
+from harness.targets.sampler import Sampler
 from harness.targets.spec import TargetSpec
 from harness.targets.token_evidence import empty_evidence
 
@@ -26,9 +27,15 @@ class Scoring:
     """Replies through the reference and every member of the bank, one model in memory at a time."""
 
     def __init__(
-        self, workers: Workers, cache: Path, members: Sequence[BankMember], prompts: Mapping[str, Sequence[Ids]]
+        self,
+        workers: Workers,
+        cache: Path,
+        members: Sequence[BankMember],
+        prompts: Mapping[str, Sequence[Ids]],
+        sampler: Sampler | None = None,
     ) -> None:
         self._workers, self._cache, self._members, self._prompts = workers, cache, members, prompts
+        self._sampler = sampler or Sampler()
         self._opened: dict[TargetSpec, CheckpointTarget] = {}
         self.centre = self.open(members[0].spec)
         self.honest = [member.name for member in members if not member.family]
@@ -40,7 +47,7 @@ class Scoring:
         """Rows of every configuration for every request of the plan, none for requests without scored tokens."""
         yield StageStarted("scoring", f"{len(self._members)} configurations, one model in memory at a time")
         renderings = {name: sequences_of(prompts, scored) for name, prompts in self._prompts.items()}
-        rows = yield from rescore(self._members, renderings, self.open, self._states(), self.silent)
+        rows = yield from rescore(self._members, renderings, self.open, self._states(), self.silent, self._sampler)
         found: Evidence = {}
         for name, parts in rows.items():
             left = iter(parts)

@@ -113,8 +113,9 @@ class AuditFolder:
         families = {name: family for name, family in zip(head.names, head.families, strict=True) if family}
         honest = [name for name in head.names if name not in families]
         return weigh_replies(
-            arrays, honest, families, head.near, head.lost, plan.alpha, plan.seed, head.charges, neutral=head.neutral
-        )
+            arrays, honest, families, head.near, head.lost, plan.alpha, plan.seed, head.charges,
+            neutral=head.neutral, sampler=plan.sampler,
+        )  # fmt: skip
 
     def _arrays(self, head: StoredEvidence) -> Evidence:
         path = self.folder / "evidence.npz"

@@ -47,6 +47,8 @@ from harness.targets.spec import Runtime
 @click.option("--bank", default="quick", show_default=True, metavar="NAMES",
               help="What an endpoint may serve instead: quick, full, or a list like ggufq:Q8_0,bnb:nf4,other:PATH.")  # fmt: skip
 @click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing an honest endpoint, per axis.")
+@click.option("--sampler", default="", metavar="SETTING",
+              help="Ask an endpoint for temperature=T, top_p=P, top_k=K or min_p=P, where it forces one.")  # fmt: skip
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
@@ -69,6 +71,7 @@ def command(
     requests: int,
     bank: str,
     alpha: float,
+    sampler: str,
     key: str,
     fresh: bool,  # noqa: FBT001
     results: Path | None,
@@ -88,7 +91,7 @@ def command(
         places = Places.default()
         return audit(
             reference, candidates[0], Places(results or places.results, places.cache), make_display(display),
-            bank=bank, requests=requests, alpha=alpha, key=key,
+            bank=bank, requests=requests, alpha=alpha, key=key, sampler=sampler,
             runtime=Runtime(device=device, attention="auto", threads=threads),
         )  # fmt: skip
     if len(claims) not in {0, 1, len(candidates)}:

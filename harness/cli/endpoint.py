@@ -15,6 +15,7 @@ from harness.reports.audit_card import AuditCard, print_audit_card
 from harness.targets.bank import FULL, QUICK
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.sampler import parse_sampler
 from harness.targets.spec import Runtime
 
 _BANKS = {"quick": QUICK, "full": FULL}
@@ -30,6 +31,7 @@ def audit(
     requests: int,
     alpha: float,
     key: str,
+    sampler: str,
     runtime: Runtime,
 ) -> int:
     """Audit one endpoint, print the card, and return its exit code."""
@@ -42,6 +44,7 @@ def audit(
         requests=requests,
         bank=_BANKS.get(bank) or tuple(part for part in bank.split(",") if part),
         alpha=alpha,
+        sampler=parse_sampler(sampler),
         nonce=secrets.token_hex(8),
         runtime=runtime,
     )

@@ -27,6 +27,14 @@ from harness.targets.spec import Runtime, parse_spec
 @click.option("--bank", default="full", show_default=True, help="quick, full, or a list: it pays for its size.")
 @click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing an honest host.")
 @click.option("--power", default=0.95, show_default=True, help="Probability of finding the build.")
+@click.option(
+    "--access",
+    default="ids",
+    show_default=True,
+    type=click.Choice(["ids", "text"]),
+    help="Whether the host tells the ids of its tokens (logprobs, token_ids) or text alone, where every reply is charged.",
+)
+@click.option("--charge", default=0.0, help="That charge, in nats per reply; --suspect measures it.")
 @click.option("--price", default=0.0, help="Price of a million tokens of output, in any currency.")
 @click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
 def command(
@@ -39,21 +47,17 @@ def command(
     bank: str,
     alpha: float,
     power: float,
+    access: str,
+    charge: float,
     price: float,
     threads: int,
 ) -> int:
     """Say how many requests of text decide about a suspected build, before any host is asked.
 
     Give the build's divergence with --kl, or REFERENCE and --suspect to measure it on this machine; with --budget the
-    question is turned around. Access is sampled text with the ids of its tokens.
+    question is turned around. What is planned is an audit of sampled text, with the ids of its tokens or without.
     """
-    for name, value in (("--alpha", alpha), ("--power", power), ("--share", share)):
-        if not 0 < value <= 1:
-            raise click.UsageError(f"{name} takes a number above 0 and at most 1")
-    if not kl and not suspect and not budget:
-        raise click.UsageError("give --kl, or REFERENCE and --suspect, or --budget")
-    if suspect and not reference:
-        raise click.UsageError("--suspect is measured on a REFERENCE")
+    _check(reference, suspect, kl, budget, {"--alpha": alpha, "--power": power, "--share": share}, access, charge)
     names = {"quick": QUICK, "full": FULL}.get(bank) or tuple(bank.split(","))
     members = bank_members(names, parse_spec("reference"))
     weighed = audit_bank({m.name: m.family for m in members}, [m.name for m in members if m.near])
@@ -61,33 +65,39 @@ def command(
     bars = [(barrier(weighed, place, share, alpha), weighed.alternatives[place].tolerance) for place in places]
     lines = []
     if suspect:
-        from harness.auditing.planning import measure_divergence  # noqa: PLC0415 - brings the models along
+        from harness.auditing.audit import DRAWS  # noqa: PLC0415 - brings the models along
+        from harness.auditing.planning import Measured, measure_suspect  # noqa: PLC0415 - brings the models along
 
         display = make_display("auto")
         with display:
-            steps = measure_divergence(reference, suspect, Runtime(threads=threads), Places.default().cache)
+            steps = measure_suspect(
+                reference, suspect, Runtime(threads=threads), Places.default().cache, DRAWS if access == "text" else 0
+            )
             while True:
                 try:
                     display.show(next(steps))
                 except StopIteration as end:
-                    found, length = end.value
+                    measured: Measured = end.value
                     break
+        found, length, charge = measured.divergence, measured.length, measured.charge
         kl = found.value
         lines.append(
             f"{suspect}: {number(kl)} nat/token ({number(found.low)} to {number(found.high)}, 95 % over {found.clusters} replies)"
+            + (f", less {charge:.2g} nat per reply of {length:.0f} tokens without ids" if charge else "")
         )
     if kl:
         need = max(
-            (requests_needed(kl, length, bar, power, share, slack) for bar, slack in bars), key=lambda one: one.requests
+            (requests_needed(kl, length, bar, power, share, slack, charge=charge) for bar, slack in bars),
+            key=lambda one: one.requests,
         )
         if math.isinf(need.requests):
-            raise click.UsageError("a build without divergence is never found")
+            raise click.UsageError("such a build is never found: it gains less than it is charged")
         requests = max(math.ceil(need.requests), 1)
         tokens = math.ceil(requests * length)
         cost = f", {tokens * price / 1e6:.2g} at {price:g} per million" if price else ""
         lines.append(f"found with {power:.0%} probability within {requests:,} requests, {tokens:,} tokens{cost}")
     if budget:
-        least = max(smallest_divergence(budget, length, bar, power, share, slack) for bar, slack in bars)
+        least = max(smallest_divergence(budget, length, bar, power, share, slack, charge) for bar, slack in bars)
         lines.append(
             f"{budget:,} tokens find a listed build from {number(least)} nat/token on with {power:.0%} probability"
         )
@@ -97,3 +107,20 @@ def command(
     for line in lines:
         click.echo(line)
     return 0
+
+
+def _check(
+    reference: str, suspect: str, kl: float, budget: int, chances: dict[str, float], access: str, charge: float
+) -> None:
+    """Raise UsageError for what cannot be planned."""
+    for name, value in chances.items():
+        if not 0 < value <= 1:
+            raise click.UsageError(f"{name} takes a number above 0 and at most 1")
+    if not kl and not suspect and not budget:
+        raise click.UsageError("give --kl, or REFERENCE and --suspect, or --budget")
+    if suspect and not reference:
+        raise click.UsageError("--suspect is measured on a REFERENCE")
+    if charge < 0 or (charge and access == "ids"):
+        raise click.UsageError("--charge is what a reply costs with --access text")
+    if access == "text" and not suspect and not charge:
+        raise click.UsageError("--access text needs --charge, or REFERENCE and --suspect to measure it")

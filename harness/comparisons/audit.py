@@ -12,13 +12,13 @@ from harness.comparisons.model import Result
 from harness.comparisons.recut import RecutFacts
 from harness.comparisons.replies import (
     LENGTHS,
-    SAMPLERS,
     UNLISTED,
     build_likelihoods,
     clipped_gains,
     divergences,
     length_ratios,
     repeated_replies,
+    sampler_names,
     sampler_ratios,
     warm_names,
     weight_ratios,
@@ -30,6 +30,7 @@ from harness.evidence.sequential.causes import exclusions, explanations, routing
 from harness.evidence.sequential.certified import certified_effect
 from harness.evidence.sequential.eprocess import EProcess, Path
 from harness.evidence.sequential.ratios import Charges, TokenRatios
+from harness.targets.sampler import Sampler
 from harness.targets.token_evidence import CLIPS, TokenEvidence
 
 #: Probability that an honest host's replies are called repeated.
@@ -101,7 +102,7 @@ class AuditFacts(Result):
     honest: tuple[str, ...]
     weights: ProcessFacts
     sampler: ProcessFacts | None  # None where the host tells no ids: both need them
-    length: ProcessFacts | None
+    length: ProcessFacts | None  # None also under a cut-off
     sampler_lead: float  # log of the best sampler's likelihood over the bank's best member, nats
     recut: RecutFacts | None
     builds: tuple[BuildFacts, ...]
@@ -125,12 +126,15 @@ def weigh_replies(
     recut: RecutFacts | None = None,
     *,
     neutral: bool = True,
+    sampler: Sampler | None = None,
 ) -> AuditFacts:
     """Run the weights, sampler and length processes over replies in plan order.
 
     ``evidence`` holds rows per configuration and reply, ``families`` the cause of each member of the bank, ``near`` those
     that enter at full strength only, ``lost`` the requests without a readable reply. On an honest host the weights process
     errs with probability at most ``alpha``, and so do the sampler and the length process together. ``seed`` is the plan's.
+
+    ``sampler`` is what the host was asked for; under a cut-off the length process and the certified effect do not run.
 
     With ``recut``, ids are what the tokenizer makes of the texts: only the weights process runs, on listed builds at full
     strength, each reply charged; no build is ruled out and no effect certified, because both need the ids.
@@ -140,23 +144,24 @@ def weigh_replies(
         raise NumericsError("no member of the bank can be tested without the ids of tokens")
     sizes = divergences(evidence, members, honest[0])
     far = [name for name in members if name not in near] if recut is None else []
-    ratios = weight_ratios(evidence, honest, members, lost, seed, far)
+    asked = sampler or Sampler()
+    ratios = weight_ratios(evidence, honest, members, lost, seed, far, asked)
     if recut is None:
         bank = audit_bank({name: families[name] for name in members}, near)
-        sampler = _run(sampler_ratios(evidence, honest, lost), [(name, "sampling") for name in SAMPLERS], alpha / 2)
-        length = _run(
-            length_ratios(evidence, honest, members, lost),
-            [*((name, families[name]) for name in members), *((name, "clipping") for name, _ in LENGTHS)],
-            alpha / 2,
+        drawn: ProcessFacts | None = _run(
+            sampler_ratios(evidence, honest, lost, asked), [(n, "sampling") for n in sampler_names(asked)], alpha / 2
         )
+        ended = [*((name, families[name]) for name in members), *((name, "clipping") for name, _ in LENGTHS)]
+        # a cut-off cuts the odds of ending, too
+        length = None if asked.cut else _run(length_ratios(evidence, honest, members, lost), ended, alpha / 2)
     else:
-        bank, sampler, length = Bank(tuple(Alternative(n, families[n]) for n in members), FAVOURED), None, None
+        bank, drawn, length = Bank(tuple(Alternative(n, families[n]) for n in members), FAVOURED), None, None
         ratios = _charged(ratios, members, recut)
     process = EProcess(bank)
     weights = _facts(process, process.fold(ratios), ratios, alpha)
     kept = EProcess(bank)
     kept.fold(replace(ratios, lost=()))
-    untold = _untold(process, weights, sampler, recut)
+    untold = _untold(process, weights, drawn, recut)
     return AuditFacts(
         alpha=alpha,
         requests=ratios.requests,
@@ -168,13 +173,15 @@ def weigh_replies(
         tokens=len(ratios.request),
         honest=tuple(honest),
         weights=weights,
-        sampler=sampler,
+        sampler=drawn,
         length=length,
-        sampler_lead=sampler.best - weights.best if sampler else -math.inf,
+        sampler_lead=drawn.best - _best_listed(process, len(members), weights.best, asked) if drawn else -math.inf,
         recut=recut,
-        builds=_builds(evidence, process, honest[0], {name: families[name] for name in members}, sizes, alpha, untold),
+        builds=_builds(
+            evidence, process, honest[0], {n: families[n] for n in members}, sizes, alpha, untold, cut=bool(asked.cut)
+        ),
         untold=untold,
-        certified=-math.inf if untold else _certified(evidence, members, sizes, honest[0], alpha),
+        certified=-math.inf if untold or asked.cut else _certified(evidence, members, sizes, honest[0], alpha),
         smallest=_smallest(ratios, bank, len(members), alpha),
     )
 
@@ -190,6 +197,11 @@ def audit_bank(families: Mapping[str, str], near: Sequence[str]) -> Bank:
     ]
     nameless = (*UNLISTED, *warm_names([name for name in families if name not in near]))
     return Bank((*listed, *(Alternative(name, "unlisted") for name in nameless)), FAVOURED)
+
+
+def _best_listed(process: EProcess, listed: int, best: float, asked: Sampler) -> float:
+    """What samplers are held against; members without a name are not cut, so that under a cut-off they stand for its absence."""
+    return best if not asked.cut else float(process.numerators[process.bank.column < listed].max())
 
 
 def _untold(process: EProcess, weights: ProcessFacts, sampler: ProcessFacts | None, recut: RecutFacts | None) -> str:
@@ -213,6 +225,8 @@ def _builds(
     sizes: Mapping[str, float],
     alpha: float,
     untold: str,
+    *,
+    cut: bool,
 ) -> tuple[BuildFacts, ...]:
     """What the replies say of every listed build, or that nothing can be said."""
     names = list(families)
@@ -224,7 +238,7 @@ def _builds(
             )
             for name in names
         )  # fmt: skip
-    builds = build_likelihoods(evidence, honest, names, process.bank.floor)
+    builds = build_likelihoods(evidence, honest, names, process.bank.floor, cut=cut)
     shares = routing_shares(process, builds, names, alpha)
     return tuple(
         BuildFacts(

@@ -11,14 +11,11 @@ from harness.errors import NumericsError
 from harness.evidence.clustered import Estimate, Floats, positive_mean_interval
 from harness.evidence.sequential.omnibus import place_bets, rank_tilts
 from harness.evidence.sequential.ratios import TokenRatios
+from harness.targets.sampler import Sampler
 from harness.targets.token_evidence import CUTS, POWERS, TILTS, TokenEvidence, empty_evidence
 
 Evidence = Mapping[str, Sequence[TokenEvidence]]
 
-#: Samplers that a host may use instead of the claimed one: a power of the distribution, or a cut-off.
-SAMPLERS = tuple(
-    [f"temperature {1 / power:.2f}" for power in POWERS if power != 1.0] + [f"{kind} {value}" for kind, value in CUTS]
-)
 #: Members that name nothing: the reference tilted by rank, and bets on the places of tokens.
 UNLISTED = (*(f"rank^{tilt:+g}" for tilt in TILTS), "places")
 #: Powers of the warmer references that a fifth of a far member is mixed into: damage that nobody listed looks warm, and the
@@ -30,8 +27,10 @@ LENGTHS = (("ends 4 times as readily", 4.0), ("ends twice as readily", 2.0), ("e
            ("ends a quarter as readily", 0.25))  # fmt: skip
 #: A token that a cut-off rules out; the bank's floor decides what that costs.
 _RULED_OUT = -745.0
-#: How much of the whole distribution a cut-off lets through as an honest host's setting.
+#: How much of the whole distribution a cut-off lets through as an honest host's setting; the one that was asked for leaks
+#: less, because its edge is widened instead.
 _LEAK = 1e-3
+_CLAIMED_LEAK = 1e-6
 
 
 def warm_names(far: Sequence[str]) -> tuple[str, ...]:
@@ -46,8 +45,13 @@ def weight_ratios(
     lost: Sequence[int],
     seed: int,
     far: Sequence[str] = (),
+    sampler: Sampler | None = None,
 ) -> TokenRatios:
     """Ratios of the weights process: whether the reply's audible tokens come from the reference or from a member.
+
+    With a ``sampler`` that cuts off, both sides are cut: members where they themselves are cut, honest hosts wherever
+    rounding may put the edge, each with a millionth of the whole distribution, which is at least as much as any of them
+    gives. Members without a name are not cut and find less.
 
     The null is every honest configuration under every setting of the sampler, because identity is judged after it. Silent
     tokens carry factor 1 and end a reply. Behind the members stand those of ``UNLISTED`` and the warm mixtures of ``far``
@@ -55,18 +59,20 @@ def weight_ratios(
     """
     said, request = _audible(evidence[honest[0]])
     centre = _joined(evidence, honest[0], said)
-    own = centre["logp"]
+    own, cut = centre["logp"], bool(sampler and sampler.cut)
+    base = _claimed(centre)
     settings = []
     for name in honest:
         rows = _joined(evidence, name, said)
-        settings.append(_settings(rows) - own[:, None])
-    ratios = [_joined(evidence, name, said)["logp"] - own for name in members]
-    ratios += list(rank_tilts(np.log(centre["rank"]), centre["tilted"], TILTS).T)
-    ratios.append(place_bets(centre["above"], centre["tied"], seed))
+        settings.append(_settings(rows, cut=cut) - base[:, None])
+    ratios = [_barred(_joined(evidence, name, said)) - base for name in members]
+    whole = (own - base)[:, None]
+    ratios += list((rank_tilts(np.log(centre["rank"]), centre["tilted"], TILTS) + whole).T)
+    ratios.append(place_bets(centre["above"], centre["tied"], seed) + whole[:, 0])
     for name in far:
         own_part = np.log(_PART_OF_WARM) + ratios[list(members).index(name)]
         for power in WARMER:
-            warm = (power - 1.0) * own - centre["normalisers"][:, POWERS.index(power)]
+            warm = power * own - centre["normalisers"][:, POWERS.index(power)] - base
             ratios.append(np.logaddexp(np.log1p(-_PART_OF_WARM) + warm, own_part))
     return TokenRatios(
         requests=len(evidence[honest[0]]),
@@ -77,36 +83,48 @@ def weight_ratios(
     )
 
 
-def build_likelihoods(evidence: Evidence, honest: str, members: Sequence[str], floor: float) -> Floats:
+def build_likelihoods(
+    evidence: Evidence, honest: str, members: Sequence[str], floor: float, *, cut: bool = False
+) -> Floats:
     """Log q_k - log p_0 per request and setting, ``[requests, settings, members]``; one token costs at most ln floor."""
     said, request = _audible(evidence[honest])
-    own = _joined(evidence, honest, said)["logp"]
+    own = _claimed(_joined(evidence, honest, said))
     ratios = TokenRatios(len(evidence[honest]), request, np.zeros((len(request), 0)), np.zeros((len(request), 1, 1)))
-    found = np.zeros((ratios.requests, len(POWERS) + len(CUTS), len(members)))
+    found = np.zeros((ratios.requests, len(POWERS) * (2 if cut else 1) + len(CUTS), len(members)))
     for place, name in enumerate(members):
-        lead = _settings(_joined(evidence, name, said)) - own[:, None]
+        lead = _settings(_joined(evidence, name, said), cut=cut) - own[:, None]
         found[:, :, place] = ratios.per_request(np.logaddexp(np.log1p(-floor) + lead, np.log(floor)))
     return found
 
 
-def sampler_ratios(evidence: Evidence, honest: Sequence[str], lost: Sequence[int]) -> TokenRatios:
-    """Ratios of the sampler process: whether tokens were drawn at the claimed temperature and from all tokens.
+def sampler_names(sampler: Sampler) -> tuple[str, ...]:
+    """Names of the columns of ``sampler_ratios``: other temperatures, cut-offs, and the claimed cut-off left out."""
+    tempered = [f"temperature {sampler.temperature / power:.2f}" for power in POWERS if power != 1.0]
+    cuts = [f"{kind} {value}" for kind, value in CUTS]
+    return (*tempered, *cuts, *(["no cut-off"] if sampler.cut else []))
 
-    Members are ``SAMPLERS`` on the reference; the null is every honest configuration under the claimed sampler. A model
+
+def sampler_ratios(
+    evidence: Evidence, honest: Sequence[str], lost: Sequence[int], sampler: Sampler | None = None
+) -> TokenRatios:
+    """Ratios of the sampler process: whether tokens were drawn as asked for, at the claimed temperature and cut-off.
+
+    Members are ``sampler_names`` on the reference; the null is every honest configuration under the claimed sampler. A model
     with other weights moves this process, too: it is read only where the weights stand.
     """
     said, request = _audible(evidence[honest[0]])
     centre = _joined(evidence, honest[0], said)
-    own = centre["logp"]
+    asked = sampler or Sampler()
+    own, base = centre["logp"], _claimed(centre)
     powers = np.array([power for power in POWERS if power != 1.0])
     kept = [place for place, power in enumerate(POWERS) if power != 1.0]
-    tempered = (powers - 1.0) * own[:, None] - centre["normalisers"][:, kept]
-    cut = _cut(centre)
-    settings = [_joined(evidence, name, said)["logp"] - own for name in honest]
+    tempered = powers * own[:, None] - centre["normalisers"][:, kept]
+    columns = [tempered, own[:, None] + _cut(centre), *([own[:, None]] if asked.cut else [])]
+    settings = [_granted(_joined(evidence, name, said))[:, POWERS.index(1.0)] - base for name in honest]
     return TokenRatios(
         requests=len(evidence[honest[0]]),
         request=request,
-        members=np.concatenate([tempered, cut], axis=1),
+        members=np.concatenate(columns, axis=1) - base[:, None],
         honest=np.stack(settings, axis=1)[:, None, :],
         lost=tuple(lost),
     )
@@ -162,7 +180,7 @@ def repeated_replies(evidence: Evidence, honest: str, chance: float) -> int:
     for rows in evidence[honest]:
         said = rows[rows["silent"] == 0]
         text = said["label"].tobytes()
-        rare = float((said["logp"] + said["log_audible"]).sum()) <= np.log(chance / pairs)
+        rare = float((_barred(said) + said["log_audible"]).sum()) <= np.log(chance / pairs)
         found += bool(rare and text in seen)
         seen.add(text)
     return found
@@ -175,15 +193,39 @@ def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tu
     return rows["logp"] - _joined(evidence, honest, said)["logp"], rows["clipped"][:, clip], rows["kl_cand_ref"]
 
 
-def _settings(rows: TokenEvidence) -> Floats:
+def _barred(rows: TokenEvidence) -> Floats:
+    """Log-probabilities after the cut-off that was asked for; all but nothing where it rules the token out."""
+    return rows["logp"] + np.where(np.isfinite(rows["claimed"]), rows["claimed"], _RULED_OUT)  # type: ignore[no-any-return]
+
+
+def _claimed(rows: TokenEvidence) -> Floats:
+    """Log-probabilities of the reference after the cut-off, a distribution over all tokens: what ratios are taken to."""
+    if not rows["claimed"].any():
+        return rows["logp"]  # type: ignore[no-any-return]
+    mixed = np.logaddexp(_barred(rows), rows["logp"] + np.log(_CLAIMED_LEAK))
+    return mixed - np.log1p(_CLAIMED_LEAK)  # type: ignore[no-any-return]
+
+
+def _granted(rows: TokenEvidence) -> Floats:
+    """Log of the most that an honest host gives a token after the cut-off, per power, ``[tokens, powers]``."""
+    tempered = np.array(POWERS) * rows["logp"][:, None] - rows["normalisers"]
+    if not rows["granted"].any():
+        return tempered  # type: ignore[no-any-return]
+    widest = np.where(np.isfinite(rows["granted"]), rows["granted"], _RULED_OUT)
+    return tempered + np.logaddexp(widest, np.log(_CLAIMED_LEAK))  # type: ignore[no-any-return]
+
+
+def _settings(rows: TokenEvidence, *, cut: bool) -> Floats:
     """Log-probabilities under every setting of the sampler, temperatures first, ``[tokens, settings]``.
 
+    With ``cut`` also those of every temperature under the cut-off that was asked for.
     Cut-offs leak a little of the whole distribution on top: a token at the edge, which rounding puts on the other side, must
     not take an honest setting out of the null. That only raises what honest hosts are granted.
     """
     own = rows["logp"][:, None]
     tempered = np.array(POWERS) * own - rows["normalisers"]
-    return np.concatenate([tempered, own + np.logaddexp(_cut(rows), np.log(_LEAK))], axis=1)
+    found = [tempered, own + np.logaddexp(_cut(rows), np.log(_LEAK)), *([_granted(rows)] if cut else [])]
+    return np.concatenate(found, axis=1)
 
 
 def _cut(rows: TokenEvidence) -> Floats:

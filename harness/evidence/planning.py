@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.evidence.clustered import Floats
 from harness.evidence.sequential.bank import SHARES, Bank
+from harness.evidence.sequential.recut import MOST_PER_REPLY
 
 _NODES = 96
 #: Replies can be empty: no plan rests on a single one.
@@ -52,19 +53,23 @@ def requests_needed(
     share: float = 1.0,
     tolerance: float = 0.0,
     most: float = _MOST,
+    charge: float = 0.0,
 ) -> Need:
     """Requests of ``length`` scored tokens until a build is found with probability ``power``; infinite beyond ``most``.
 
     ``divergence`` is KL(build || reference) in nats per token (``kl_cand_ref``, over the whole vocabulary: not the other
     direction, and not a mean log ratio of a few replies); ``barrier`` that of the share nearest to ``share``. The tolerance
-    costs a factor 1 / (1 - s)^2 for near builds; far ones pay less. Trust it to a quarter or so; it never says fewer than
+    costs a factor 1 / (1 - s)^2 for near builds; far ones pay less. ``charge`` is what each reply pays where the host tells no
+    ids, in nats; a reply then gains at most ``MOST_PER_REPLY``. Trust it to a quarter or so; it never says fewer than
     two requests.
     """
     from scipy.stats import invgauss  # noqa: PLC0415 - scipy.stats is slow to import
 
     if not divergence > 0:
         return Need(math.inf, math.inf, barrier)
-    honest, served = _ratio(divergence, length, tolerance, -1.0), _ratio(divergence, length, tolerance, 1.0)
+    honest, served = (_charged(_ratio(divergence, length, tolerance, side), charge) for side in (-1.0, 1.0))
+    if served[0] <= 0.0:
+        return Need(math.inf, math.inf, barrier)
     if share >= 1.0:
         mean, shape = barrier / served[0], barrier**2 / served[1]
         requests = float(invgauss.ppf(power, mean / shape, scale=shape))
@@ -75,13 +80,19 @@ def requests_needed(
 
 
 def smallest_divergence(
-    tokens: float, length: float, barrier: float, power: float, share: float = 1.0, tolerance: float = 0.0
+    tokens: float,
+    length: float,
+    barrier: float,
+    power: float,
+    share: float = 1.0,
+    tolerance: float = 0.0,
+    charge: float = 0.0,
 ) -> float:
     """The divergence, in nats per token, from which on a build would have been found within ``tokens``: the MDE."""
     low, high, most = 1e-9, 50.0, max(tokens / length, _LEAST)
 
     def enough(divergence: float) -> bool:
-        return requests_needed(divergence, length, barrier, power, share, tolerance, most).tokens <= tokens
+        return requests_needed(divergence, length, barrier, power, share, tolerance, most, charge).tokens <= tokens
 
     if not tokens > 0 or not enough(high):
         return math.inf
@@ -102,6 +113,11 @@ def _ratio(divergence: float, length: float, tolerance: float, side: float) -> t
         ahead = ahead - np.logaddexp(math.log1p(-tolerance), math.log(tolerance) + ahead)
     mean = float(weights @ ahead)
     return length * mean, length * (float(weights @ ahead**2) - mean**2)
+
+
+def _charged(ratio: tuple[float, float], charge: float) -> tuple[float, float]:
+    """A reply's log ratio without ids: capped, and less its charge."""
+    return ratio if not charge else (min(ratio[0], MOST_PER_REPLY) - charge, ratio[1])
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from harness.prompts.sequences import Sequence as Scored
 from harness.targets.bank import BankMember
 from harness.targets.batches import Batch, group
 from harness.targets.checkpoint.target import CheckpointTarget
+from harness.targets.sampler import Sampler
 from harness.targets.spec import TargetSpec
 from harness.targets.token_evidence import TokenEvidence
 
@@ -30,11 +31,12 @@ def rescore(
     opened: Callable[[TargetSpec], CheckpointTarget],
     cache: ReferenceCache,
     silent: NDArray[np.bool_],
+    sampler: Sampler | None = None,
 ) -> Generator[Event, None, Evidence]:
     """Score every reply under every member; the first member is the centre of the null, which the others are held against.
 
     ``renderings`` holds, per fault of the prompt ("" for none), the prompts with their replies; all hold the same
-    replies in the same order. ``opened`` gives the target of a specification.
+    replies in the same order. ``opened`` gives the target of a specification, ``sampler`` is what the host was asked for.
     """
     sound = list(renderings[""])
     found: Evidence = {}
@@ -50,7 +52,7 @@ def rescore(
             wanted = {sequence.key for sequence in batch}
             names = _names(sound, cache)
             keys = [names[sequence.key] for sequence in batch]
-            part = target.evidence(Batch.of(batch), cache.folder, keys, silent, base=place == 0)
+            part = target.evidence(Batch.of(batch), cache.folder, keys, silent, sampler, base=place == 0)
             ends = list(accumulate(sequence.scored for sequence in batch))
             rows |= {sequence.key: part[end - sequence.scored : end] for sequence, end in zip(batch, ends, strict=True)}
             yield TokensScored(member.name, sum(sequence.scored for sequence in batch if sequence.key in wanted))

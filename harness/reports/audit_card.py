@@ -12,6 +12,7 @@ from harness.comparisons.audit import AuditFacts, BuildFacts
 from harness.comparisons.model import Result
 from harness.identity import digest_json
 from harness.redact import safe_line
+from harness.targets.sampler import Sampler
 from harness.verdicts.model import AxisVerdict, Outcome, exit_code, worst
 
 AUDIT_CARD_VERSION = 1
@@ -33,6 +34,7 @@ class AuditPlan(Result):
     template: str
     tokenizer: str
     clock: str  # the time under which prompts with a date are made
+    sampler: Sampler = Sampler()
 
     @property
     def seed(self) -> int:

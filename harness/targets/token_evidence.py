@@ -2,7 +2,8 @@
 
 A reply ends at the first *silent* token: a stop, a control token, or a piece of a character, because hosts leave these
 out of the text. All distributions here are conditional on the next token not being silent (``p(v) / (1 - p(silent))``),
-so that what a host leaves out moves nothing; ``log_silent`` and ``log_audible`` keep the other factor.
+so that what a host leaves out moves nothing; ``log_silent`` and ``log_audible`` keep the other factor. They are distributions
+at the temperature that was asked for, before its cut-off.
 Natural logarithms, nats, fp64.
 """
 
@@ -13,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-EVIDENCE_VERSION: Final = 2
+EVIDENCE_VERSION: Final = 3
 
 #: Inverse temperatures at which log-normalisers are kept; the one called ``CLAIMED`` is the sampler that was asked for.
 POWERS: Final = (
@@ -37,6 +38,10 @@ EVIDENCE: Final = np.dtype(
         ("log_audible", "<f8"),
         ("normalisers", "<f8", (len(POWERS),)),  # log sum of p(v)^power
         ("kept", "<f8", (len(CUTS),)),  # log of the mass that a cut-off keeps; +inf where it rules the label out
+        # of the cut-off that was asked for (0 without one): log of the cut distribution over the whole one, -inf where it
+        # rules the label out; and the most that any cut-off as near as rounding may move it would give, per power
+        ("claimed", "<f8"),
+        ("granted", "<f8", (len(POWERS),)),
         # of the reference alone, NaN elsewhere
         ("rank", "<f8"),  # 1 for the most likely id; ids of equal probability share the better rank
         ("above", "<f8"),  # probability of all ids that are more likely than the label

@@ -6,6 +6,7 @@ import math
 
 from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
 from harness.evidence.sequential.eprocess import MOST_LOST
+from harness.targets.sampler import Sampler
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
@@ -25,8 +26,10 @@ _CAUSES = {
 _TOLD_LITTLE = " The host refused the fields that switch off cut-offs and penalties of its own, which may be honest."
 
 
-def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisVerdict, ...]:
-    """The identity and integrity axes; ``untestable`` says why nothing could be measured."""
+def judge_replies(
+    facts: AuditFacts | None, untestable: str = "", sampler: Sampler | None = None
+) -> tuple[AxisVerdict, ...]:
+    """The identity and integrity axes; ``untestable`` says why nothing could be measured, ``sampler`` what was asked for."""
     if facts is None:
         return _both(Outcome.NOT_TESTABLE, untestable)
     if facts.repeated:
@@ -40,7 +43,7 @@ def judge_replies(facts: AuditFacts | None, untestable: str = "") -> tuple[AxisV
         )
     if not facts.tokens and not (facts.length and facts.length.crossed_at):
         return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")
-    return _identity(facts), _integrity(facts)
+    return _identity(facts), _integrity(facts, sampler or Sampler())
 
 
 def _cached(facts: AuditFacts) -> tuple[AxisVerdict, ...]:
@@ -139,7 +142,13 @@ def _profiled(process: ProcessFacts) -> str:
     )
 
 
-def _integrity(facts: AuditFacts) -> AxisVerdict:
+def _lengths(length: ProcessFacts | None) -> str:
+    if length is None:
+        return ", and lengths are not judged under a cut-off"
+    return f" or of replies that end elsewhere (log e {length.evidence:+.1f})"
+
+
+def _integrity(facts: AuditFacts, asked: Sampler) -> AxisVerdict:
     """Sampler first, then lengths; both are read only where the weights stand, because other weights move them, too."""
     if facts.weights.crossed_at:
         return AxisVerdict(
@@ -148,7 +157,7 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
             reason="Sampler and lengths are judged against the reference's weights, which this host does not seem to serve.",
         )
     sampler, length = facts.sampler, facts.length
-    if sampler is None or length is None:
+    if sampler is None:
         return AxisVerdict(
             axis="integrity",
             outcome=Outcome.NOT_TESTABLE,
@@ -159,7 +168,7 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
             axis="integrity",
             outcome=Outcome.INCONCLUSIVE,
             reason=(
-                f"Not sampled from the whole distribution at temperature 1; best explained by {sampler.explanations[0].best} "
+                f"Not sampled as asked for ({asked}); best explained by {sampler.explanations[0].best} "
                 f"(log e {sampler.evidence:.1f}).{_TOLD_LITTLE}"
             ),
         )
@@ -176,11 +185,11 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
             outcome=Outcome.BEYOND,
             cause=Cause.SAMPLING if named else Cause.UNLISTED,
             reason=(
-                f"Not the reference sampled as asked for (temperature 1, from all tokens, no penalties); {like} "
+                f"Not the reference sampled as asked for ({asked}, no other cut-off, no penalties); {like} "
                 f"(log e {sampler.evidence:.1f})."
             ),
         )
-    if length.crossed_at:
+    if length and length.crossed_at:
         best = length.explanations[0]
         prompted = best.family == "template" and best.lead >= LEAD
         like = f"best explained by {best.best!r}" if best.lead >= LEAD else "and no listed cause explains it alone"
@@ -194,7 +203,7 @@ def _integrity(facts: AuditFacts) -> AxisVerdict:
         axis="integrity",
         outcome=Outcome.INCONCLUSIVE,
         reason=(
-            f"No sign of another sampler (log e {sampler.evidence:+.1f}) or of replies that end elsewhere "
-            f"(log e {length.evidence:+.1f}); how small a change would have been seen was not measured."
+            f"No sign of another sampler (log e {sampler.evidence:+.1f}){_lengths(length)}; "
+            "how small a change would have been seen was not measured."
         ),
     )

@@ -14,6 +14,7 @@ from harness.config import Places
 from harness.errors import EndpointRefused, StoredRunError
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime
 from tests.support.gguf import requantized
 from tests.support.hosts import host, pass_on
@@ -65,6 +66,17 @@ def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, 
     card = json.loads((next(tmp_path.glob("*-audit-*")) / "audit.json").read_text())
     assert card["facts"]["weights"]["crossed_at"] <= 2
     assert card["facts"]["weights"]["explanations"][0]["best"] == "ggufq:Q4_0"
+
+
+@pytest.mark.slow
+def test_a_forced_cut_off_is_audited_as_asked_for(llamacpp, smollm, tmp_path):
+    """A real server under top_p 0.9: nothing grows on the honest weights, a 4-bit build is ruled out, and it is judged again."""
+    card, folder = audit(smollm, llamacpp, tmp_path, requests=4, bank=BANK[:1], sampler=Sampler(cut="top_p", value=0.9))
+    assert [axis.outcome for axis in card.axes] == ["INCONCLUSIVE", "INCONCLUSIVE"]
+    assert card.facts.weights.log_e < 2
+    assert card.facts.sampler.log_e < 2
+    assert [build.excluded for build in card.facts.builds] == [True]
+    assert AuditFolder(folder).weigh_again() == card.facts
 
 
 def without_ids(base):

@@ -41,18 +41,27 @@ def test_a_budget_says_what_it_would_miss():
 
 
 @pytest.mark.slow
-def test_a_suspected_build_is_measured_here(smollm, monkeypatch):
-    """Q4_0 of the real model: a divergence with an interval over replies, found in the first requests."""
+def test_a_suspected_build_and_its_charge_are_measured_here(smollm, monkeypatch):
+    """Q4_0 of the real model: a divergence with an interval over replies, and what text without ids costs (of 8 draws)."""
     monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
-    output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1)
+    monkeypatch.setattr("harness.auditing.audit.DRAWS", 8)
+    output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1, "--access", "text")
     value = float(re.search(r"ggufq:Q4_0: ([\d.]+) nat/token", output).group(1))
     assert 0.1 < value < 1.5
-    assert requests(output) <= 3
+    assert requests(output) <= 10
+    assert re.search(r"less [\d.]+ nat per reply of \d+ tokens without ids", output)
+
+
+def test_a_stated_charge_lengthens_the_plan():
+    """As it will the audit."""
+    assert requests(plan("--kl", 0.01, "--access", "text", "--charge", 0.2)) > requests(plan("--kl", 0.01))
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--suspect", "fp8"), ("--kl", 0.1, "--share", 0), ("--kl", 0.1, "--alpha", 2), ("--kl", -1)]
-)
+    "arguments",
+    [(), ("--suspect", "fp8"), ("--kl", 0.1, "--share", 0), ("--kl", 0.1, "--alpha", 2), ("--kl", -1),
+     ("--kl", 0.1, "--access", "text"), ("--kl", 0.1, "--charge", 0.1), ("--kl", 0.001, "--access", "text", "--charge", 2)],
+)  # fmt: skip
 def test_what_cannot_be_planned_is_refused(arguments):
     """Nothing to plan for, no reference, impossible probabilities."""
     with pytest.raises(click.UsageError):

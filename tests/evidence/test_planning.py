@@ -63,3 +63,13 @@ def test_the_bank_and_its_shares_cost_what_their_weights_say():
 def test_what_does_not_grow_is_never_found():
     """No divergence, no end."""
     assert requests_needed(0.0, 64, 5.0, 0.5).requests == math.inf
+
+
+def test_a_charge_comes_off_every_reply_and_can_eat_all_of_it():
+    """Text without ids: the plan grows as the gain shrinks, and a reply never counts more than its cap."""
+    bar = 6.0
+    free, charged = (requests_needed(0.02, 64, bar, 0.5, charge=charge).requests for charge in (0.0, 0.3))
+    assert charged == pytest.approx(free * 1.28 / (1.28 - 0.3), rel=0.05)
+    assert requests_needed(0.02, 64, bar, 0.5, charge=1.3).requests == math.inf
+    far, capped = (requests_needed(1.0, 64, 40.0, 0.5, charge=charge).requests for charge in (0.0, 1e-9))
+    assert far == pytest.approx(2) or far < 40 / 6 < capped

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from harness.targets.checkpoint.evidence_kernel import fill_against, fill_cuts, fill_evidence, fill_powers, fill_ranks
+from harness.targets.checkpoint.evidence_kernel import (
+    fill_against,
+    fill_claimed,
+    fill_cuts,
+    fill_evidence,
+    fill_powers,
+    fill_ranks,
+)
+from harness.targets.sampler import Sampler
 from harness.targets.token_evidence import TokenEvidence, empty_evidence
 from tests.support.worlds import World
 
@@ -20,6 +28,7 @@ def evidence_of(
     requests: int,
     length: int,
     seed: int,
+    sampler: Sampler | None = None,
 ) -> dict[str, list[TokenEvidence]]:
     """Rows per configuration and reply; replies end at their first silent token or after ``length``."""
     contexts, tokens = world.draw(np.random.default_rng(seed), served, requests, length)
@@ -33,6 +42,7 @@ def evidence_of(
         logs[name] = fill_evidence(z.clone(), labels, quiet, rows[name])
         fill_powers(logs[name], rows[name])
         fill_cuts(z, logs[name], labels, rows[name])
+        fill_claimed(z, logs[name], labels, sampler or Sampler(), rows[name])
         if name == honest[0]:
             fill_ranks(logs[name], z, labels, rows[name])
         else:

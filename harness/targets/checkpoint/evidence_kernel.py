@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.errors import NumericsError
 from harness.targets.checkpoint.kernel import blocked_sum, host
+from harness.targets.sampler import EDGE, Sampler
 from harness.targets.token_evidence import CLAIMED, CLIPS, CUTS, POWERS, TILTS, TokenEvidence
 
 _BARRED = -1e30  # stands for -inf in places where -inf times 0 would be NaN
@@ -134,6 +135,48 @@ def _cuts(ordered: Tensor, order: Tensor, whole: Tensor, log_p: Tensor, labels: 
         kept = mass.gather(1, (count - 1)[:, None])[:, 0].log()
         found.append(torch.where(place < count, kept, torch.inf))
     return torch.stack(found, 1), reach
+
+
+def fill_claimed(z_whole: Tensor, log_p: Tensor, labels: Tensor, sampler: Sampler, rows: TokenEvidence) -> None:
+    """The cut-off that was asked for: what it makes of the label, and the most that honest rounding lets it make of it.
+
+    A cut-off between two neighbouring places gives a label at most 1 over the smallest mass that keeps it; for hosts at
+    another temperature the same is worked out under every power. Without a cut-off both are 0.
+    """
+    if not sampler.cut:
+        rows["claimed"], rows["granted"] = 0.0, 0.0
+        return
+    ordered, order = z_whole.double().sort(-1, descending=True)
+    ordered -= ordered[:, :1]
+    place = (order == labels[:, None]).float().argmax(-1)
+    log_sorted = log_p.gather(1, order).double()
+    said = log_p.gather(1, labels[:, None])[:, 0] > _BARRED / 2
+    for column, power in enumerate(POWERS):
+        tempered = (power * log_sorted).exp()
+        mass = tempered.cumsum(-1)
+        mass = mass / mass[:, -1:]  # of audible ids, because rows are conditional on one
+        few, exact, many = _edges(ordered * power, sampler)
+        kept = mass.gather(1, torch.maximum(place, few - 1)[:, None])[:, 0]
+        rows["granted"][:, column] = host(torch.where(said & (place < many), -kept.log(), -torch.inf))
+        if column == CLAIMED:
+            kept = mass.gather(1, (exact - 1)[:, None])[:, 0]
+            rows["claimed"] = host(torch.where(said & (place < exact), -kept.log(), -torch.inf))
+
+
+def _edges(ordered: Tensor, sampler: Sampler) -> tuple[Tensor, Tensor, Tensor]:
+    """How many of the ordered ids the cut-off keeps, at its narrowest, as it is, and at its widest, ``[tokens]`` each."""
+    value, edge = sampler.value, EDGE[sampler.cut]
+    if sampler.cut == "top_p":
+        p = ordered.softmax(-1)
+        before = p.cumsum(-1) - p  # mass of all likelier ids
+        few, exact, many = ((before < value + shift).sum(-1) for shift in (-edge, 0.0, edge))
+    else:
+        if sampler.cut == "top_k":
+            bar = ordered[:, min(int(value), ordered.shape[1]) - 1][:, None]
+        else:
+            bar = torch.full_like(ordered[:, :1], math.log(value))
+        few, exact, many = ((ordered >= bar + shift).sum(-1) for shift in (edge, 0.0, -edge))
+    return few.clamp(min=1), exact, many
 
 
 def fill_against(log_q: Tensor, log_p: Tensor, rows: TokenEvidence) -> None:

@@ -13,13 +13,21 @@ from safetensors import safe_open
 from torch import Tensor
 
 from harness.targets.batches import Batch
-from harness.targets.checkpoint.evidence_kernel import fill_against, fill_cuts, fill_evidence, fill_powers, fill_ranks
+from harness.targets.checkpoint.evidence_kernel import (
+    fill_against,
+    fill_claimed,
+    fill_cuts,
+    fill_evidence,
+    fill_powers,
+    fill_ranks,
+)
 from harness.targets.checkpoint.head import Head, final_hidden
 from harness.targets.checkpoint.kernel import ROWS_ON_CPU, reduce_tile
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.sketch import SKETCH, Sketch, draw_sketch
 from harness.targets.checkpoint.sketch_kernel import reduce_against_sketch
 from harness.targets.rows import Rows, empty_rows
+from harness.targets.sampler import Sampler
 from harness.targets.tiles import HEAD_FILE, SKETCH_FILE, tile_rows
 from harness.targets.token_evidence import TokenEvidence, empty_evidence
 
@@ -138,12 +146,14 @@ def evidence_batch(
     reference: ReplayedReference,
     keys: list[str],
     silent: NDArray[np.bool_],
+    sampler: Sampler,
     *,
     base: bool,
 ) -> TokenEvidence:
     """Evidence of every scored position; with ``base`` this is the reference, which is not held against itself.
 
     ``silent`` tells for each of the tokenizer's ids whether hosts leave it out of the text; ids beyond are padding.
+    ``sampler`` is what the host was asked for: its temperature is applied to both sides.
     """
     quiet = torch.from_numpy(silent).to(loaded.model.device)
     labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
@@ -152,16 +162,23 @@ def evidence_batch(
         reference.open(keys)
     with torch.inference_mode():
         for part, logits in logit_tiles(loaded, batch, ROWS_ON_CPU):
-            z = logits[:, : len(silent)].contiguous()
+            z = _tempered(logits, len(silent), sampler)
             log_q = fill_evidence(z.clone(), labels[part], quiet, rows[part])
             fill_powers(log_q, rows[part])
             fill_cuts(z, log_q, labels[part], rows[part])
+            fill_claimed(z, log_q, labels[part], sampler, rows[part])
             if base:
                 fill_ranks(log_q, z, labels[part], rows[part])
             else:
-                ours = reference.logits(part)[:, : len(silent)].contiguous()
+                ours = _tempered(reference.logits(part), len(silent), sampler)
                 fill_against(log_q, fill_evidence(ours, labels[part], quiet, empty_evidence(len(z))), rows[part])
     return rows
+
+
+def _tempered(logits: Tensor, ids: int, sampler: Sampler) -> Tensor:
+    """Logits of the tokenizer's own ids at the temperature that was asked for."""
+    own = logits[:, :ids]
+    return own.contiguous() if sampler.temperature == 1.0 else own / sampler.temperature
 
 
 def token_losses(loaded: Loaded, batch: Batch) -> NDArray[np.float32]:

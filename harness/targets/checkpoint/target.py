@@ -26,6 +26,7 @@ from harness.targets.base import Capabilities, Encoded, ModelIdentity, Target
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
 from harness.targets.rows import ROW, Rows
+from harness.targets.sampler import Sampler
 from harness.targets.spec import TargetSpec
 from harness.targets.token_evidence import EVIDENCE, TokenEvidence
 from harness.targets.weight_evidence import WeightEvidence
@@ -207,10 +208,18 @@ class CheckpointTarget:
         return out["sketch"].reshape(batch.tokens, -1)
 
     def evidence(
-        self, batch: Batch, reference: Path, keys: list[str], silent: NDArray[np.bool_], *, base: bool
+        self,
+        batch: Batch,
+        reference: Path,
+        keys: list[str],
+        silent: NDArray[np.bool_],
+        sampler: Sampler | None = None,
+        *,
+        base: bool,
     ) -> TokenEvidence:
         """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself."""
-        body: Body = {"reference": str(reference), "keys": list(keys), "base": base}
+        asked = (sampler or Sampler()).model_dump(mode="json")
+        body: Body = {"reference": str(reference), "keys": list(keys), "base": base, "sampler": asked}
         arrays = _batch_arrays(batch) | {"silent": silent.astype(np.uint8)}
         _, out = self._loaded().ask("evidence", body, arrays)
         return out["rows"].view(EVIDENCE)

@@ -20,6 +20,7 @@ from harness.errors import FidelityError, IncompatibleCandidate
 from harness.isolation.sandbox import isolate
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.targets.batches import Batch
+from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, TargetSpec
 
 if TYPE_CHECKING:
@@ -150,7 +151,10 @@ class Worker:
             )
         keys = [str(key) for key in _listed(body["keys"])]
         silent = arrays["silent"].astype(bool)
-        rows = evidence_batch(self.model, _batch(arrays), self.reference, keys, silent, base=bool(body["base"]))
+        sampler = Sampler.model_validate(body["sampler"])
+        rows = evidence_batch(
+            self.model, _batch(arrays), self.reference, keys, silent, sampler, base=bool(body["base"])
+        )
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
 
     def spelled(self, body: Body, arrays: Arrays) -> Answer:

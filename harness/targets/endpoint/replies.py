@@ -12,6 +12,7 @@ from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.engines.model import chat_fields, text_of
+from harness.targets.sampler import Sampler
 
 _WHOLE: dict[str, JsonValue] = {"min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
 _IDS: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 1, "return_token_ids": True}
@@ -25,10 +26,8 @@ WAYS: tuple[dict[str, JsonValue], ...] = (
     {},
 )
 NEUTRAL = 2
-#: What every request says of sampling: from the whole distribution, as it is.
-PLAIN: dict[str, JsonValue] = {
-    "stream": False, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0
-}  # fmt: skip
+#: What every request says of sampling, whatever the sampler.
+PLAIN: dict[str, JsonValue] = {"stream": False, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 _MOST_TOKENS = 1 << 16
 
 
@@ -47,15 +46,15 @@ class Reply(Frozen):
     way: int = 0  # which of ``WAYS`` the host accepted
 
 
-def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int) -> tuple[Reply, int]:
-    """Ask for at most ``tokens`` tokens at temperature 1; returns the reply and the way that the host accepted.
+def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int, sampler: Sampler) -> tuple[Reply, int]:
+    """Ask for at most ``tokens`` tokens from a sampler; returns the reply and the way that the host accepted.
 
     A refusal of every way is a lost reply; nothing is asked again for what a reply says.
     """
     refused = ""
     for number in range(way, len(WAYS)):
         body: dict[str, object] = dict(chat_fields(conversation))
-        body |= {"max_tokens": tokens, **PLAIN, **WAYS[number]}
+        body |= {"max_tokens": tokens, **PLAIN, **WAYS[number]} | sampler.fields()
         if client.address.model:
             body["model"] = client.address.model
         try:

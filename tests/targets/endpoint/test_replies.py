@@ -10,6 +10,7 @@ from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.replies import NEUTRAL, WAYS, ask_reply, read_reply
+from harness.targets.sampler import Sampler
 from tests.support.hosts import host
 
 ASKED = Conversation(messages=({"role": "user", "content": "a"},))
@@ -58,18 +59,19 @@ def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
         return 200, {}, json.dumps({"choices": [{"message": {"content": "x"}}]}).encode()
 
     with host(answers) as running, Client(parse_address(running.address)) as client:
-        reply, way = ask_reply(client, ASKED, 8, 0)
+        reply, way = ask_reply(client, ASKED, 8, 0, Sampler())
         assert (reply.text, way) == ("x", NEUTRAL)
-        ask_reply(client, ASKED, 8, way)
+        ask_reply(client, ASKED, 8, way, Sampler(cut="top_p", value=0.9))
         assert len(running.asked) == NEUTRAL + 2
         assert running.asked[1].body["top_k"] == -1
-        assert running.asked[-1].body["temperature"] == 1.0
+        assert running.asked[0].body["top_p"] == running.asked[0].body["temperature"] == 1.0
+        assert running.asked[-1].body["top_p"] == 0.9  # the sampler has the last word
         assert running.asked[-1].body["max_tokens"] == 8
 
 
 def test_a_refusal_of_every_way_is_a_lost_reply():
     """Not an empty one."""
     with host(lambda *_: (422, {}, b'{"detail": "no"}')) as running, Client(parse_address(running.address)) as client:
-        reply, _ = ask_reply(client, ASKED, 8, 0)
+        reply, _ = ask_reply(client, ASKED, 8, 0, Sampler())
     assert "refused" in reply.lost
     assert len(running.asked) == len(WAYS)
