@@ -13,9 +13,9 @@ def texts(count, nonce):
 
 
 def test_no_question_comes_twice():
-    """All 960 are different, whole sentences, and no placeholder is left."""
-    drawn = texts(960, "x")
-    assert len(set(drawn)) == 960
+    """All 2400 are different, whole sentences, and no placeholder is left."""
+    drawn = texts(2400, "x")
+    assert len(set(drawn)) == 2400
     assert not any("{" in text for text in drawn)
     assert all(text[0].isupper() for text in drawn)
 
@@ -27,5 +27,5 @@ def test_the_nonce_decides():
 
 def test_more_than_there_are_is_refused():
     """With the number that there are."""
-    with pytest.raises(UsageError, match="960"):
-        draw_questions(961, "a")
+    with pytest.raises(UsageError, match="2400"):
+        draw_questions(2401, "a")

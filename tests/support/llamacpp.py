@@ -11,8 +11,8 @@ import xllamacpp
 
 
 @contextmanager
-def llamacpp_server(gguf: Path, template: str = "", context: int = 4096) -> Iterator[str]:
-    """Serve a GGUF file, with its template replaced where one is given; yields the address."""
+def llamacpp_server(gguf: Path, template: str = "", context: int = 4096, kv: str = "") -> Iterator[str]:
+    """Serve a GGUF file, its template replaced and its keys and values stored as ``kv`` where given; yields the address."""
     settings = xllamacpp.CommonParams()
     settings.model.path = str(gguf)
     settings.hostnames = ["127.0.0.1"]
@@ -21,6 +21,8 @@ def llamacpp_server(gguf: Path, template: str = "", context: int = 4096) -> Iter
     settings.n_parallel = 1
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
     settings.warmup = False
+    if kv:
+        settings.cache_type_k = settings.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{kv}")
     if template:
         settings.chat_template = template
     server = xllamacpp.Server(settings)
