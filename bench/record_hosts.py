@@ -29,7 +29,7 @@ from harness.targets.sampler import Sampler
 from tests.support.gguf import requantized
 from tests.support.llamacpp import llamacpp_server
 
-NONCE, TOKENS = "pool", 64
+NONCE, TOKENS, MOST = "pool", 64, 2000
 DEFAULT = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 PIRATE = "You are a pirate who sells insurance. Speak like one and mention your policies."
 FALLBACK = "{% if loop.first and messages[0]['role'] != 'system' %}"
@@ -69,7 +69,7 @@ def record(name: str, requests: int) -> None:
         return
     way = 0
     with served(name) as address, Client(parse_address(address)) as client, path.open("a") as file:
-        for number, question in enumerate(draw_questions(requests, NONCE)[:requests]):
+        for number, question in enumerate(draw_questions(MOST, NONCE)[:requests]):
             if number < done:
                 continue
             reply, way = ask_reply(client, question, TOKENS, way, Sampler(temperature=HOSTS[name][2]))
