@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -72,7 +73,9 @@ def record(name: str, requests: int) -> None:
         for number, question in enumerate(draw_questions(MOST, NONCE)[:requests]):
             if number < done:
                 continue
-            reply, way = ask_reply(client, question, TOKENS, way, Sampler(temperature=HOSTS[name][2]))
+            sampler = Sampler(temperature=HOSTS[name][2])
+            ((_, reply),) = client.together([partial(ask_reply, client, question, TOKENS, way, sampler, number)])
+            way = reply.way
             file.write(json.dumps(reply.model_dump(mode="json")) + "\n")
             file.flush()
 

@@ -13,6 +13,7 @@ FidelityError                      exit 2 unless a class says otherwise
     NoChatTemplate            4    chat items asked of a model that has no template
     EndpointUnreachable       4    no answer from a host within the limits
     EndpointRefused           4    a host answers, but not so that it can be used
+    BudgetSpent               4    a cap on requests, tokens, money or time is reached
   WorkerDied                  4    the isolated process of a checkpoint ended early
   StorageError                4    a folder is not writable, or the disk is full
   StoredRunError              2    a stored run is damaged or of another version
@@ -93,6 +94,10 @@ class EndpointUnreachable(TargetRefused):
 
 class EndpointRefused(TargetRefused):
     """A host answers, but refuses the key or sends what cannot be taken in."""
+
+
+class BudgetSpent(TargetRefused):
+    """A cap on requests, tokens, money or time would be passed."""
 
 
 class WorkerDied(TargetRefused):

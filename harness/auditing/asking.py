@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
 
 from harness.auditing.scorable import Ids, Scorable
-from harness.errors import EndpointRefused, NoChatTemplate
+from harness.errors import BudgetSpent, EndpointRefused, NoChatTemplate
 from harness.observations.events import Event, TargetFinished, TargetStarted, TokensScored
 from harness.prompting.evidence import family_of
 from harness.prompts.conversation import Conversation, Dialect
@@ -21,31 +22,69 @@ from harness.targets.endpoint.replies import Reply, ask_reply
 from harness.targets.prompt_source import PromptSource
 from harness.targets.sampler import Sampler
 
+#: Questions of the first round; every later round doubles what was asked.
+FIRST_ROUND = 8
 
-def ask_all(
-    client: Client,
-    questions: Sequence[Conversation],
-    tokens: int,
-    keep: Callable[[Reply], None],
-    sampler: Sampler,
-) -> Generator[Event, None, list[Reply]]:
-    """Ask every question once, in plan order; ``keep`` stores each reply before the next question goes out."""
-    way = 0
-    replies: list[Reply] = []
-    yield TargetStarted(client.address.shown, "endpoint", tokens * len(questions))
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What an audit asks, in plan order, and how."""
+
+    asked: Sequence[Conversation]
+    tokens: int
+    sampler: Sampler
+    seeds: Sequence[int]
+
+
+def round_ends(requests: int, first: int = FIRST_ROUND) -> list[int]:
+    """How many questions are answered when a round ends: 8, 16, 32, ... and all of them.
+
+    Part of the plan: replies are weighed when a round ends, whatever the order in which they came.
+    """
+    ends = []
+    while first < requests:
+        ends.append(first)
+        first *= 2
+    return [*ends, requests]
+
+
+def ask_round(
+    client: Client, questions: Questions, numbers: range, known: dict[int, Reply], keep: Callable[[int, Reply], None]
+) -> Generator[Event, None, bool]:
+    """Ask those of the questions ``numbers`` that have no reply in ``known`` yet, and add them; ``keep`` stores each.
+
+    Several at once, as the pace allows; the very first alone, because it tells in which way the host is asked. False if
+    the budget ended before every question was asked.
+    """
+
+    def job(number: int, way: int) -> Callable[[], Awaitable[Reply | None]]:
+        async def ask() -> Reply | None:
+            try:
+                return await ask_reply(
+                    client, questions.asked[number], questions.tokens, way, questions.sampler, questions.seeds[number],
+                    f"reply-{number:04d}",
+                )  # fmt: skip
+            except BudgetSpent:
+                return None
+            except EndpointRefused as error:
+                if not known:
+                    raise
+                return Reply(lost=safe_line(error.problem, 200), way=way)
+
+        return ask
+
+    left = [number for number in numbers if number not in known]
+    yield TargetStarted(client.address.shown, "endpoint", questions.tokens * len(left))
     started = time.monotonic()
-    for question in questions:
-        try:
-            reply, way = ask_reply(client, question, tokens, way, sampler)
-        except EndpointRefused as error:
-            if not replies:
-                raise
-            reply = Reply(lost=safe_line(error.problem, 200), way=way)
-        keep(reply)
-        replies.append(reply)
-        yield TokensScored(client.address.shown, tokens)
+    for part in (left[:1], left[1:]) if not known else (left,):
+        way = max((reply.way for reply in known.values()), default=0)
+        for place, reply in client.together([job(number, way) for number in part]):
+            if reply is not None:
+                keep(part[place], reply)
+                known[part[place]] = reply
+                yield TokensScored(client.address.shown, questions.tokens)
     yield TargetFinished(client.address.shown, time.monotonic() - started)
-    return replies
+    return all(number in known for number in numbers)
 
 
 def render_prompts(
@@ -72,10 +111,10 @@ def render_prompts(
     }
 
 
-def sequences_of(prompts: Sequence[Ids], replies: Sequence[Scorable]) -> list[Scored]:
-    """The replies that have ids behind their prompts."""
+def sequences_of(prompts: Sequence[Ids], replies: Sequence[Scorable], first: int = 0) -> list[Scored]:
+    """The replies that have ids behind their prompts; ``first`` is the number of the first question."""
     return [
         reply_sequence(f"reply-{number:04d}", "audit", f"reply-{number:04d}", prompt, (0,) * len(prompt), reply.ids)
-        for number, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
+        for number, (prompt, reply) in enumerate(zip(prompts, replies, strict=True), first)
         if reply.ids
     ]

@@ -1,28 +1,32 @@
-"""The audit of an endpoint by its text, told once: plan, ask, score, weigh, judge."""
+"""The audit of an endpoint by its text, told once: plan, ask, score, weigh, stop, hold against controls, judge."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import __version__
-from harness.auditing.asking import ask_all, render_prompts
-from harness.auditing.scorable import PARTED, Scorable, recut_replies, scorable, tells_no_ids
+from harness.auditing.asked import Asked
+from harness.auditing.asking import Questions, ask_round, render_prompts, round_ends
+from harness.auditing.controlling import run_controls
+from harness.auditing.scorable import Ids, Scorable
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder
-from harness.comparisons.audit import weigh_replies
-from harness.comparisons.recut import measure_charges
+from harness.auditing.weighing import Weighing
+from harness.comparisons.controls import Control, ControlFacts
 from harness.config import Places
 from harness.errors import NoChatTemplate
 from harness.observations.events import Event, Noticed, StageStarted
+from harness.prompting import compare_endpoint
 from harness.prompts.questions import draw_questions, questions_digest
 from harness.reports.audit_card import AuditCard, AuditPlan
-from harness.targets.bank import QUICK, bank_members, honest_members
+from harness.targets.bank import QUICK, BankMember, bank_members, honest_members, known_bad, required
 from harness.targets.checkpoint.target import Workers
+from harness.targets.endpoint.budget import Budget, Caps
 from harness.targets.endpoint.client import Client
-from harness.targets.endpoint.replies import NEUTRAL, Reply
+from harness.targets.endpoint.probe import probe
 from harness.targets.prompt_source import PromptSource, open_prompt_source
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, parse_spec
@@ -37,13 +41,16 @@ class AuditRequest:
     """What is asked of an audit; all of it is fixed before the first request."""
 
     reference: str
-    requests: int = 32
+    requests: int = 64  # at most
     tokens: int = 64  # of output, at most, per request
     bank: tuple[str, ...] = QUICK
     alpha: float = 0.01
     nonce: str = ""
     draws: int = DRAWS
     sampler: Sampler = field(default_factory=Sampler)  # what the host is asked for, and held to
+    controls: bool = True
+    caps: Caps = field(default_factory=Caps)
+    fresh: bool = False  # begin anew even where an unfinished audit could be resumed
     runtime: Runtime = field(default_factory=Runtime)
 
 
@@ -61,57 +68,99 @@ def audit_endpoint(
             where=source.name,
             fix="give the reference checkpoint's folder",
         )
-    spec = parse_spec(request.reference, request.runtime)
     days = _days(source)
-    members = [*honest_members(spec, request.bank, days[1:]), *bank_members(request.bank, spec)]
+    members = _members(request, days)
     questions = draw_questions(request.requests, request.nonce)
-    prompts = render_prompts(source, questions, [one.fault for one in members if one.family and one.fault], days)
-    plan = AuditPlan(
-        reference=source.name, endpoint=client.address.shown, requests=request.requests, tokens=request.tokens,
-        bank=request.bank, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions_digest(),
-        template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
+    plan, members, prompts = _planned(request, client, source, days, members)
+    folder = None if request.fresh else AuditFolder.unfinished(places.results, plan)
+    if folder:
+        plan = folder.plan
+        days = [plan.clock, *days[1:]]
+        questions = draw_questions(plan.requests, plan.nonce)
+        prompts = _prompts(source, plan, members, days)
+        yield Noticed(f"going on with {folder.folder.name}: what was answered is not asked again")
+    else:
+        folder = AuditFolder.create(places.results, plan)
+    asked = Questions(questions, plan.tokens, plan.sampler, [plan.seed_of(n) for n in range(plan.requests)])
+    with Asked(folder.folder / "asked.sqlite") as log, Workers() as workers:
+        client.log, client.budget = log, Budget(plan.caps)
+        client.budget.resume(log.spent())
+        yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
+        profile = probe(client)
+        below = folder.prompts() or compare_endpoint(request.reference, client, places.cache)
+        folder.keep_prompts(below)
+        weighing = Weighing(Scoring(workers, places.cache, members, prompts, plan.sampler), plan, folder)
+        known = log.replies()
+        done = 0
+        for end in round_ends(plan.requests):
+            yield StageStarted("asking", f"questions {done + 1} to {end}, at most {plan.tokens} tokens each")
+            whole = yield from ask_round(client, asked, range(done, end), known, log.keep_reply)
+            answered = [known[number] for number in range(done, _prefix(known, end))]
+            yield from weighing.add(answered)
+            done += len(answered)
+            if not whole:
+                yield Noticed("the budget is used up: what came is judged")
+            if not whole or weighing.decided:
+                break
+        controls: tuple[ControlFacts, ...] = ()
+        if request.controls and weighing.facts and not weighing.untestable:
+            controls = yield from run_controls(weighing, plan, members, prompts, folder, done)
+        spent = client.budget.spent
+    axes = judge_replies(weighing.facts, weighing.untestable, plan.sampler, plan.required, controls)
+    card = AuditCard(
+        fidelity_version=__version__, plan=plan, losses=_losses(weighing.scored), facts=weighing.facts,
+        controls=controls, spent=spent, profile=profile, prompts=below.verdict, findings=below.findings, axes=axes,
     )  # fmt: skip
-    folder = AuditFolder.create(places.results, plan)
-    with Workers() as workers:
-        bench = Scoring(workers, places.cache, members, prompts, plan.sampler)
-        yield StageStarted("asking", f"{request.requests} questions, at most {request.tokens} tokens each")
-        replies = yield from ask_all(client, questions, request.tokens, folder.keep_reply, plan.sampler)
-        recut, neutral = tells_no_ids(replies), all(reply.way < NEUTRAL for reply in replies)
-        scored = (recut_replies if recut else scorable)(replies, bench.centre, bench.silent, bench.stop, plan.tokens)
-        untestable = _untestable(replies, scored)
-        if recut and not plan.sampler.plain:
-            untestable = f"Replies at {plan.sampler} are judged by the ids of tokens, which this host does not tell."
-        charges = None
-        if not untestable:
-            yield from _told(scored)
-            evidence = yield from bench.evidence(scored)
-            if recut:
-                moved = yield from bench.moved(plan.draws, plan.tokens)
-                charges = measure_charges(moved, bench.honest)
-                if set(charges.dear) == {member.name for member in members if member.family}:
-                    untestable = "Without the ids of tokens, no member of this bank can be told from the reference."
-            folder.keep_evidence(members, evidence, scored, charges, neutral=neutral)
-    facts = None
-    if not untestable:
-        families = {member.name: member.family for member in members if member.family}
-        near = [member.name for member in members if member.near]
-        lost = [number for number, one in enumerate(scored) if one.lost]
-        facts = weigh_replies(
-            evidence,
-            bench.honest,
-            families,
-            near,
-            lost,
-            plan.alpha,
-            plan.seed,
-            charges,
-            neutral=neutral,
-            sampler=plan.sampler,
-        )
-    axes = judge_replies(facts, untestable, plan.sampler)
-    card = AuditCard(fidelity_version=__version__, plan=plan, losses=_losses(scored), facts=facts, axes=axes)
     folder.keep_card(card)
     return card, folder.folder
+
+
+def _prefix(known: Mapping[int, object], end: int) -> int:
+    """How many questions in plan order have a reply: what was answered behind a gap does not count."""
+    return next((number for number in range(end) if number not in known), end)
+
+
+def _members(request: AuditRequest, days: Sequence[str]) -> list[BankMember]:
+    spec = parse_spec(request.reference, request.runtime)
+    return [*honest_members(spec, request.bank, days[1:]), *bank_members(request.bank, spec)]
+
+
+def _planned(
+    request: AuditRequest, client: Client, source: PromptSource, days: Sequence[str], members: list[BankMember]
+) -> tuple[AuditPlan, list[BankMember], dict[str, list[Ids]]]:
+    """The frozen plan, the members that differ from the reference at all, and prompts per fault and day."""
+    plan = AuditPlan(
+        reference=source.name, endpoint=client.address.shown, requests=request.requests, tokens=request.tokens,
+        honest=(), families={}, near=(), required=(), controls=(), caps=request.caps,
+        alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions_digest(),
+        template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
+    )  # fmt: skip
+    prompts = _prompts(source, plan, members, days)
+    kept = [m for m in members if not (m.family and m.fault) or prompts[m.fault] != prompts[""]]
+    bad = known_bad(kept) if request.controls and request.sampler.plain else None
+    controls = [Control(name="honest: bf16", role="honest", member="bf16")] if request.sampler.plain else []
+    if bad:
+        listed, hidden, out = bad
+        controls.append(Control(name=f"bad: {listed.name}", role="listed", member=listed.name))
+        controls.append(Control(name=f"bad, unlisted: {hidden.name}", role="unlisted", member=hidden.name, hidden=out))
+    return (
+        plan.model_copy(update={
+            "honest": tuple(m.name for m in kept if not m.family),
+            "families": {m.name: m.family for m in kept if m.family},
+            "near": tuple(m.name for m in kept if m.near),
+            "required": required(kept),
+            "controls": tuple(controls) if request.controls else (),
+        }),
+        kept,
+        prompts,
+    )  # fmt: skip
+
+
+def _prompts(
+    source: PromptSource, plan: AuditPlan, members: Sequence[BankMember], days: Sequence[str]
+) -> dict[str, list[Ids]]:
+    questions = draw_questions(plan.requests, plan.nonce)
+    return render_prompts(source, questions, [one.fault for one in members if one.family and one.fault], days)
 
 
 def _days(source: PromptSource) -> list[str]:
@@ -119,21 +168,6 @@ def _days(source: PromptSource) -> list[str]:
     noon = datetime.datetime.now(datetime.UTC).replace(hour=12, minute=0, second=0, microsecond=0, tzinfo=None)
     dated = "strftime_now" in source.template + source.tool_template or bool(source.encoder and not source.template)
     return [(noon + datetime.timedelta(days=shift)).isoformat() for shift in ((0, -1, 1) if dated else (0,))]
-
-
-def _told(scored: Sequence[Scorable]) -> Generator[Event, None, None]:
-    lost = [one.lost for one in scored if one.lost]
-    if lost:
-        yield Noticed(f"{len(lost)} of {len(scored)} replies cannot be scored: {lost[0]}")
-
-
-def _untestable(replies: Sequence[Reply], scored: Sequence[Scorable]) -> str:
-    """Why the text says nothing about weights, or an empty string."""
-    if any(reply.parted for reply in replies):
-        return f"{PARTED}; ask for raw text."
-    if all(one.lost for one in scored):
-        return f"No reply can be scored: {scored[0].lost}."
-    return ""
 
 
 def _losses(scored: Sequence[Scorable]) -> dict[str, int]:

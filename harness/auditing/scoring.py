@@ -43,11 +43,16 @@ class Scoring:
         self.stop = next(iter(self.centre.identity().stop_ids), int(np.flatnonzero(self.silent)[0]))
         self._kept: ReferenceCache | None = None
 
-    def evidence(self, scored: Sequence[Scorable]) -> Generator[Event, None, Evidence]:
-        """Rows of every configuration for every request of the plan, none for requests without scored tokens."""
+    def evidence(
+        self, scored: Sequence[Scorable], first: int = 0, *, brief: bool = False
+    ) -> Generator[Event, None, Evidence]:
+        """Rows of every configuration for the replies to questions ``first`` and on, none where no token is scored."""
         yield StageStarted("scoring", f"{len(self._members)} configurations, one model in memory at a time")
-        renderings = {name: sequences_of(prompts, scored) for name, prompts in self._prompts.items()}
-        rows = yield from rescore(self._members, renderings, self.open, self._states(), self.silent, self._sampler)
+        part = slice(first, first + len(scored))
+        renderings = {name: sequences_of(prompts[part], scored, first) for name, prompts in self._prompts.items()}
+        rows = yield from rescore(
+            self._members, renderings, self.open, self._states(), self.silent, self._sampler, brief=brief
+        )
         found: Evidence = {}
         for name, parts in rows.items():
             left = iter(parts)

@@ -1,6 +1,8 @@
-"""The folder of an audit: plan before the first request, replies as they came, evidence, and the card. No pickle.
+"""The folder of an audit: plan before the first request, evidence round by round, and the card. No pickle.
 
-A stored audit is judged again from its evidence, bit for bit, without model and without network.
+``plan.json``, ``prompts.json``, ``asked.sqlite`` (attempts and replies), ``evidence.json`` and ``evidence-NNNN.npz`` (a file
+per round and per control), ``audit.json``. A stored audit is judged again from its evidence, bit for bit, without model and
+without network.
 """
 
 from __future__ import annotations
@@ -10,38 +12,59 @@ import secrets
 import time
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
-from harness.auditing.scorable import Scorable
 from harness.comparisons.audit import AuditFacts, weigh_replies
+from harness.comparisons.controls import ControlFacts, control_facts
 from harness.comparisons.recut import RecutFacts
 from harness.config import writable
 from harness.errors import StoredRunError
 from harness.observations.journal import storage, write_atomically
 from harness.observations.rescore import Evidence
 from harness.reports.audit_card import AuditCard, AuditPlan
+from harness.reports.prompt_card import PromptCard
 from harness.suites.model import Frozen
-from harness.targets.bank import BankMember
-from harness.targets.endpoint.replies import Reply
-from harness.targets.token_evidence import EVIDENCE, EVIDENCE_VERSION
+from harness.targets.token_evidence import EVIDENCE, EVIDENCE_VERSION, TokenEvidence
 
-_MOST = 4 << 30  # bytes of stored evidence that are read
+_MOST = 4 << 30  # bytes of one file of stored evidence that are read
+_CARD, _PLAN, _HEAD, _PROMPTS = "audit.json", "plan.json", "evidence.json", "prompts.json"
+
+
+class Part(Frozen):
+    """Evidence of the replies of one source in one round: of the endpoint, or of a control."""
+
+    source: str  # empty for the endpoint
+    rows: tuple[int, ...]  # scored tokens per request
+    lost: tuple[int, ...]  # requests of this part without a readable reply, from 0
 
 
 class StoredEvidence(Frozen):
-    """What the arrays of evidence belong to: configurations in order, families of the bank, rows per request."""
+    """What the arrays of evidence belong to, in the order in which they were measured."""
 
-    version: int
-    names: tuple[str, ...]
-    families: tuple[str, ...]  # empty for honest configurations
-    near: tuple[str, ...]  # members at full strength only
-    rows: tuple[int, ...]
-    lost: tuple[int, ...]
+    version: int = EVIDENCE_VERSION
+    parts: tuple[Part, ...] = ()
     charges: RecutFacts | None = None  # where the host tells no ids
-    neutral: bool  # whether the host took it to add no cut-off and no penalty
+    neutral: bool = True  # whether the host took it to add no cut-off and no penalty
+
+
+@dataclass
+class Gathered:
+    """Evidence of one source so far: rows per configuration and request, and which requests were lost."""
+
+    evidence: Evidence = field(default_factory=dict)
+    lost: list[int] = field(default_factory=list)
+    requests: int = 0
+
+    def add(self, rows: Evidence, lost: Sequence[int]) -> None:
+        """Put the next round's behind."""
+        for name, parts in rows.items():
+            self.evidence.setdefault(name, []).extend(parts)
+        self.lost.extend(self.requests + number for number in lost)
+        self.requests = len(next(iter(self.evidence.values()), []))
 
 
 class AuditFolder:
@@ -49,6 +72,7 @@ class AuditFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._head = StoredEvidence()
 
     @classmethod
     def create(cls, results: Path, plan: AuditPlan) -> AuditFolder:
@@ -58,75 +82,103 @@ class AuditFolder:
         folder = results / f"{stamp}-audit-{secrets.token_hex(3)}"
         folder.mkdir()
         with storage(folder):
-            write_atomically(folder / "plan.json", plan.model_dump_json(indent=1).encode())
+            write_atomically(folder / _PLAN, plan.model_dump_json(indent=1).encode())
         return cls(folder)
 
-    def keep_reply(self, reply: Reply) -> None:
-        """Store a reply, one JSON object per line, in plan order; it is on disk before the next question goes out."""
-        with storage(self.folder), (self.folder / "replies.jsonl").open("a", encoding="utf-8") as file:
-            file.write(reply.model_dump_json() + "\n")
+    @classmethod
+    def unfinished(cls, results: Path, plan: AuditPlan) -> AuditFolder | None:
+        """The newest audit without a result whose plan is this one, nonce and clock aside."""
+        for folder in sorted(results.glob("*-audit-*"), reverse=True):
+            if (folder / _PLAN).exists() and not (folder / _CARD).exists():
+                try:
+                    stored = AuditPlan.model_validate_json((folder / _PLAN).read_bytes())
+                except (OSError, ValidationError):
+                    continue
+                if stored == plan.model_copy(update={"nonce": stored.nonce, "clock": stored.clock}):
+                    return cls(folder)
+        return None
 
-    def keep_evidence(
-        self,
-        members: Sequence[BankMember],
-        evidence: Evidence,
-        scored: Sequence[Scorable],
-        charges: RecutFacts | None,
-        *,
-        neutral: bool,
-    ) -> None:
-        """Store the evidence of every configuration, and what it is charged."""
-        head = StoredEvidence(
-            version=EVIDENCE_VERSION,
-            names=tuple(member.name for member in members),
-            families=tuple(member.family for member in members),
-            near=tuple(member.name for member in members if member.near),
-            rows=tuple(len(part) for part in evidence[members[0].name]),
-            lost=tuple(number for number, one in enumerate(scored) if one.lost),
-            charges=charges,
-            neutral=neutral,
-        )
-        arrays = {f"c{place}": np.concatenate(evidence[member.name]) for place, member in enumerate(members)}
+    @property
+    def plan(self) -> AuditPlan:
+        """The plan as it was frozen."""
+        return AuditPlan.model_validate_json((self.folder / _PLAN).read_bytes())
+
+    def keep_prompts(self, card: PromptCard) -> None:
+        """Store how the endpoint's prompts compare."""
         with storage(self.folder):
-            write_atomically(self.folder / "evidence.json", head.model_dump_json().encode())
+            write_atomically(self.folder / _PROMPTS, card.model_dump_json().encode())
+
+    def prompts(self) -> PromptCard | None:
+        """How the endpoint's prompts compare, if that was found out before."""
+        path = self.folder / _PROMPTS
+        return PromptCard.model_validate_json(path.read_bytes()) if path.exists() else None
+
+    def keep_evidence(self, source: str, rows: Evidence, lost: Sequence[int], names: Sequence[str]) -> None:
+        """Store the evidence of one round of a source, configurations in the order ``names``."""
+        part = Part(source=source, rows=tuple(len(one) for one in rows[names[0]]), lost=tuple(lost))
+        arrays = {f"c{place}": np.concatenate(rows[name]) for place, name in enumerate(names)}
+        with storage(self.folder):
             partial = self.folder / ".evidence.npz"
             np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
-            partial.replace(self.folder / "evidence.npz")
+            partial.replace(self._arrays_of(len(self._head.parts)))
+        self._store(self._head.model_copy(update={"parts": (*self._head.parts, part)}))
+
+    def keep_terms(self, charges: RecutFacts | None, *, neutral: bool) -> None:
+        """Store what holds for all rounds: charges for missing ids, and whether the host samples as it is told."""
+        self._store(self._head.model_copy(update={"charges": charges, "neutral": neutral}))
 
     def keep_card(self, card: AuditCard) -> None:
-        """Store the result."""
+        """Store the result; the audit is finished."""
         with storage(self.folder):
-            write_atomically(self.folder / "audit.json", (card.model_dump_json(indent=1) + "\n").encode())
+            write_atomically(self.folder / _CARD, (card.model_dump_json(indent=1) + "\n").encode())
 
-    def weigh_again(self) -> AuditFacts:
-        """The facts, computed again from the stored plan and evidence; raises StoredRunError for damage."""
+    def weigh_again(self) -> tuple[AuditFacts, tuple[ControlFacts, ...]]:
+        """Facts and controls, computed again from the stored plan and evidence; raises StoredRunError for damage."""
         try:
-            plan = AuditPlan.model_validate_json((self.folder / "plan.json").read_bytes())
-            head = StoredEvidence.model_validate_json((self.folder / "evidence.json").read_bytes())
-            arrays = self._arrays(head)
+            plan = self.plan
+            self._head = StoredEvidence.model_validate_json((self.folder / _HEAD).read_bytes())
+            if self._head.version != EVIDENCE_VERSION:
+                raise ValueError("written by another version")
+            gathered = self._read(plan)
         except (OSError, ValidationError, ValueError, KeyError, zipfile.BadZipFile, json.JSONDecodeError) as error:
             raise StoredRunError(
                 f"the evidence of this audit cannot be read: {error}",
                 where=str(self.folder),
                 fix="judge it with the version of fidelity-harness that wrote it, or run the audit again",
             ) from error
-        families = {name: family for name, family in zip(head.names, head.families, strict=True) if family}
-        honest = [name for name in head.names if name not in families]
-        return weigh_replies(
-            arrays, honest, families, head.near, head.lost, plan.alpha, plan.seed, head.charges,
-            neutral=head.neutral, sampler=plan.sampler,
+        own = gathered[""]
+        facts = weigh_replies(
+            own.evidence, plan.honest, plan.families, plan.near, own.lost, plan.alpha, plan.seed, self._head.charges,
+            neutral=self._head.neutral, sampler=plan.sampler,
         )  # fmt: skip
+        controls = tuple(
+            control_facts(control, gathered[control.name].evidence, plan.honest, plan.families, plan.near, plan.alpha)
+            for control in plan.controls
+            if control.name in gathered
+        )
+        return facts, controls
 
-    def _arrays(self, head: StoredEvidence) -> Evidence:
-        path = self.folder / "evidence.npz"
-        with zipfile.ZipFile(path) as stored:
-            if sum(entry.file_size for entry in stored.infolist()) > _MOST:
-                raise ValueError("too large")
-        ends = np.cumsum(head.rows)[:-1]
-        with np.load(path, allow_pickle=False) as stored:
-            rows = [stored[f"c{place}"] for place in range(len(head.names))]
-        if head.version != EVIDENCE_VERSION or any(
-            part.dtype != EVIDENCE or len(part) != sum(head.rows) for part in rows
-        ):
-            raise ValueError("written by another version")
-        return {name: np.split(part, ends) for name, part in zip(head.names, rows, strict=True)}
+    def _store(self, head: StoredEvidence) -> None:
+        self._head = head
+        with storage(self.folder):
+            write_atomically(self.folder / _HEAD, head.model_dump_json().encode())
+
+    def _arrays_of(self, number: int) -> Path:
+        return self.folder / f"evidence-{number:04d}.npz"
+
+    def _read(self, plan: AuditPlan) -> dict[str, Gathered]:
+        found: dict[str, Gathered] = {}
+        names = [*plan.honest, *plan.families]
+        for number, part in enumerate(self._head.parts):
+            path = self._arrays_of(number)
+            with zipfile.ZipFile(path) as stored:
+                if sum(entry.file_size for entry in stored.infolist()) > _MOST:
+                    raise ValueError("too large")
+            with np.load(path, allow_pickle=False) as stored:
+                rows: list[TokenEvidence] = [stored[f"c{place}"] for place in range(len(names))]
+            if any(one.dtype != EVIDENCE or len(one) != sum(part.rows) for one in rows):
+                raise ValueError("written by another version")
+            ends = np.cumsum(part.rows)[:-1]
+            split = {name: np.split(one, ends) for name, one in zip(names, rows, strict=True)}
+            found.setdefault(part.source, Gathered()).add(split, part.lost)
+        return found

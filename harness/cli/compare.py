@@ -43,12 +43,22 @@ from harness.targets.spec import Runtime
               help="Round-to-nearest rungs to measure, or 'none'.")  # fmt: skip
 @click.option("--reference-cache", default="auto", show_default=True, type=click.Choice(["auto", "hidden", "sketch"]),
               help="How the reference's answers are kept: hidden states (exact) or a sketch (1.6 KB per token).")  # fmt: skip
-@click.option("--requests", default=32, show_default=True, help="Questions that an endpoint is asked, 64 tokens each.")
+@click.option(
+    "--requests", default=64, show_default=True, help="Questions that an endpoint is asked at most, 64 tokens each."
+)
 @click.option("--bank", default="quick", show_default=True, metavar="NAMES",
               help="What an endpoint may serve instead: quick, full, or a list like ggufq:Q8_0,bnb:nf4,other:PATH.")  # fmt: skip
 @click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing an honest endpoint, per axis.")
 @click.option("--sampler", default="", metavar="SETTING",
               help="Ask an endpoint for temperature=T, top_p=P, top_k=K or min_p=P, where it forces one.")  # fmt: skip
+@click.option("--controls/--no-controls", default=True,
+              help="Make an honest and two known-bad hosts here; without them nobody is cleared.")  # fmt: skip
+@click.option(
+    "--budget", default="", metavar="CAPS", help="Hard caps: tokens=20000,requests=100,seconds=600,money=0.5."
+)
+@click.option("--price", default="", metavar="IN/OUT", help="Prices of an endpoint's tokens, per million.")
+@click.option("--concurrency", default=4, show_default=True, help="Requests on their way at once, at most.")
+@click.option("--per-minute", default=0, help="Requests per minute, at most; 0 for no limit.")
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
@@ -72,6 +82,11 @@ def command(
     bank: str,
     alpha: float,
     sampler: str,
+    controls: bool,  # noqa: FBT001
+    budget: str,
+    price: str,
+    concurrency: int,
+    per_minute: int,
     key: str,
     fresh: bool,  # noqa: FBT001
     results: Path | None,
@@ -86,13 +101,15 @@ def command(
     if any(is_address(candidate) for candidate in candidates):
         if len(candidates) > 1:
             raise click.UsageError("an endpoint is compared alone")
-        from harness.cli.endpoint import audit  # noqa: PLC0415 - brings httpx along
+        from harness.cli.endpoint import EndpointOptions, audit  # noqa: PLC0415 - brings httpx along
 
         places = Places.default()
         return audit(
             reference, candidates[0], Places(results or places.results, places.cache), make_display(display),
-            bank=bank, requests=requests, alpha=alpha, key=key, sampler=sampler,
-            runtime=Runtime(device=device, attention="auto", threads=threads),
+            EndpointOptions(
+                bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh
+            ),
+            Runtime(device=device, attention="auto", threads=threads),
         )  # fmt: skip
     if len(claims) not in {0, 1, len(candidates)}:
         raise click.UsageError("give --claim once, or once per candidate")

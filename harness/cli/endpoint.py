@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
+from dataclasses import dataclass
 
 import click
 from rich.console import Console
@@ -11,52 +13,95 @@ from rich.console import Console
 from harness.auditing import AuditRequest, audit_endpoint
 from harness.cli.display import Display
 from harness.config import Places
+from harness.errors import Interrupted
 from harness.reports.audit_card import AuditCard, print_audit_card
 from harness.targets.bank import FULL, QUICK
 from harness.targets.endpoint.address import parse_address
-from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.budget import Caps
+from harness.targets.endpoint.client import Client, Limits
+from harness.targets.endpoint.pace import Pace
 from harness.targets.sampler import parse_sampler
 from harness.targets.spec import Runtime
 
 _BANKS = {"quick": QUICK, "full": FULL}
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """What the command line says of endpoints alone."""
+
+    bank: str
+    requests: int
+    alpha: float
+    key: str
+    sampler: str
+    controls: bool
+    budget: str
+    price: str
+    concurrency: int
+    per_minute: int
+    fresh: bool
+
+    def request(self, reference: str, runtime: Runtime) -> AuditRequest:
+        """The audit that is asked for; raises UsageError for what cannot be."""
+        if not 0 < self.alpha < 1:
+            raise click.UsageError("--alpha takes a probability between 0 and 1")
+        if self.requests < 1 or self.concurrency < 1 or self.per_minute < 0:
+            raise click.UsageError("--requests, --concurrency and --per-minute take positive numbers")
+        return AuditRequest(
+            reference,
+            requests=self.requests,
+            bank=_BANKS.get(self.bank) or tuple(part for part in self.bank.split(",") if part),
+            alpha=self.alpha,
+            nonce=secrets.token_hex(8),
+            sampler=parse_sampler(self.sampler),
+            controls=self.controls,
+            caps=self._caps(),
+            fresh=self.fresh,
+            runtime=runtime,
+        )
+
+    def _caps(self) -> Caps:
+        found: dict[str, float] = {}
+        try:
+            for part in self.budget.split(",") if self.budget else ():
+                name, _, value = part.strip().partition("=")
+                if name not in {"requests", "tokens", "seconds", "money"} or not float(value) > 0:
+                    raise ValueError(name)
+                found[name] = float(value)
+            if self.price:
+                found["price_in"], found["price_out"] = (float(part) for part in self.price.split("/"))
+        except ValueError as error:
+            raise click.UsageError(
+                "write --budget tokens=20000,seconds=600,money=0.5 and --price IN/OUT per million tokens"
+            ) from error
+        if "money" in found and not self.price:
+            raise click.UsageError("a budget of money needs --price IN/OUT")
+        return Caps.model_validate(found)
+
+
 def audit(
-    reference: str,
-    candidate: str,
-    places: Places,
-    display: Display,
-    *,
-    bank: str,
-    requests: int,
-    alpha: float,
-    key: str,
-    sampler: str,
-    runtime: Runtime,
+    reference: str, candidate: str, places: Places, display: Display, options: EndpointOptions, runtime: Runtime
 ) -> int:
     """Audit one endpoint, print the card, and return its exit code."""
-    if not 0 < alpha < 1:
-        raise click.UsageError("--alpha takes a probability between 0 and 1")
-    if requests < 1:
-        raise click.UsageError("--requests takes a positive number")
-    request = AuditRequest(
-        reference,
-        requests=requests,
-        bank=_BANKS.get(bank) or tuple(part for part in bank.split(",") if part),
-        alpha=alpha,
-        sampler=parse_sampler(sampler),
-        nonce=secrets.token_hex(8),
-        runtime=runtime,
-    )
+    request = options.request(reference, runtime)
+    pace = Pace(options.concurrency, per_minute=options.per_minute)
+    limits = Limits(session=math.inf)  # the budget says when an audit ends
     card: AuditCard
-    with Client(parse_address(candidate, key)) as client, display:
+    with Client(parse_address(candidate, options.key), limits, pace=pace) as client, display:
         steps = audit_endpoint(request, client, places)
-        while True:
-            try:
-                display.show(next(steps))
-            except StopIteration as end:
-                card, folder = end.value
-                break
+        try:
+            while True:
+                try:
+                    display.show(next(steps))
+                except StopIteration as end:
+                    card, folder = end.value
+                    break
+        except KeyboardInterrupt as error:
+            steps.close()
+            raise Interrupted(
+                "stopped; what was answered is kept", fix="give the same command again to go on"
+            ) from error
     console = Console(highlight=False, width=None if os.isatty(1) else 140)
     print_audit_card(card, console, f"{places.results / folder.name}/audit.json")
     return card.exit_code

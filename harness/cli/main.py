@@ -19,6 +19,7 @@ _VERBS = {
     "doctor": "Say what is installed, and how to get the rest.",
     "ls": "List stored runs.",
     "plan": "Say what an audit of a host's text would cost, or would miss.",
+    "probe": "Say what an endpoint can do, by what it does.",
     "report": "Judge a stored run again and render it.",
     "show": "Show the plan of a stored run.",
     "suites": "List the shipped suites.",

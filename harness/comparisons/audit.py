@@ -16,14 +16,17 @@ from harness.comparisons.replies import (
     build_likelihoods,
     clipped_gains,
     divergences,
+    length_likelihoods,
     length_ratios,
     repeated_replies,
     sampler_names,
     sampler_ratios,
+    setting_likelihoods,
     warm_names,
     weight_ratios,
 )
 from harness.errors import NumericsError
+from harness.evidence.clustered import Floats
 from harness.evidence.planning import barrier, smallest_divergence
 from harness.evidence.sequential.bank import STRENGTHS, TOLERANCE_OF_FAR, Alternative, Bank
 from harness.evidence.sequential.causes import exclusions, explanations, routing_shares
@@ -31,12 +34,16 @@ from harness.evidence.sequential.certified import certified_effect
 from harness.evidence.sequential.eprocess import EProcess, Path
 from harness.evidence.sequential.ratios import Charges, TokenRatios
 from harness.targets.sampler import Sampler
-from harness.targets.token_evidence import CLIPS, TokenEvidence
+from harness.targets.token_evidence import CLIPS, CUTS, POWERS, TokenEvidence
 
 #: Probability that an honest host's replies are called repeated.
 REPEATED = 1e-6
 #: The family that has half of the bank's weight.
 FAVOURED = "quantization"
+#: Distance in temperature, in logs, from which on another temperature must be ruled out before a sampler is cleared.
+_FAR_TEMPERATURE = math.log(1.2) - 1e-9
+_CLIPPED = 4.0  # odds of ending, over the reference's, that must be ruled out
+_WIDE_CUTS = (("top_p", 0.8), ("top_p", 0.9), ("top_k", 20), ("min_p", 0.05))
 #: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
 PROFILE = (0, 4, 20)
 
@@ -89,6 +96,15 @@ class ProcessFacts(Result):
         return min(self.log_e, self.log_e_tolerant)
 
 
+class SettingFacts(Result):
+    """What the replies say of one other sampler, or of one other length, on the reference's weights."""
+
+    name: str
+    log_e_against: float
+    excluded: bool
+    required: bool  # so far from what was asked for that it must be ruled out before the host is cleared
+
+
 class AuditFacts(Result):
     """Everything that the verdict on an endpoint's replies rests on."""
 
@@ -103,6 +119,7 @@ class AuditFacts(Result):
     weights: ProcessFacts
     sampler: ProcessFacts | None  # None where the host tells no ids: both need them
     length: ProcessFacts | None  # None also under a cut-off
+    settings: tuple[SettingFacts, ...]  # none where the host tells no ids
     sampler_lead: float  # log of the best sampler's likelihood over the bank's best member, nats
     recut: RecutFacts | None
     builds: tuple[BuildFacts, ...]
@@ -146,16 +163,28 @@ def weigh_replies(
     far = [name for name in members if name not in near] if recut is None else []
     asked = sampler or Sampler()
     ratios = weight_ratios(evidence, honest, members, lost, seed, far, asked)
+    drawn: ProcessFacts | None = None
+    length: ProcessFacts | None = None
+    settings: tuple[SettingFacts, ...] = ()
     if recut is None:
         bank = audit_bank({name: families[name] for name in members}, near)
-        drawn: ProcessFacts | None = _run(
+        drawing, drawn = _run(
             sampler_ratios(evidence, honest, lost, asked), [(n, "sampling") for n in sampler_names(asked)], alpha / 2
         )
-        ended = [*((name, families[name]) for name in members), *((name, "clipping") for name, _ in LENGTHS)]
-        # a cut-off cuts the odds of ending, too
-        length = None if asked.cut else _run(length_ratios(evidence, honest, members, lost), ended, alpha / 2)
+        settings = _settings(
+            drawing,
+            setting_likelihoods(evidence, honest, asked, bank.floor),
+            _samplers(asked),
+            alpha,
+            f"{asked.cut} {asked.value:g}",
+        )
+        if not asked.cut:  # a cut-off cuts the odds of ending, too
+            ended = [*((name, families[name]) for name in members), *((name, "clipping") for name, _ in LENGTHS)]
+            ending, length = _run(length_ratios(evidence, honest, members, lost), ended, alpha / 2)
+            odds = {name: odds >= _CLIPPED for name, odds in LENGTHS}
+            settings += _settings(ending, length_likelihoods(evidence, honest), odds, alpha)
     else:
-        bank, drawn, length = Bank(tuple(Alternative(n, families[n]) for n in members), FAVOURED), None, None
+        bank = Bank(tuple(Alternative(n, families[n]) for n in members), FAVOURED)
         ratios = _charged(ratios, members, recut)
     process = EProcess(bank)
     weights = _facts(process, process.fold(ratios), ratios, alpha)
@@ -175,6 +204,7 @@ def weigh_replies(
         weights=weights,
         sampler=drawn,
         length=length,
+        settings=settings,
         sampler_lead=drawn.best - _best_listed(process, len(members), weights.best, asked) if drawn else -math.inf,
         recut=recut,
         builds=_builds(
@@ -184,6 +214,32 @@ def weigh_replies(
         certified=-math.inf if untold or asked.cut else _certified(evidence, members, sizes, honest[0], alpha),
         smallest=_smallest(ratios, bank, len(members), alpha),
     )
+
+
+def first_accusation(
+    evidence: Mapping[str, Sequence[TokenEvidence]],
+    honest: Sequence[str],
+    families: Mapping[str, str],
+    near: Sequence[str],
+    alpha: float,
+) -> tuple[float, int, str]:
+    """Log e of the weights process, the first request at which any axis accuses (0: none does), and which axis that is.
+
+    For hosts of known weights; the rows of the bank may be brief.
+    """
+    members = list(families)
+    far = [name for name in members if name not in near]
+    ratios = weight_ratios(evidence, honest, members, (), 0, far)
+    process = EProcess(audit_bank(families, near))
+    weights = process.first_crossing(process.fold(ratios), alpha) or 0
+    _, drawn = _run(
+        sampler_ratios(evidence, honest, ()), [(n, "sampling") for n in sampler_names(Sampler())], alpha / 2
+    )
+    at, axis = min(
+        (n, axis) for n, axis in ((weights or math.inf, "identity"), (drawn.crossed_at or math.inf, "integrity"))
+    )
+    log_e = min(process.log_e(), process.log_e_tolerant())
+    return (log_e, int(at), axis) if math.isfinite(at) else (log_e, 0, "")
 
 
 def audit_bank(families: Mapping[str, str], near: Sequence[str]) -> Bank:
@@ -257,9 +313,30 @@ def _charged(ratios: TokenRatios, members: Sequence[str], recut: RecutFacts) -> 
     )
 
 
-def _run(ratios: TokenRatios, names: Sequence[tuple[str, str]], alpha: float) -> ProcessFacts:
+def _run(ratios: TokenRatios, names: Sequence[tuple[str, str]], alpha: float) -> tuple[EProcess, ProcessFacts]:
     process = EProcess(Bank(tuple(Alternative(name, family) for name, family in names)))
-    return _facts(process, process.fold(ratios), ratios, alpha)
+    return process, _facts(process, process.fold(ratios), ratios, alpha)
+
+
+def _samplers(asked: Sampler) -> dict[str, bool]:
+    """Other samplers, and which of them are far from the one that was asked for: a fifth in temperature, and wide cut-offs.
+
+    Under a cut-off only its absence is far: of two cut-offs neither may be far from the other.
+    """
+    far = [abs(math.log(power)) >= _FAR_TEMPERATURE for power in POWERS if power != 1.0]
+    wide = [(kind, value) in _WIDE_CUTS and not asked.cut for kind, value in CUTS]
+    return dict(zip(sampler_names(asked), [*far, *wide, *([True] if asked.cut else [])], strict=True))
+
+
+def _settings(
+    process: EProcess, likelihoods: Floats, names: Mapping[str, bool], alpha: float, claimed: str = ""
+) -> tuple[SettingFacts, ...]:
+    """Which samplers or lengths are ruled out, on every honest configuration; the ``claimed`` one is no alternative."""
+    return tuple(
+        SettingFacts(name=one.name, log_e_against=one.log_e, excluded=one.excluded, required=names[one.name])
+        for one in exclusions(process, likelihoods, list(names), alpha)
+        if one.name != claimed
+    )
 
 
 def _facts(process: EProcess, path: Path, ratios: TokenRatios, alpha: float) -> ProcessFacts:

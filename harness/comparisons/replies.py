@@ -31,6 +31,7 @@ _RULED_OUT = -745.0
 #: less, because its edge is widened instead.
 _LEAK = 1e-3
 _CLAIMED_LEAK = 1e-6
+_CUT_LEAK = 0.02
 
 
 def warm_names(far: Sequence[str]) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def build_likelihoods(
     found = np.zeros((ratios.requests, len(POWERS) * (2 if cut else 1) + len(CUTS), len(members)))
     for place, name in enumerate(members):
         lead = _settings(_joined(evidence, name, said), cut=cut) - own[:, None]
-        found[:, :, place] = ratios.per_request(np.logaddexp(np.log1p(-floor) + lead, np.log(floor)))
+        found[:, :, place] = ratios.per_request(_mixed(lead, floor))
     return found
 
 
@@ -130,6 +131,29 @@ def sampler_ratios(
     )
 
 
+def setting_likelihoods(evidence: Evidence, honest: Sequence[str], sampler: Sampler, floor: float) -> Floats:
+    """Log-likelihoods of ``sampler_names`` on each honest configuration over the reference's, ``[requests, honest, names]``.
+
+    One token costs at most ln floor. Cut-offs let a fiftieth of the whole distribution through: rounding puts tokens on the
+    other side of an edge, and such a token must not rule out what a host does.
+    """
+    said, request = _audible(evidence[honest[0]])
+    base = _claimed(_joined(evidence, honest[0], said))
+    ratios = TokenRatios(len(evidence[honest[0]]), request, np.zeros((len(request), 0)), np.zeros((len(request), 1, 1)))
+    found = []
+    for name in honest:
+        rows = _joined(evidence, name, said)
+        own = rows["logp"][:, None]
+        kept = [place for place, power in enumerate(POWERS) if power != 1.0]
+        tempered = np.array(POWERS)[kept] * own - rows["normalisers"][:, kept]
+        whole = np.concatenate([tempered, *([own] if sampler.cut else [])], axis=1) - base[:, None]
+        cut = _cut(rows) + own - base[:, None]
+        whole, cut = _mixed(whole, floor), _mixed(cut, _CUT_LEAK)
+        count = tempered.shape[1]
+        found.append(ratios.per_request(np.concatenate([whole[:, :count], cut, whole[:, count:]], axis=1)))
+    return np.stack(found, axis=1)
+
+
 def length_ratios(
     evidence: Evidence, honest: Sequence[str], members: Sequence[str], lost: Sequence[int]
 ) -> TokenRatios:
@@ -139,13 +163,10 @@ def length_ratios(
     """
     rows = {name: np.concatenate([empty_evidence(0), *evidence[name]]) for name in {*honest, *members}}
     request = np.repeat(np.arange(len(evidence[honest[0]])), np.array([len(p) for p in evidence[honest[0]]], dtype=int))
-    ended = rows[honest[0]]["silent"].astype(bool)
-    took = {name: np.where(ended, part["log_silent"], part["log_audible"]) for name, part in rows.items()}
-    own, centre = took[honest[0]], rows[honest[0]]
+    took = {name: _ends(part) for name, part in rows.items()}
+    own = took[honest[0]]
     columns = [took[name] - own for name in members]
-    for _, odds in LENGTHS:
-        whole = np.logaddexp(centre["log_audible"], np.log(odds) + centre["log_silent"])
-        columns.append(np.where(ended, np.log(odds), 0.0) - whole)
+    columns += [_ends(rows[honest[0]], odds) - own for _, odds in LENGTHS]
     return TokenRatios(
         requests=len(evidence[honest[0]]),
         request=request,
@@ -153,6 +174,23 @@ def length_ratios(
         honest=np.stack([took[name] - own for name in honest], axis=1)[:, None, :],
         lost=tuple(lost),
     )
+
+
+def length_likelihoods(evidence: Evidence, honest: Sequence[str]) -> Floats:
+    """Log-likelihoods of ``LENGTHS`` on each honest configuration over the reference's, ``[requests, honest, lengths]``."""
+    rows = {name: np.concatenate([empty_evidence(0), *evidence[name]]) for name in honest}
+    request = np.repeat(np.arange(len(evidence[honest[0]])), np.array([len(p) for p in evidence[honest[0]]], dtype=int))
+    own = _ends(rows[honest[0]])
+    ratios = TokenRatios(len(evidence[honest[0]]), request, np.zeros((len(request), 0)), np.zeros((len(request), 1, 1)))
+    found = [np.stack([_ends(rows[name], odds) - own for _, odds in LENGTHS], axis=1) for name in honest]
+    return np.stack([ratios.per_request(one) for one in found], axis=1)
+
+
+def _ends(rows: TokenEvidence, odds: float = 1.0) -> Floats:
+    """Log-probability of ending or going on, as it came, where the odds of ending are a multiple of the model's."""
+    whole = np.logaddexp(rows["log_audible"], np.log(odds) + rows["log_silent"])
+    took = np.where(rows["silent"].astype(bool), np.log(odds) + rows["log_silent"], rows["log_audible"])
+    return took - (whole if odds != 1.0 else 0.0)  # type: ignore[no-any-return]
 
 
 def divergences(evidence: Evidence, members: Sequence[str], honest: str) -> dict[str, float]:
@@ -191,6 +229,11 @@ def clipped_gains(evidence: Evidence, member: str, honest: str, clip: int) -> tu
     said, _ = _audible(evidence[honest])
     rows = _joined(evidence, member, said)
     return rows["logp"] - _joined(evidence, honest, said)["logp"], rows["clipped"][:, clip], rows["kl_cand_ref"]
+
+
+def _mixed(lead: Floats, floor: float) -> Floats:
+    """Log ratios of a mixture with a little of the reference."""
+    return np.logaddexp(np.log1p(-floor) + lead, np.log(floor))  # type: ignore[no-any-return]
 
 
 def _barred(rows: TokenEvidence) -> Floats:

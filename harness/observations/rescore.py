@@ -32,11 +32,14 @@ def rescore(
     cache: ReferenceCache,
     silent: NDArray[np.bool_],
     sampler: Sampler | None = None,
+    *,
+    brief: bool = False,
 ) -> Generator[Event, None, Evidence]:
     """Score every reply under every member; the first member is the centre of the null, which the others are held against.
 
     ``renderings`` holds, per fault of the prompt ("" for none), the prompts with their replies; all hold the same
-    replies in the same order. ``opened`` gives the target of a specification, ``sampler`` is what the host was asked for.
+    replies in the same order. ``opened`` gives the target of a specification, ``sampler`` is what the host was asked for;
+    ``brief`` leaves out of the bank's rows what only sizes and exclusions need.
     """
     sound = list(renderings[""])
     found: Evidence = {}
@@ -52,7 +55,15 @@ def rescore(
             wanted = {sequence.key for sequence in batch}
             names = _names(sound, cache)
             keys = [names[sequence.key] for sequence in batch]
-            part = target.evidence(Batch.of(batch), cache.folder, keys, silent, sampler, base=place == 0)
+            part = target.evidence(
+                Batch.of(batch),
+                cache.folder,
+                keys,
+                silent,
+                sampler,
+                base=place == 0,
+                brief=brief and bool(member.family),
+            )
             ends = list(accumulate(sequence.scored for sequence in batch))
             rows |= {sequence.key: part[end - sequence.scored : end] for sequence, end in zip(batch, ends, strict=True)}
             yield TokensScored(member.name, sum(sequence.scored for sequence in batch if sequence.key in wanted))

@@ -9,11 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.comparisons.audit import AuditFacts, BuildFacts
+from harness.comparisons.controls import Control, ControlFacts
 from harness.comparisons.model import Result
 from harness.identity import digest_json
 from harness.redact import safe_line
+from harness.targets.endpoint.budget import Caps, Spent
+from harness.targets.endpoint.probe import Profile
 from harness.targets.sampler import Sampler
-from harness.verdicts.model import AxisVerdict, Outcome, exit_code, worst
+from harness.verdicts.findings import entry
+from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, exit_code, worst
 
 AUDIT_CARD_VERSION = 1
 _COLOURS = {Outcome.WITHIN: "green", Outcome.BEYOND: "red"}
@@ -24,9 +28,14 @@ class AuditPlan(Result):
 
     reference: str
     endpoint: str
-    requests: int
-    tokens: int
-    bank: tuple[str, ...]
+    requests: int  # at most: the audit ends when it has a verdict
+    tokens: int  # of output, at most, per request
+    honest: tuple[str, ...]  # configurations of the null, the centre first
+    families: dict[str, str]  # the bank: members and the causes that they stand for
+    near: tuple[str, ...]  # members at full strength only
+    required: tuple[str, ...]  # members that must be ruled out before the host is cleared
+    controls: tuple[Control, ...]
+    caps: Caps
     alpha: float
     nonce: str
     draws: int  # local replies per configuration, where a host without ids makes them necessary
@@ -41,6 +50,10 @@ class AuditPlan(Result):
         """Decides everything random in the analysis; fixed with the nonce, before the first reply."""
         return int(digest_json([self.nonce, "places"])[:12], 16)
 
+    def seed_of(self, number: int) -> int:
+        """The seed that goes out with a question: fresh in every audit, the same when an audit is resumed."""
+        return int(digest_json([self.nonce, "request", number])[:7], 16)
+
 
 class AuditCard(Result):
     """Plan, evidence and verdict of one audit; ``facts`` is None where nothing could be measured."""
@@ -50,12 +63,28 @@ class AuditCard(Result):
     plan: AuditPlan
     losses: dict[str, int]
     facts: AuditFacts | None
+    controls: tuple[ControlFacts, ...] = ()
+    spent: Spent = Spent()
+    profile: Profile | None = None  # what the endpoint can do
+    prompts: AxisVerdict | None = None  # the layer below: does it make the reference's prompts?
+    findings: tuple[Finding, ...] = ()  # about prompts
     axes: tuple[AxisVerdict, ...]
 
     @property
+    def layers(self) -> tuple[AxisVerdict, ...]:
+        """Verdicts from the lowest layer up; prompts that cannot be compared do not count."""
+        below = [self.prompts] if self.prompts and self.prompts.outcome is not Outcome.NOT_TESTABLE else []
+        return (*below, *self.axes)
+
+    @property
     def outcome(self) -> Outcome:
-        """The worst of the axes."""
-        return worst([axis.outcome for axis in self.axes])
+        """The worst of the layers."""
+        return worst([one.outcome for one in self.layers])
+
+    @property
+    def cause(self) -> Cause | None:
+        """That of the lowest layer which is as bad as the whole: a fault found low explains those above it."""
+        return next((one.cause for one in self.layers if one.outcome is self.outcome), None)
 
     @property
     def exit_code(self) -> int:
@@ -92,13 +121,22 @@ def print_audit_card(card: AuditCard, console: Console, path: str) -> None:
             )
     for reason, count in card.losses.items():
         console.print(Text(f"  {count} replies lost: {safe_line(reason)}"))
-    for axis in card.axes:
+    for name, axis in [*([("prompts", card.prompts)] if card.prompts else []), *((one.axis, one) for one in card.axes)]:
         colour = _COLOURS.get(axis.outcome, "yellow")
-        console.print(
-            Text(f"  {axis.axis:<12} ").append(f"{axis.outcome:<12} ", style=colour).append(safe_line(axis.reason, 900))
+        said = safe_line(axis.reason, 1200)
+        console.print(Text(f"  {name:<12} ").append(f"{axis.outcome:<12} ", style=colour).append(said))
+    for finding in card.findings:
+        about = entry(finding.code)
+        console.print(Text(f"  {finding.code} {about.severity} {about.title}: {safe_line(finding.detail, 300)}"))
+    spent, price = card.spent, card.plan.caps.price_in or card.plan.caps.price_out
+    console.print(
+        Text(
+            f"  asked {spent.requests} requests, {spent.prompt:,} tokens in and {spent.tokens:,} out, in {spent.seconds:.0f} s"
+            + (f", for {spent.money:.2g}" if price else ""),
+            style="dim",
         )
-    leading = next((axis for axis in card.axes if axis.outcome is card.outcome), None)
-    cause = f" cause={leading.cause}" if leading and leading.cause else ""
+    )
+    cause = f" cause={card.cause}" if card.cause else ""
     print(f"VERDICT: {card.outcome}{cause} exit={card.exit_code} report={path}", flush=True)  # noqa: T201 - the last line
 
 

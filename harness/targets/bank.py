@@ -21,7 +21,7 @@ HONEST = (CENTRE, "bf16")
 _NEAR = {"bnb": {"int8"}, "fp8": {""}, "ggufq": {"Q8_0"}, "kv": {"e4m3", "q8_0"}, "dtype": set(DTYPES)}
 _BITS_OF_NEAR = 6
 _IN_FP16 = frozenset({"bnb:int8"})
-QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "prompt:chatml-fallback", "prompt:no-generation-prompt")
+QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "rtn:4g128", "prompt:chatml-fallback", "prompt:no-generation-prompt")
 FULL = (
     "bnb:int8", "fp8", "ggufq:Q8_0", "ggufq:Q5_0", "ggufq:Q4_0", "bnb:nf4", "rtn:4g128", "kv:e4m3", "kv:q4_0",
     "prompt:chatml-fallback",
@@ -79,6 +79,30 @@ def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMemb
     if len({member.name for member in found}) < len(found):
         raise UsageError("the bank names a member twice")
     return found
+
+
+def required(members: Sequence[BankMember]) -> tuple[str, ...]:
+    """What must be ruled out before a host is cleared: everything but builds of about 8 bits, by kind and not by replies."""
+    builds = {"quantization", "kv-cache"}
+    return tuple(m.name for m in members if m.family and not (m.near and m.family in builds))
+
+
+def known_bad(members: Sequence[BankMember]) -> tuple[BankMember, BankMember, tuple[str, ...]] | None:
+    """Two builds that an audit must be able to find: one with the whole bank, one with its whole kind hidden, and what that is.
+
+    None without a far build in the bank. With a single kind of far builds both are of that kind, and the second is likely
+    to be missed: such a bank clears nobody.
+    """
+    far = [m for m in members if m.family == "quantization" and not m.near]
+    if not far:
+        return None
+    hidden = far[0]
+    listed = next((m for m in far if m.spec.kind != hidden.spec.kind), far[0])
+    return (
+        listed,
+        hidden,
+        tuple(m.name for m in members if m.family and m.spec.kind == hidden.spec.kind and not m.fault),
+    )
 
 
 def _near(spec: TargetSpec) -> bool:

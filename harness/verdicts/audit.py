@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
+from harness.comparisons.controls import ControlFacts
 from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.targets.sampler import Sampler
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
 LEAD = 3.0
+#: Evidence, in nats, up to which nothing stirs: an e-value of 10 comes up on one honest host in ten at most.
+QUIET = math.log(10.0)
+#: A host is not cleared while a build that matters may have served more than this share of the audit's requests.
+MOST_SHARE = 0.25
 #: Evidence is front-loaded if the first tokens of replies gain this many times what the last ones do.
 EARLY = 2.0
 _CAUSES = {
@@ -27,9 +33,17 @@ _TOLD_LITTLE = " The host refused the fields that switch off cut-offs and penalt
 
 
 def judge_replies(
-    facts: AuditFacts | None, untestable: str = "", sampler: Sampler | None = None
+    facts: AuditFacts | None,
+    untestable: str = "",
+    sampler: Sampler | None = None,
+    required: Sequence[str] = (),
+    controls: Sequence[ControlFacts] = (),
 ) -> tuple[AxisVerdict, ...]:
-    """The identity and integrity axes; ``untestable`` says why nothing could be measured, ``sampler`` what was asked for."""
+    """The identity and integrity axes; ``untestable`` says why nothing could be measured, ``sampler`` what was asked for.
+
+    WITHIN is a statement of its own: every build in ``required`` is ruled out, nothing unlisted stirs, and of ``controls`` the
+    honest one stands and both bad ones were found. Without any of these a silence is INCONCLUSIVE.
+    """
     if facts is None:
         return _both(Outcome.NOT_TESTABLE, untestable)
     if facts.repeated:
@@ -43,7 +57,14 @@ def judge_replies(
         )
     if not facts.tokens and not (facts.length and facts.length.crossed_at):
         return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")
-    return _identity(facts), _integrity(facts, sampler or Sampler())
+    honest = next((one for one in controls if one.role == "honest"), None)
+    if honest and not honest.sound:
+        return _both(
+            Outcome.INCONCLUSIVE,
+            f"The honest control ({honest.name}) was accused, too, after {_counted(honest.found_at, 'request')}: something "
+            "other than the host is wrong, and nothing is said of it.",
+        )
+    return _identity(facts, required, controls), _integrity(facts, sampler or Sampler())
 
 
 def _cached(facts: AuditFacts) -> tuple[AxisVerdict, ...]:
@@ -70,7 +91,7 @@ def _both(outcome: Outcome, reason: str) -> tuple[AxisVerdict, ...]:
     return tuple(AxisVerdict(axis=axis, outcome=outcome, reason=reason) for axis in ("identity", "integrity"))
 
 
-def _identity(facts: AuditFacts) -> AxisVerdict:
+def _identity(facts: AuditFacts, required: Sequence[str], controls: Sequence[ControlFacts]) -> AxisVerdict:
     if not facts.tokens:
         return AxisVerdict(
             axis="identity", outcome=Outcome.NOT_TESTABLE, reason="No reply holds a token that can be scored."
@@ -79,23 +100,82 @@ def _identity(facts: AuditFacts) -> AxisVerdict:
         best = facts.weights.explanations[0]
         cause = _CAUSES[best.family] if best.lead >= LEAD else Cause.UNLISTED
         return AxisVerdict(axis="identity", outcome=Outcome.BEYOND, cause=cause, reason=_found(facts, best))
+    missing = _missing(facts, required, controls)
     return AxisVerdict(
         axis="identity",
-        outcome=Outcome.INCONCLUSIVE,
+        outcome=Outcome.INCONCLUSIVE if missing else Outcome.WITHIN,
         reason=(
             f"No evidence against the reference in {facts.tokens:,} tokens (log e {facts.weights.evidence:+.1f}, needed "
-            f"{math.log(1 / facts.alpha):.1f}){_sensitivity(facts)}. {_builds(facts)}"
+            f"{math.log(1 / facts.alpha):.1f}){_sensitivity(facts)}. {_controlled(controls)}{_builds(facts)}"
+            f"{f' Not cleared: {missing}.' if missing else ''}"
         ),
     )
 
 
+def _missing(facts: AuditFacts, required: Sequence[str], controls: Sequence[ControlFacts]) -> str:
+    """What a positive statement lacks, the first of it; empty if nothing does."""
+    bad = {one.role: one for one in controls if one.role != "honest"}
+    if not any(one.role == "honest" for one in controls) or set(bad) != {"listed", "unlisted"}:
+        return "no honest and two known-bad controls were run"
+    missed = [one for one in bad.values() if not one.sound]
+    if missed:
+        sizes = {build.name: build.divergence for build in facts.builds}
+        size = max(sizes.get(one.member, math.inf) for one in missed)
+        return f"a known-bad control of {size:.2g} nat/token was missed, so that smaller differences would be, too"
+    return lacking(facts, required)
+
+
+def lacking(facts: AuditFacts, required: Sequence[str]) -> str:
+    """What the replies themselves lack to clear a host, controls aside; empty if nothing."""
+    if facts.weights.evidence > QUIET:
+        return "something stirs that no listed build explains"
+    if not required:
+        return "the bank holds no build that would have to be ruled out"
+    left = [one.name for one in facts.builds if one.name in required and not one.excluded]
+    if left:
+        return f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not ruled out; ask more"
+    wide = [one.name for one in facts.builds if one.name in required and one.share_high > MOST_SHARE]
+    if wide:
+        return f"{', '.join(wide)} may have served more than {MOST_SHARE:.0%} of the requests; ask more"
+    return ""
+
+
+def settled(facts: AuditFacts, required: Sequence[str]) -> bool:
+    """Whether more questions would change no verdict: repeated answers, a named accusation, or nothing left to rule out."""
+    if facts.weights.crossed_at:
+        best = facts.weights.explanations[0]
+        return best.lead >= LEAD and best.family != "unlisted"
+    return bool(facts.repeated) or (not lacking(facts, required) and _sampler_cleared(facts))
+
+
+def _sampler_cleared(facts: AuditFacts) -> bool:
+    """Whether every other sampler and length that matters is ruled out, and nothing stirs."""
+    if facts.sampler is None:
+        return False
+    loud = max(facts.sampler.evidence, facts.length.evidence if facts.length else -math.inf) > QUIET
+    return not loud and not any(one.required and not one.excluded for one in facts.settings)
+
+
+def _controlled(controls: Sequence[ControlFacts]) -> str:
+    """What the controls showed."""
+    if not controls:
+        return ""
+    told = [
+        f"{one.name}, {_counted(one.requests, 'request')}: not accused"
+        if one.role == "honest"
+        else f"{one.name}: " + (f"found after {_counted(one.found_at, 'request')}" if one.found_at else "missed")
+        for one in controls
+    ]
+    return f"Controls: {'; '.join(told)}. "
+
+
 def _sensitivity(facts: AuditFacts) -> str:
-    """What would have been found, as far as that was worked out; no control was run."""
+    """What would have been found, as far as that was worked out."""
     if math.isinf(facts.smallest):
         return ""
     return (
         f"; by calculation, an exact build of the bank is found with 95 % probability from {facts.smallest:.2g} "
-        "nat/token on, but no known-bad control was run"
+        "nat/token on"
     )
 
 
@@ -199,11 +279,14 @@ def _integrity(facts: AuditFacts, asked: Sampler) -> AxisVerdict:
             cause=Cause.TEMPLATE if prompted else Cause.CLIPPING,
             reason=f"Replies do not end where the reference's would, {like} (log e {length.evidence:.1f}).",
         )
+    out = [one.name for one in facts.settings if one.excluded]
+    left = [one for one in facts.settings if not one.excluded]
+    cleared = _sampler_cleared(facts)
     return AxisVerdict(
         axis="integrity",
-        outcome=Outcome.INCONCLUSIVE,
+        outcome=Outcome.WITHIN if cleared else Outcome.INCONCLUSIVE,
         reason=(
-            f"No sign of another sampler (log e {sampler.evidence:+.1f}){_lengths(length)}; "
-            "how small a change would have been seen was not measured."
+            f"No sign of another sampler (log e {sampler.evidence:+.1f}){_lengths(length)}. Ruled out: "
+            f"{', '.join(out) or 'nothing'}. Not ruled out: {', '.join(one.name for one in left) or 'nothing'}."
         ),
     )

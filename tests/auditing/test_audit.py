@@ -8,24 +8,28 @@ import pytest
 from click.testing import CliRunner
 
 from harness.auditing import AuditRequest, audit_endpoint
+from harness.auditing.asked import Asked
 from harness.auditing.store import AuditFolder
 from harness.cli.main import cli
 from harness.config import Places
 from harness.errors import EndpointRefused, StoredRunError
 from harness.targets.endpoint.address import parse_address
+from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.pace import Pace
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime
 from tests.support.gguf import requantized
-from tests.support.hosts import host, pass_on
+from tests.support.hosts import gateway, host, pass_on
 from tests.support.llamacpp import llamacpp_server
 
 BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
+DEFAULTS = {"bank": BANK, "controls": False}
 
 
 def audit(reference, address, results, **options):
     """One audit without a command line."""
-    request = AuditRequest(str(reference), nonce="test", runtime=Runtime(threads=1), **({"bank": BANK} | options))
+    request = AuditRequest(str(reference), nonce="test", runtime=Runtime(threads=1), **(DEFAULTS | options))
     with Client(parse_address(address)) as client:
         steps = audit_endpoint(request, client, Places(results, Places.default().cache))
         while True:
@@ -47,8 +51,8 @@ def test_an_honest_host_is_not_accused_and_the_audit_is_judged_again_bit_for_bit
     assert builds["ggufq:Q4_0"].divergence > 0.1
     assert card.facts.weights.crossed_at == 0
     assert card.facts.lost == 0
-    assert AuditFolder(folder).weigh_again() == card.facts
-    (folder / "evidence.npz").write_bytes(b"PK")
+    assert AuditFolder(folder).weigh_again() == (card.facts, card.controls)
+    (folder / "evidence-0000.npz").write_bytes(b"PK")
     with pytest.raises(StoredRunError):
         AuditFolder(folder).weigh_again()
 
@@ -76,7 +80,7 @@ def test_a_forced_cut_off_is_audited_as_asked_for(llamacpp, smollm, tmp_path):
     assert card.facts.weights.log_e < 2
     assert card.facts.sampler.log_e < 2
     assert [build.excluded for build in card.facts.builds] == [True]
-    assert AuditFolder(folder).weigh_again() == card.facts
+    assert AuditFolder(folder).weigh_again()[0] == card.facts
 
 
 def without_ids(base):
@@ -104,7 +108,7 @@ def test_a_host_that_tells_no_ids_is_judged_by_its_texts_and_charged_for_it(smol
     assert card.axes[1].outcome == "NOT_TESTABLE"
     assert card.facts.recut.members["ggufq:Q4_0"] > 0
     assert 0 < card.facts.recut.moved < 0.8
-    assert AuditFolder(folder).weigh_again().weights == card.facts.weights
+    assert AuditFolder(folder).weigh_again()[0].weights == card.facts.weights
     with without_ids(llamacpp) as gateway:
         card, _ = audit(smollm, gateway.address, tmp_path, **options)
     assert card.axes[0].outcome == "INCONCLUSIVE"
@@ -114,19 +118,80 @@ def test_a_host_that_tells_no_ids_is_judged_by_its_texts_and_charged_for_it(smol
 
 
 def test_a_host_that_answers_nothing_is_not_testable(smollm, tmp_path):
-    """Refusals are lost replies, and lost replies are no evidence."""
+    """Refusals are lost replies, and lost replies are no evidence; no more is asked than the first round."""
     with host(lambda *_: (400, {}, b'{"error": {"message": "no"}}')) as running:
         card, _ = audit(smollm, running.address, tmp_path, requests=2)
     assert card.outcome == "NOT_TESTABLE"
     assert sum(card.losses.values()) == 2
 
 
-def test_a_key_that_is_refused_half_way_is_a_loss_and_not_an_end(smollm, tmp_path):
-    """At the first question it is the user's error; later on a host could erase its evidence by it."""
-    answers = iter([(200, {}, b'{"choices": []}'), (401, {}, b"{}"), (401, {}, b"{}")])
-    with host(lambda *_: next(answers)) as running:
-        card, folder = audit(smollm, running.address, tmp_path, requests=2)
-    assert card.outcome == "NOT_TESTABLE"
-    assert len((folder / "replies.jsonl").read_text().splitlines()) == 2
+def test_a_key_that_is_refused_half_way_is_a_loss_and_not_an_end(smollm, llamacpp, tmp_path):
+    """At the first request it is the user's error; later on a host could erase its evidence by it."""
+    questions = []
+
+    def refuse(asked, reply):
+        if asked.body.get("max_tokens") == 64:
+            questions.append(asked)
+        return reply if len(questions) < 2 else (401, {}, b"{}")
+
+    with gateway(llamacpp.removesuffix("/v1"), refuse) as running:
+        card, folder = audit(smollm, running.address, tmp_path, requests=2, bank=BANK[1:])
+    assert sum(card.losses.values()) == 1
+    assert card.outcome == "INCONCLUSIVE"
+    with Asked(folder / "asked.sqlite") as asked:
+        assert sorted(asked.replies()) == [0, 1]
+        assert b"seed" in asked.request_of("reply-0001")
     with host(lambda *_: (401, {}, b"{}")) as running, pytest.raises(EndpointRefused):
         audit(smollm, running.address, tmp_path, requests=2)
+
+
+@pytest.mark.slow
+def test_an_interrupted_audit_goes_on_and_asks_nothing_twice(smollm, llamacpp, tmp_path):
+    """Stopped in the middle of a round and of the next one; every question goes out once, and the end is the same."""
+    questions = []
+
+    def count(asked, reply):
+        if asked.body.get("max_tokens") == 16:
+            questions.append(asked.body["messages"][0]["content"])
+        return reply
+
+    options = {"requests": 10, "tokens": 16, "bank": BANK[1:], "nonce": "on"}
+    with gateway(llamacpp.removesuffix("/v1"), count) as running:
+        for stop in (3, 9):
+            with Client(parse_address(running.address), pace=Pace(1)) as client:
+                request = AuditRequest(str(smollm), runtime=Runtime(threads=1), controls=False, **options)
+                for _ in audit_endpoint(request, client, Places(tmp_path, Places.default().cache)):
+                    if len(questions) >= stop:
+                        break
+        card, folder = audit(smollm, running.address, tmp_path, **options)
+        whole, _ = audit(smollm, running.address, tmp_path / "whole", **options)
+    assert len(questions) <= 2 * 10 + 2  # one that was on its way at each stop may go out again
+    assert len(set(questions)) == 10
+    assert len(list(tmp_path.glob("*-audit-*"))) == 1
+    assert card.facts.tokens == whole.facts.tokens
+    assert card.facts.weights.log_e == pytest.approx(whole.facts.weights.log_e, abs=0.2)
+    assert [axis.outcome for axis in card.axes] == [axis.outcome for axis in whole.axes]
+    assert AuditFolder(folder).weigh_again()[0] == card.facts
+
+
+@pytest.mark.slow
+def test_a_replaced_template_is_called_one_whatever_the_text_looks_like(smollm, smollm_gguf, tmp_path):
+    """An injected system prompt that no library holds: the prompts' layer comes first, and its cause is the verdict's."""
+    template = (smollm / "chat_template.jinja").read_text()
+    default = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    assert default in template
+    with llamacpp_server(smollm_gguf, template.replace(default, "You are a pirate who sells insurance")) as address:
+        card, _ = audit(smollm, address, tmp_path, requests=4, bank=BANK[1:])
+    assert card.prompts.outcome == "BEYOND"
+    assert (card.outcome, card.cause) == ("BEYOND", "template")
+    assert card.findings
+
+
+@pytest.mark.slow
+def test_a_budget_ends_the_asking_and_what_came_is_judged(smollm, llamacpp, tmp_path):
+    """No request leaves that would pass the cap."""
+    caps = Caps(tokens=300, price_in=1.0, price_out=2.0)
+    card, _ = audit(smollm, llamacpp, tmp_path, requests=12, tokens=32, bank=BANK[1:], caps=caps)
+    assert 1 <= card.facts.requests < 12
+    assert card.spent.tokens <= 300
+    assert card.spent.money == pytest.approx((card.spent.prompt + 2 * card.spent.tokens) / 1e6)

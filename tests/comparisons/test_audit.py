@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from harness.comparisons.audit import audit_bank, weigh_replies
+from harness.comparisons.controls import ControlFacts
 from harness.comparisons.recut import MovedReplies, RecutFacts, measure_charges
 from harness.comparisons.replies import length_ratios, sampler_ratios, weight_ratios
 from harness.errors import NumericsError
@@ -50,11 +51,50 @@ def verdict_of(world, server, **options):
 @pytest.mark.parametrize("server", ["p", "h"])
 def test_an_honest_host_is_not_accused(world, server):
     """Neither on identity nor on integrity, and the sentence says what was ruled out and what was not."""
-    identity, integrity = verdict_of(world, server, requests=60)
-    assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
+    identity, _ = verdict_of(world, server, requests=60)
+    _, integrity = verdict_of(world, server, requests=120)
+    assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "WITHIN")
+    assert "no honest and two known-bad controls were run" in identity.reason
+    assert "temperature 0.80" in integrity.reason.split("Not ruled out")[0]
+    assert "temperature 1.02" in integrity.reason.split("Not ruled out")[1]
     assert "Builds ruled out: b" in identity.reason
     assert "Not ruled out: a" in identity.reason
     assert "not listed" in identity.reason
+
+
+def controls(honest=0, listed=2, unlisted=3):
+    """Controls with the requests after which they were accused."""
+    return [
+        ControlFacts(name=role, role=role, member="b", requests=60, tokens=900, log_e=5.0, found_at=at, axis="identity")
+        for role, at in (("honest", honest), ("listed", listed), ("unlisted", unlisted))
+    ]
+
+
+def test_a_host_is_cleared_only_by_a_statement_of_its_own(world):
+    """Required builds ruled out and controls as they must be; anything less is inconclusive and says what is missing."""
+    facts = facts_of(world, "p", requests=60)
+    cleared, _ = judge_replies(facts, required=("b", "other"), controls=controls())
+    assert cleared.outcome == "WITHIN"
+    assert "Not ruled out: a" in cleared.reason
+    for missing, options in {
+        "a is not ruled out": {"required": ("a", "b"), "controls": controls()},
+        "a known-bad control of": {"required": ("b",), "controls": controls(unlisted=0)},
+        "no honest and two known-bad controls were run": {"required": ("b",), "controls": controls()[:2]},
+        "holds no build": {"controls": controls()},
+    }.items():
+        identity, _ = judge_replies(facts, **options)
+        assert identity.outcome == "INCONCLUSIVE"
+        assert missing in identity.reason
+    few, integrity = judge_replies(facts_of(world, "p", requests=1), required=("b",), controls=controls())
+    assert (few.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
+
+
+def test_an_accused_honest_control_takes_every_verdict_back(world):
+    """Something else is wrong then: nobody is accused and nobody cleared."""
+    for server in ("p", "b"):
+        axes = judge_replies(facts_of(world, server), required=("b",), controls=controls(honest=4))
+        assert {axis.outcome for axis in axes} == {"INCONCLUSIVE"}
+        assert all("honest control" in axis.reason for axis in axes)
 
 
 def test_honest_hosts_are_accused_no_more_often_than_alpha(world):

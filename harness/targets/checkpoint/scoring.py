@@ -149,8 +149,11 @@ def evidence_batch(
     sampler: Sampler,
     *,
     base: bool,
+    brief: bool = False,
 ) -> TokenEvidence:
     """Evidence of every scored position; with ``base`` this is the reference, which is not held against itself.
+
+    ``brief`` leaves out what only builds of the bank need to be ruled out and sized: settings and divergences stay NaN.
 
     ``silent`` tells for each of the tokenizer's ids whether hosts leave it out of the text; ids beyond are padding.
     ``sampler`` is what the host was asked for: its temperature is applied to both sides.
@@ -164,6 +167,9 @@ def evidence_batch(
         for part, logits in logit_tiles(loaded, batch, ROWS_ON_CPU):
             z = _tempered(logits, len(silent), sampler)
             log_q = fill_evidence(z.clone(), labels[part], quiet, rows[part])
+            if brief:
+                rows["claimed"][part], rows["granted"][part] = 0.0, 0.0
+                continue
             fill_powers(log_q, rows[part])
             fill_cuts(z, log_q, labels[part], rows[part])
             fill_claimed(z, log_q, labels[part], sampler, rows[part])

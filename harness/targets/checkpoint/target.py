@@ -216,10 +216,16 @@ class CheckpointTarget:
         sampler: Sampler | None = None,
         *,
         base: bool,
+        brief: bool = False,
     ) -> TokenEvidence:
-        """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself."""
+        """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself.
+
+        ``brief`` leaves settings and divergences out.
+        """
         asked = (sampler or Sampler()).model_dump(mode="json")
-        body: Body = {"reference": str(reference), "keys": list(keys), "base": base, "sampler": asked}
+        body: Body = {
+            "reference": str(reference), "keys": list(keys), "base": base, "sampler": asked, "brief": brief
+        }  # fmt: skip
         arrays = _batch_arrays(batch) | {"silent": silent.astype(np.uint8)}
         _, out = self._loaded().ask("evidence", body, arrays)
         return out["rows"].view(EVIDENCE)

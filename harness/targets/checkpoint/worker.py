@@ -152,9 +152,8 @@ class Worker:
         keys = [str(key) for key in _listed(body["keys"])]
         silent = arrays["silent"].astype(bool)
         sampler = Sampler.model_validate(body["sampler"])
-        rows = evidence_batch(
-            self.model, _batch(arrays), self.reference, keys, silent, sampler, base=bool(body["base"])
-        )
+        base, brief = bool(body["base"]), bool(body["brief"])
+        rows = evidence_batch(self.model, _batch(arrays), self.reference, keys, silent, sampler, base=base, brief=brief)
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
 
     def spelled(self, body: Body, arrays: Arrays) -> Answer:

@@ -1,4 +1,4 @@
-"""The one seam to the network: a request goes out, bytes come back, within caps that no host can stretch."""
+"""Requests to one endpoint with their attempts: paced, within a budget, logged before they leave."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import datetime
 import json
 import random
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 
-from harness import __version__
 from harness.errors import EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.targets.endpoint.address import Address
+from harness.targets.endpoint.budget import Budget
+from harness.targets.endpoint.pace import Pace
 from harness.targets.endpoint.retry import AGAIN, BEFORE_WRITING, wait_before_retry
+from harness.targets.endpoint.transport import Answer, Transport
+
+__all__ = ["Answer", "AttemptLog", "Client", "Limits"]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,67 +36,36 @@ class Limits:
     size: int = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: status, headers in lower case, the body as bytes, and the seconds that it took."""
+class AttemptLog(Protocol):
+    """Where attempts are written down."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    seconds: float
+    def sent(self, item: str, content: bytes, reserved: tuple[int, int]) -> int:
+        """Note an attempt that is about to leave, with the tokens of prompt and output reserved; returns its number."""
 
-    @property
-    def ok(self) -> bool:
-        """Whether the host did what it was asked."""
-        return 200 <= self.status < 300
-
-    def value(self) -> Any:
-        """The body as JSON; None for what is no JSON."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-
-    def fields(self) -> dict[str, Any]:
-        """The body as a JSON object; empty for anything else."""
-        value = self.value()
-        return value if isinstance(value, dict) else {}
-
-    @property
-    def complaint(self) -> str:
-        """What the host says is wrong, on one harmless line."""
-        error = self.fields().get("error", self.fields().get("detail", self.fields().get("message", "")))
-        said = error.get("message", error) if isinstance(error, dict) else error
-        return safe_line(f"{self.status} {said if isinstance(said, str) and said else ''}".strip(), 200)
+    def ended(self, attempt: int, answer: Answer | None, problem: str, billed: tuple[int | None, int | None]) -> None:
+        """Note what became of it, and the tokens that it bills."""
 
 
 @dataclass
 class Client:
     """Asks one endpoint. ``sent`` counts attempts, so that budgets hold whatever the host answers.
 
-    Every attempt has an absolute deadline (a host that drips bytes meets it, too), redirects are not followed, and the
-    key goes nowhere but to the address that the user gave.
+    Every attempt has an absolute deadline: a host that drips bytes meets it, too.
     """
 
     address: Address
     limits: Limits = field(default_factory=Limits)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
+    pace: Pace = field(default_factory=Pace)
+    budget: Budget = field(default_factory=Budget)
+    log: AttemptLog | None = None
     sent: int = 0
 
     def __post_init__(self) -> None:
         self._runner = asyncio.Runner()
-        headers = {"User-Agent": f"fidelity-harness/{__version__}", "Accept-Encoding": "identity"}
         self._until = time.monotonic() + self.limits.session
-        self._key = self.address.key()
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        self._http = httpx2.AsyncClient(
-            headers=headers,
-            timeout=self.limits.attempt,
-            follow_redirects=False,
-            trust_env=not self.address.local,  # proxies of the environment, but never for this machine
-        )
+        self._transport = Transport(self.address, self.limits.attempt, self.limits.size, self.pace.most)
 
     def get(self, path: str) -> Answer:
         """Ask for one of the engine's own pages; ``path`` is relative to the root beside ``/v1``."""
@@ -101,17 +75,30 @@ class Client:
         """Send JSON to one of the engine's own paths."""
         return self._runner.run(self._ask("POST", self.address.root + path, body))
 
-    def chat(self, body: Mapping[str, object], *, drawn: bool = False) -> Answer:
-        """Send a chat request to the OpenAI path.
+    def chat(self, body: Mapping[str, object], item: str = "") -> Answer:
+        """Send a chat request to the OpenAI path."""
+        return self._runner.run(self.ask(body, item))
+
+    async def ask(
+        self, body: Mapping[str, object], item: str = "", *, drawn: bool = False, path: str = "/chat/completions"
+    ) -> Answer:
+        """Send a request to an OpenAI path; ``item`` is the name under which its attempts are logged.
 
         ``drawn`` for replies that are evidence: a second draw after a slow or broken first would favour short replies, so
         the request is sent again only where nothing can have been written yet.
         """
-        return self._runner.run(self._ask("POST", self.address.base + "/chat/completions", body, drawn=drawn))
+        return await self._ask("POST", self.address.base + path, body, item, drawn=drawn)
+
+    def together(self, jobs: Sequence[Callable[[], Awaitable[Result]]]) -> Iterator[tuple[int, Result]]:
+        """Run jobs that ask, as many at once as the pace allows; yields number and result as they end.
+
+        An error of a job ends all of them.
+        """
+        return self._runner.run(_started(jobs)).results(self._runner)
 
     def close(self) -> None:
         """Close connections."""
-        self._runner.run(self._http.aclose())
+        self._runner.run(self._transport.close())
         self._runner.close()
 
     def __enter__(self) -> Client:
@@ -120,27 +107,25 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def _ask(self, method: str, url: str, body: Mapping[str, object] | None, *, drawn: bool = False) -> Answer:
+    async def _ask(
+        self, method: str, url: str, body: Mapping[str, object] | None, item: str = "", *, drawn: bool = False
+    ) -> Answer:
         """One request with all its attempts; an answer of any status, or EndpointUnreachable."""
         until, attempt = time.monotonic() + self.limits.request, 0
         if time.monotonic() >= self._until:
             raise EndpointUnreachable(
                 f"the endpoint is too slow: {self.sent} requests took more than {self.limits.session / 60:.0f} minutes",
                 where=self.address.shown,
-                fix="try again when it is less busy, or use --access counts, which needs fewer requests",
+                fix="try again when it is less busy, or ask for less",
             )
+        content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
+        reserved = (len(content or b"") // 4, _asked_for(body))
         while True:
             attempt += 1
-            self.sent += 1
-            answer, problem, final = None, "", False
-            try:
-                async with asyncio.timeout(min(self.limits.attempt, max(until - time.monotonic(), 0.001))):
-                    answer = await self._once(method, url, body)
-            except TimeoutError:
-                problem, final = f"no whole answer within {self.limits.attempt:.0f} s", drawn
-            except (httpx2.HTTPError, OSError) as error:
-                problem = safe_line(f"{type(error).__name__}: {error}")
-                final = drawn and not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+            async with self.pace.turn(sum(reserved)):
+                if attempt == 1:
+                    until = time.monotonic() + self.limits.request  # waiting for one's turn is not the host's fault
+                answer, problem, final = await self._attempt(method, url, content, item, reserved, until, drawn=drawn)
             wait = None
             if not final and (answer is None or not answer.ok):
                 status, header = (answer.status, answer.headers.get("retry-after", "")) if answer else (None, "")
@@ -158,40 +143,35 @@ class Client:
                     fix="check the address, and whether the server is up and reachable from here",
                 )
 
-    async def _once(self, method: str, url: str, body: Mapping[str, object] | None) -> Answer:
-        started = time.monotonic()
-        content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        async with self._http.stream(method, url, content=content, headers=headers) as response:
-            packing = response.headers.get("content-encoding", "identity").lower()
-            unpack = zlib.decompressobj(47) if packing in {"gzip", "deflate", "x-gzip"} else None
-            if unpack is None and packing not in {"identity", ""}:
-                raise httpx2.DecodingError(f"packed as {safe_line(packing)}, which was not asked for")
-            data = bytearray()
-            async for chunk in response.aiter_raw():
-                left = self.limits.size + 1 - len(data)
-                try:
-                    data += unpack.decompress(chunk, left) if unpack else chunk[:left]
-                except zlib.error as error:
-                    raise httpx2.DecodingError(str(error)) from error
-                if len(data) > self.limits.size:
-                    raise EndpointRefused(
-                        f"an answer of more than {self.limits.size >> 20} MiB was cut off", where=self.address.shown
-                    )
-            return Answer(
-                response.status_code,
-                {name.lower(): self._without_key(value.encode()).decode() for name, value in response.headers.items()},
-                self._without_key(bytes(data)),
-                time.monotonic() - started,
-            )
-
-    def _without_key(self, data: bytes) -> bytes:
-        """The same bytes without the key: hosts repeat it in complaints, and complaints are published."""
-        if not self._key:
-            return data
-        for form in {self._key.encode(), json.dumps(self._key)[1:-1].encode()}:
-            data = data.replace(form, b"***")
-        return data
+    async def _attempt(
+        self, method: str, url: str, content: bytes | None, item: str, reserved: tuple[int, int], until: float, *,
+        drawn: bool,
+    ) -> tuple[Answer | None, str, bool]:  # fmt: skip
+        """One attempt: its answer or its problem, and whether it must stay the last."""
+        self.budget.reserve(*reserved)
+        self.sent += 1
+        number = self.log.sent(item, content or b"", reserved) if self.log else 0
+        answer, problem, final = None, "", False
+        try:
+            async with asyncio.timeout(min(self.limits.attempt, max(until - time.monotonic(), 0.001))):
+                answer = await self._transport.send(method, url, content)
+        except TimeoutError:
+            problem, final = f"no whole answer within {self.limits.attempt:.0f} s", drawn
+        except (httpx2.HTTPError, OSError) as error:
+            problem = safe_line(self._transport.without_key(f"{type(error).__name__}: {error}".encode()).decode())
+            final = drawn and not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+        except EndpointRefused as error:
+            problem = error.problem
+            raise
+        except BaseException:
+            problem = "interrupted"
+            raise
+        finally:
+            if self.log:
+                self.log.ended(number, answer, problem, _billed(answer))
+        self.pace.heard(answer.status if answer else None)
+        self.budget.settle(reserved, _billed(answer))
+        return answer, problem, final
 
     def _permitted(self, answer: Answer) -> Answer:
         if answer.status == 401:  # speaks of the key; a 403 may speak of one path that is switched off
@@ -201,3 +181,53 @@ class Client:
                 fix="pass the name of the variable that holds a valid key with --api-key-env",
             )
         return answer
+
+
+def _asked_for(body: Mapping[str, object] | None) -> int:
+    """Tokens of output that a request may cost."""
+    asked = [(body or {}).get(name) for name in ("max_tokens", "max_completion_tokens")]
+    return max((one for one in asked if type(one) is int), default=0)
+
+
+def _billed(answer: Answer | None) -> tuple[int | None, int | None]:
+    """Tokens of prompt and output that an answer bills; nothing for a refusal, None for what it does not say."""
+    if answer is None:
+        return None, None
+    if not answer.ok:
+        return 0, 0
+    usage: Any = answer.fields().get("usage")
+    found = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
+    prompt, output = (one if type(one) is int and 0 <= one < 1 << 24 else None for one in found)
+    return prompt, output
+
+
+class _Tasks:
+    """Jobs that run on a loop which only turns while somebody waits for the next of them."""
+
+    def __init__(self, tasks: list[asyncio.Task[Any]]) -> None:
+        self._numbers = {task: number for number, task in enumerate(tasks)}
+
+    def results(self, runner: asyncio.Runner) -> Iterator[tuple[int, Any]]:
+        pending = set(self._numbers)
+        try:
+            while pending:
+                done, pending = runner.run(_first(pending))
+                for task in sorted(done, key=self._numbers.__getitem__):
+                    yield self._numbers[task], task.result()
+        finally:
+            if pending:
+                runner.run(_cancelled(pending))
+
+
+async def _started(jobs: Sequence[Callable[[], Awaitable[Any]]]) -> _Tasks:
+    return _Tasks([asyncio.ensure_future(job()) for job in jobs])
+
+
+async def _first(pending: set[asyncio.Task[Any]]) -> tuple[set[asyncio.Task[Any]], set[asyncio.Task[Any]]]:
+    return await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _cancelled(pending: set[asyncio.Task[Any]]) -> None:
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)

@@ -46,27 +46,32 @@ class Reply(Frozen):
     way: int = 0  # which of ``WAYS`` the host accepted
 
 
-def ask_reply(client: Client, conversation: Conversation, tokens: int, way: int, sampler: Sampler) -> tuple[Reply, int]:
-    """Ask for at most ``tokens`` tokens from a sampler; returns the reply and the way that the host accepted.
+async def ask_reply(
+    client: Client, conversation: Conversation, tokens: int, way: int, sampler: Sampler, seed: int, item: str = ""
+) -> Reply:
+    """Ask for at most ``tokens`` tokens from a sampler, ``way`` first; the reply says which way the host accepted.
 
-    A refusal of every way is a lost reply; nothing is asked again for what a reply says.
+    A refusal of every way is a lost reply; nothing is asked again for what a reply says. ``seed`` is this request's alone;
+    a host that honours it answers a resumed audit as it would have answered an uninterrupted one.
     """
     refused = ""
     for number in range(way, len(WAYS)):
         body: dict[str, object] = dict(chat_fields(conversation))
         body |= {"max_tokens": tokens, **PLAIN, **WAYS[number]} | sampler.fields()
+        if number < NEUTRAL:
+            body["seed"] = seed
         if client.address.model:
             body["model"] = client.address.model
         try:
-            answer = client.chat(body, drawn=True)
+            answer = await client.ask(body, item, drawn=True)
         except EndpointUnreachable as error:
-            return Reply(lost=safe_line(error.problem, 200), way=way), way
+            return Reply(lost=safe_line(error.problem, 200), way=way)
         if answer.ok:
-            return read_reply(answer).model_copy(update={"way": number}), number
+            return read_reply(answer).model_copy(update={"way": number})
         refused = answer.complaint
         if answer.status not in {400, 422}:
             break
-    return Reply(lost=f"refused: {refused}", way=way), way
+    return Reply(lost=f"refused: {refused}", way=way)
 
 
 def read_reply(answer: Answer) -> Reply:

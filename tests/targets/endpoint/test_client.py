@@ -101,6 +101,12 @@ def test_a_busy_host_is_asked_again_and_a_firm_no_is_final():
         assert asker.sent == 4
 
 
+def drawn(asker):
+    """The answer to a request for a sampled reply."""
+    ((_, answer),) = asker.together([lambda: asker.ask({}, drawn=True)])
+    return answer
+
+
 def test_a_sampled_reply_is_asked_again_only_before_anything_was_written():
     """A second draw after a slow, broken or failed first would favour short replies; a busy host has written nothing."""
 
@@ -113,17 +119,17 @@ def test_a_sampled_reply_is_asked_again_only_before_anything_was_written():
 
     with host(cut_short) as running, client(running) as asker:
         with pytest.raises(EndpointUnreachable):
-            asker.chat({}, drawn=True)
+            drawn(asker)
         assert asker.sent == 1
         with pytest.raises(EndpointUnreachable):
             asker.chat({})
         assert asker.sent > 2
     answers = iter([(503, {}, b""), (429, {}, b""), (200, {}, b"{}")])
     with host(lambda *_: next(answers)) as running, client(running) as asker:
-        assert asker.chat({}, drawn=True).ok
+        assert drawn(asker).ok
     for status in (500, 502, 504, 408):
         with host(lambda *_, s=status: (s, {}, b"{}")) as running, client(running) as asker:
-            assert asker.chat({}, drawn=True).status == status
+            assert drawn(asker).status == status
             assert asker.sent == 1
 
 

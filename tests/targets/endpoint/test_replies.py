@@ -50,6 +50,12 @@ def test_text_that_is_parted_is_said_to_be():
     assert not read_reply(answer({"message": {"content": "a"}})).parted
 
 
+def drawn(client, way, sampler):
+    """One reply."""
+    ((_, reply),) = client.together([lambda: ask_reply(client, ASKED, 8, way, sampler, 7)])
+    return reply
+
+
 def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
     """The way that it took is kept; other refusals are not asked again."""
 
@@ -59,12 +65,14 @@ def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
         return 200, {}, json.dumps({"choices": [{"message": {"content": "x"}}]}).encode()
 
     with host(answers) as running, Client(parse_address(running.address)) as client:
-        reply, way = ask_reply(client, ASKED, 8, 0, Sampler())
-        assert (reply.text, way) == ("x", NEUTRAL)
-        ask_reply(client, ASKED, 8, way, Sampler(cut="top_p", value=0.9))
+        reply = drawn(client, 0, Sampler())
+        assert (reply.text, reply.way) == ("x", NEUTRAL)
+        drawn(client, reply.way, Sampler(cut="top_p", value=0.9))
         assert len(running.asked) == NEUTRAL + 2
         assert running.asked[1].body["top_k"] == -1
         assert running.asked[0].body["top_p"] == running.asked[0].body["temperature"] == 1.0
+        assert running.asked[0].body["seed"] == 7
+        assert "seed" not in running.asked[-1].body  # some hosts refuse that, too
         assert running.asked[-1].body["top_p"] == 0.9  # the sampler has the last word
         assert running.asked[-1].body["max_tokens"] == 8
 
@@ -72,6 +80,6 @@ def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
 def test_a_refusal_of_every_way_is_a_lost_reply():
     """Not an empty one."""
     with host(lambda *_: (422, {}, b'{"detail": "no"}')) as running, Client(parse_address(running.address)) as client:
-        reply, _ = ask_reply(client, ASKED, 8, 0, Sampler())
+        reply = drawn(client, 0, Sampler())
     assert "refused" in reply.lost
     assert len(running.asked) == len(WAYS)

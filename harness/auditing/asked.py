@@ -1,0 +1,97 @@
+"""What an audit asked and what came back, one SQLite file: a row per attempt before it leaves, raw bytes before they are read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Self
+
+import zstandard
+
+from harness.observations.journal import storage
+from harness.targets.endpoint.budget import Spent
+from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.transport import Answer
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER PRIMARY KEY, item TEXT NOT NULL, started REAL NOT NULL, finished REAL, request BLOB NOT NULL,
+    prompt INTEGER NOT NULL, output INTEGER NOT NULL,
+    status INTEGER, headers TEXT, answer BLOB, problem TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE IF NOT EXISTS replies (number INTEGER PRIMARY KEY, reply TEXT NOT NULL) STRICT;
+"""
+#: Headers that are kept: what tells which engine, cache or route answered, and nothing about the account.
+_KEPT = ("content-type", "date", "server", "retry-after", "x-cache", "cf-cache-status", "x-request-id", "via", "age")
+_MOST = 64 << 20
+
+
+class Asked:
+    """The file of one audit, open for writing; it is also the client's ``AttemptLog``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pack, self._unpack = zstandard.ZstdCompressor(level=3), zstandard.ZstdDecompressor()
+        with storage(path.parent):
+            self._file = sqlite3.connect(path, isolation_level=None)
+            # the process may be killed at any moment and nothing is lost; a power cut may cost the last rows
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.executescript(_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def sent(self, item: str, content: bytes, reserved: tuple[int, int]) -> int:
+        """Note an attempt that is about to leave."""
+        with storage(self.path.parent):
+            found = self._file.execute(
+                "INSERT INTO attempts (item, started, request, prompt, output) VALUES (?, ?, ?, ?, ?)",
+                (item, time.time(), self._pack.compress(content), *reserved),
+            )
+        return int(found.lastrowid or 0)
+
+    def ended(self, attempt: int, answer: Answer | None, problem: str, billed: tuple[int | None, int | None]) -> None:
+        """Note what became of it: status, a few headers, and the whole body as it came."""
+        status = headers = body = None
+        if answer:
+            status, body = answer.status, self._pack.compress(answer.body)
+            headers = json.dumps({name: answer.headers[name] for name in _KEPT if name in answer.headers})
+        with storage(self.path.parent):
+            self._file.execute(
+                "UPDATE attempts SET finished = ?, status = ?, headers = ?, answer = ?, problem = ?, "
+                "prompt = coalesce(?, prompt), output = coalesce(?, output) WHERE id = ?",
+                (time.time(), status, headers, body, problem, *billed, attempt),
+            )
+
+    def keep_reply(self, number: int, reply: Reply) -> None:
+        """Store what a question's attempts came to; a question that has a reply is never asked again."""
+        with storage(self.path.parent):
+            self._file.execute("INSERT OR IGNORE INTO replies VALUES (?, ?)", (number, reply.model_dump_json()))
+
+    def replies(self) -> dict[int, Reply]:
+        """Replies so far, by the number of their question."""
+        rows = self._file.execute("SELECT number, reply FROM replies ORDER BY number")
+        return {number: Reply.model_validate_json(text) for number, text in rows}
+
+    def request_of(self, item: str) -> bytes:
+        """The body of an item's last attempt; empty if there was none."""
+        row = self._file.execute("SELECT request FROM attempts WHERE item = ? ORDER BY id DESC", (item,)).fetchone()
+        return self._unpack.decompress(row[0], max_output_size=_MOST) if row else b""
+
+    def spent(self) -> Spent:
+        """What all attempts have used; seconds are those in which a request was on its way."""
+        rows = self._file.execute(
+            "SELECT started, coalesce(finished, started), prompt, output FROM attempts ORDER BY started"
+        )
+        requests = prompt = output = 0
+        seconds, until = 0.0, 0.0
+        for started, finished, asked, written in rows:
+            requests, prompt, output = requests + 1, prompt + asked, output + written
+            seconds += max(finished - max(started, until), 0.0)
+            until = max(until, finished)
+        return Spent(requests=requests, prompt=prompt, tokens=output, seconds=seconds)

@@ -1,0 +1,94 @@
+"""Replies of an endpoint, round by round: scored, stored, weighed, and whether they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from harness.auditing.scorable import PARTED, Scorable, recut_replies, scorable, tells_no_ids
+from harness.auditing.scoring import Scoring
+from harness.auditing.store import AuditFolder, Gathered
+from harness.comparisons.audit import AuditFacts, weigh_replies
+from harness.comparisons.recut import RecutFacts, measure_charges
+from harness.observations.events import Event, Noticed
+from harness.reports.audit_card import AuditPlan
+from harness.targets.endpoint.replies import NEUTRAL, Reply
+from harness.verdicts.audit import settled
+
+
+class Weighing:
+    """The state of an audit between rounds."""
+
+    def __init__(self, bench: Scoring, plan: AuditPlan, folder: AuditFolder) -> None:
+        self.bench = bench
+        self.scored: list[Scorable] = []
+        self.facts: AuditFacts | None = None
+        self.untestable = ""  # why the text says nothing about weights
+        self._plan, self._folder = plan, folder
+        self._own = Gathered()
+        self._recut: bool | None = (
+            None  # whether the host tells no ids: the first round decides, one rule holds for all
+        )
+        self._charges: RecutFacts | None = None
+        self._neutral = True
+
+    def add(self, replies: Sequence[Reply]) -> Generator[Event, None, None]:
+        """Score and weigh the replies of one more round, in plan order."""
+        if not replies:
+            return
+        if self._recut is None:
+            self._recut = tells_no_ids(replies)
+        self._neutral &= all(reply.way < NEUTRAL for reply in replies)
+        read = recut_replies if self._recut else scorable
+        scored = read(replies, self.bench.centre, self.bench.silent, self.bench.stop, self._plan.tokens)
+        yield from _told(scored)
+        first = len(self.scored)
+        self.scored.extend(scored)
+        self.untestable = self._why_not(replies)
+        if self.untestable:
+            return
+        rows = yield from self.bench.evidence(scored, first)
+        lost = [number for number, one in enumerate(scored) if one.lost]
+        if self._recut and not self._charges:
+            moved = yield from self.bench.moved(self._plan.draws, self._plan.tokens)
+            self._charges = measure_charges(moved, self.bench.honest)
+            if set(self._charges.dear) == set(self._plan.families):
+                self.untestable = "Without the ids of tokens, no member of this bank can be told from the reference."
+                return
+        self._folder.keep_terms(self._charges, neutral=self._neutral)
+        self._folder.keep_evidence("", rows, lost, [*self._plan.honest, *self._plan.families])
+        self._own.add(rows, lost)
+        plan = self._plan
+        self.facts = weigh_replies(
+            self._own.evidence, plan.honest, plan.families, plan.near, self._own.lost, plan.alpha, plan.seed,
+            self._charges, neutral=self._neutral, sampler=plan.sampler,
+        )  # fmt: skip
+
+    @property
+    def decided(self) -> bool:
+        """Whether more questions would change nothing."""
+        if self.untestable:
+            return True
+        if self.facts is None:
+            return False
+        return settled(self.facts, self._plan.required)
+
+    @property
+    def recut(self) -> bool:
+        """Whether the host tells no ids."""
+        return bool(self._recut)
+
+    def _why_not(self, replies: Sequence[Reply]) -> str:
+        """Why the text says nothing about weights, or an empty string."""
+        if any(reply.parted for reply in replies):
+            return f"{PARTED}; ask for raw text."
+        if all(one.lost for one in self.scored):
+            return f"No reply can be scored: {self.scored[0].lost}."
+        if self._recut and not self._plan.sampler.plain:
+            return f"Replies at {self._plan.sampler} are judged by the ids of tokens, which this host does not tell."
+        return ""
+
+
+def _told(scored: Sequence[Scorable]) -> Generator[Event, None, None]:
+    lost = [one.lost for one in scored if one.lost]
+    if lost:
+        yield Noticed(f"{len(lost)} of {len(scored)} replies cannot be scored: {lost[0]}")

@@ -1,0 +1,61 @@
+"""Controls of an audit: hosts of known weights, sampled here and weighed like the candidate. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from harness.comparisons.audit import first_accusation
+from harness.comparisons.model import Result
+from harness.suites.model import Frozen
+from harness.targets.token_evidence import TokenEvidence
+
+Role = Literal["honest", "listed", "unlisted"]
+
+
+class Control(Frozen):
+    """A host that is made here. ``listed`` ones are in the bank, ``unlisted`` ones have their whole kind taken out of it."""
+
+    name: str
+    role: Role
+    member: str  # the configuration that it serves
+    hidden: tuple[str, ...] = ()  # members of the bank that are left out when it is weighed
+
+
+class ControlFacts(Result):
+    """What became of a control: accused or not, after how many requests, and on which axis."""
+
+    name: str
+    role: Role
+    member: str
+    requests: int
+    tokens: int
+    log_e: float  # of the weights process, nats
+    found_at: int  # the request after which it was accused, 0: it was not
+    axis: str
+
+    @property
+    def sound(self) -> bool:
+        """Whether it behaved as it must: an honest host is not accused, a bad one is."""
+        return bool(self.found_at) != (self.role == "honest")
+
+
+def control_facts(
+    control: Control,
+    evidence: Mapping[str, Sequence[TokenEvidence]],
+    honest: Sequence[str],
+    families: Mapping[str, str],
+    near: Sequence[str],
+    alpha: float,
+) -> ControlFacts:
+    """Weigh a control's replies by the same bank, less what is hidden from it.
+
+    A bad host is found if any axis accuses it, because any axis would keep it from being cleared.
+    """
+    seen = {name: family for name, family in families.items() if name not in control.hidden}
+    log_e, found, axis = first_accusation(evidence, honest, seen, near, alpha)
+    replies = evidence[honest[0]]
+    return ControlFacts(
+        name=control.name, role=control.role, member=control.member, requests=len(replies),
+        tokens=sum(int((rows["silent"] == 0).sum()) for rows in replies), log_e=log_e, found_at=found, axis=axis,
+    )  # fmt: skip

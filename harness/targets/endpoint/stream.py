@@ -1,0 +1,87 @@
+"""Streamed answers: server-sent events out of bytes, put together into one reply. Pure; bytes are read under caps before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+_MOST_EVENTS = 1 << 17
+
+
+@dataclass(slots=True)
+class Streamed:
+    """What the events of a stream come to."""
+
+    text: str = ""
+    finish: str = ""
+    usage: dict[str, Any] = field(default_factory=dict)
+    events: int = 0
+    done: bool = False  # whether the host said that it was finished
+    problems: list[str] = field(default_factory=list)
+
+
+def read_stream(body: bytes) -> Streamed:
+    """Put a stream together; what cannot be read is a problem, never a guess.
+
+    Events may be cut anywhere, also within characters; comments and unknown fields are passed over, as the standard says.
+    """
+    found = Streamed()
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = body.decode(errors="replace")
+        found.problems.append("not UTF-8")
+    for event in _events(text):
+        if found.done:
+            found.problems.append("events after the end")
+            break
+        if event == "[DONE]":
+            found.done = True
+            continue
+        found.events += 1
+        if found.events > _MOST_EVENTS:
+            found.problems.append("too many events")
+            break
+        try:
+            value = json.loads(event)
+        except (ValueError, RecursionError):
+            found.problems.append("an event that is no JSON")
+            continue
+        if isinstance(value, dict):
+            _take(found, value)
+    if found.events and not found.done:
+        found.problems.append("the stream ends without [DONE]")
+    return found
+
+
+def _events(text: str) -> list[str]:
+    """The data of every event; several data lines of one event belong together."""
+    found: list[str] = []
+    data: list[str] = []
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        if not line:
+            if data:
+                found.append("\n".join(data))
+            data = []
+        elif line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+    return [*found, "\n".join(data)] if data else found
+
+
+def _take(found: Streamed, value: dict[str, Any]) -> None:
+    usage = value.get("usage")
+    if isinstance(usage, dict):
+        found.usage = usage
+    if isinstance(value.get("error"), (dict, str)):
+        found.problems.append("an error in the stream")
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return
+    delta = choice.get("delta")
+    content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+    if isinstance(content, str):
+        found.text += content
+    if isinstance(choice.get("finish_reason"), str):
+        found.finish = choice["finish_reason"]

@@ -1,0 +1,108 @@
+"""The one seam to the network: a request goes out once, bytes come back, within caps that no host can stretch."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from harness import __version__
+from harness.errors import EndpointRefused
+from harness.redact import safe_line
+from harness.targets.endpoint.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status, headers in lower case, the body as bytes, and the seconds that it took."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the host did what it was asked."""
+        return 200 <= self.status < 300
+
+    def value(self) -> Any:
+        """The body as JSON; None for what is no JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def fields(self) -> dict[str, Any]:
+        """The body as a JSON object; empty for anything else."""
+        value = self.value()
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def complaint(self) -> str:
+        """What the host says is wrong, on one harmless line."""
+        error = self.fields().get("error", self.fields().get("detail", self.fields().get("message", "")))
+        said = error.get("message", error) if isinstance(error, dict) else error
+        return safe_line(f"{self.status} {said if isinstance(said, str) and said else ''}".strip(), 200)
+
+
+class Transport:
+    """One connection pool to one endpoint. Redirects are not followed; the key goes nowhere but to the user's address."""
+
+    def __init__(self, address: Address, timeout: float, size: int, connections: int) -> None:
+        self.address, self._size = address, size
+        headers = {"User-Agent": f"fidelity-harness/{__version__}", "Accept-Encoding": "identity"}
+        self._key = address.key()
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._http = httpx2.AsyncClient(
+            headers=headers,
+            timeout=timeout,
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            trust_env=not address.local,  # proxies of the environment, but never for this machine
+        )
+
+    async def send(self, method: str, url: str, content: bytes | None) -> Answer:
+        """Send once and read the whole answer, at most ``size`` bytes unpacked; the caller sets the deadline."""
+        started = time.monotonic()
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        async with self._http.stream(method, url, content=content, headers=headers) as response:
+            packing = response.headers.get("content-encoding", "identity").lower()
+            unpack = zlib.decompressobj(47) if packing in {"gzip", "deflate", "x-gzip"} else None
+            if unpack is None and packing not in {"identity", ""}:
+                raise httpx2.DecodingError(f"packed as {safe_line(packing)}, which was not asked for")
+            data = bytearray()
+            async for chunk in response.aiter_raw():
+                left = self._size + 1 - len(data)
+                try:
+                    data += unpack.decompress(chunk, left) if unpack else chunk[:left]
+                except zlib.error as error:
+                    raise httpx2.DecodingError(str(error)) from error
+                if len(data) > self._size:
+                    raise EndpointRefused(
+                        f"an answer of more than {self._size >> 20} MiB was cut off", where=self.address.shown
+                    )
+            return Answer(
+                response.status_code,
+                {name.lower(): self.without_key(value.encode()).decode() for name, value in response.headers.items()},
+                self.without_key(bytes(data)),
+                time.monotonic() - started,
+            )
+
+    def without_key(self, data: bytes) -> bytes:
+        """The same bytes without the key: hosts repeat it in complaints, and complaints are published."""
+        if not self._key:
+            return data
+        for form in {self._key.encode(), json.dumps(self._key)[1:-1].encode()}:
+            data = data.replace(form, b"***")
+        return data
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.aclose()

@@ -1,0 +1,61 @@
+"""The file of attempts and replies: written before a request leaves, whole after a kill, and never asked twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+from harness.auditing.asked import Asked
+from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.transport import Answer
+
+
+def test_raw_bytes_and_a_few_headers_are_kept(tmp_path):
+    """Bodies as they came, valid or not; nothing that tells of the account."""
+    with Asked(tmp_path / "asked.sqlite") as asked:
+        number = asked.sent("reply-0000", b'{"messages": []}', (10, 64))
+        asked.ended(
+            number, Answer(200, {"server": "x", "openai-organization": "acme"}, b"\xff{", 0.1), "", (None, None)
+        )
+        assert asked.request_of("reply-0000") == b'{"messages": []}'
+        assert asked.request_of("never") == b""
+        assert asked.spent().model_dump(include={"requests", "prompt", "tokens"}) == {
+            "requests": 1, "prompt": 10, "tokens": 64
+        }  # fmt: skip
+    data = (tmp_path / "asked.sqlite").read_bytes()
+    assert b"acme" not in data
+
+
+def test_the_first_reply_to_a_question_stands(tmp_path):
+    """A second draw never replaces it."""
+    with Asked(tmp_path / "asked.sqlite") as asked:
+        asked.keep_reply(3, Reply(text="first"))
+        asked.keep_reply(3, Reply(text="second"))
+        asked.keep_reply(1, Reply(text="earlier"))
+        assert [(n, r.text) for n, r in asked.replies().items()] == [(1, "earlier"), (3, "first")]
+
+
+def test_a_killed_process_loses_nothing_that_it_was_told_is_written(tmp_path):
+    """Rows that were written before a SIGKILL are there after it."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom harness.auditing.asked import Asked\n"
+        "from harness.targets.endpoint.replies import Reply\n"
+        "asked = Asked(Path(sys.argv[1]))\n"
+        "for n in range(10 ** 6):\n"
+        "    asked.sent(f'reply-{n}', b'{}', (1, 1))\n"
+        "    asked.keep_reply(n, Reply(text=str(n)))\n"
+        "    print(n, flush=True)\n"
+    )
+    path = tmp_path / "asked.sqlite"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line) >= 200:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        told = [int(line), *(int(rest) for rest in process.stdout if rest.strip())]
+    with Asked(path) as asked:
+        kept = asked.replies()
+        assert set(range(max(told) + 1)) <= set(kept)
+        assert asked.spent().requests >= len(kept)
