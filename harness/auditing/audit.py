@@ -105,14 +105,24 @@ def audit_endpoint(
         controls: tuple[ControlFacts, ...] = ()
         if request.controls and weighing.facts and not weighing.untestable:
             controls = yield from run_controls(weighing, plan, members, prompts, folder, done)
-        spent = client.budget.spent
+        spent, sample = client.budget.spent, log.request_of("reply-0000")
     axes = judge_replies(weighing.facts, weighing.untestable, plan.sampler, plan.required, controls)
     card = AuditCard(
         fidelity_version=__version__, plan=plan, losses=_losses(weighing.scored), facts=weighing.facts,
         controls=controls, spent=spent, profile=profile, prompts=below.verdict, findings=below.findings, axes=axes,
     )  # fmt: skip
-    folder.keep_card(card)
+    folder.keep_card(card, sample)
     return card, folder.folder
+
+
+def judge_again(folder: AuditFolder) -> AuditCard:
+    """The card of a finished audit with facts, controls and verdicts computed anew from the stored evidence."""
+    card = folder.card
+    if card.facts is None or not folder.measured:
+        return card
+    facts, controls = folder.weigh_again()
+    axes = judge_replies(facts, "", card.plan.sampler, card.plan.required, controls)
+    return card.model_copy(update={"facts": facts, "controls": controls, "axes": axes})
 
 
 def _prefix(known: Mapping[int, object], end: int) -> int:

@@ -1,8 +1,8 @@
 """The folder of an audit: plan before the first request, evidence round by round, and the card. No pickle.
 
-``plan.json``, ``prompts.json``, ``asked.sqlite`` (attempts and replies), ``evidence.json`` and ``evidence-NNNN.npz`` (a file
-per round and per control), ``audit.json``. A stored audit is judged again from its evidence, bit for bit, without model and
-without network.
+``plan.json``, ``prompts.json``, ``asked.sqlite`` (attempts and replies), ``evidence.json`` with a file
+``evidence-NNNN.npz`` per round and control, ``report.html``, and last ``audit.json``. A stored audit is judged again from its
+evidence, bit for bit, without model and without network.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from harness.errors import StoredRunError
 from harness.observations.journal import storage, write_atomically
 from harness.observations.rescore import Evidence
 from harness.reports.audit_card import AuditCard, AuditPlan
+from harness.reports.audit_page import render_audit
 from harness.reports.prompt_card import PromptCard
 from harness.suites.model import Frozen
 from harness.targets.token_evidence import EVIDENCE, EVIDENCE_VERSION, TokenEvidence
 
 _MOST = 4 << 30  # bytes of one file of stored evidence that are read
-_CARD, _PLAN, _HEAD, _PROMPTS = "audit.json", "plan.json", "evidence.json", "prompts.json"
+_CARD, _PLAN, _HEAD, _PROMPTS, _PAGE = "audit.json", "plan.json", "evidence.json", "prompts.json", "report.html"
 
 
 class Part(Frozen):
@@ -98,6 +99,35 @@ class AuditFolder:
                     return cls(folder)
         return None
 
+    @classmethod
+    def open(cls, results: Path, name: str) -> AuditFolder | None:
+        """A stored audit by name, or the newest run if that is an audit; None if it is none."""
+        runs = sorted(path for path in results.glob("*-*") if path.is_dir())
+        folder = runs[-1] if name == "latest" and runs else results / name
+        return cls(folder) if "-audit-" in folder.name and (folder / _PLAN).exists() else None
+
+    @property
+    def card(self) -> AuditCard:
+        """The result as it was stored; raises StoredRunError for an audit that is not finished."""
+        try:
+            return AuditCard.model_validate_json((self.folder / _CARD).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StoredRunError(
+                "this audit has no result that can be read",
+                where=str(self.folder),
+                fix="give the same compare command again: it goes on where it ended",
+            ) from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has a result."""
+        return (self.folder / _CARD).exists()
+
+    @property
+    def measured(self) -> bool:
+        """Whether any evidence is stored."""
+        return (self.folder / _HEAD).exists()
+
     @property
     def plan(self) -> AuditPlan:
         """The plan as it was frozen."""
@@ -127,9 +157,10 @@ class AuditFolder:
         """Store what holds for all rounds: charges for missing ids, and whether the host samples as it is told."""
         self._store(self._head.model_copy(update={"charges": charges, "neutral": neutral}))
 
-    def keep_card(self, card: AuditCard) -> None:
-        """Store the result; the audit is finished."""
+    def keep_card(self, card: AuditCard, request: bytes) -> None:
+        """Store the result and its page; the audit is finished. ``request`` is the body of one question."""
         with storage(self.folder):
+            write_atomically(self.folder / _PAGE, render_audit(card, request).encode())
             write_atomically(self.folder / _CARD, (card.model_dump_json(indent=1) + "\n").encode())
 
     def weigh_again(self) -> tuple[AuditFacts, tuple[ControlFacts, ...]]:

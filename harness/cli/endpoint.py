@@ -103,5 +103,5 @@ def audit(
                 "stopped; what was answered is kept", fix="give the same command again to go on"
             ) from error
     console = Console(highlight=False, width=None if os.isatty(1) else 140)
-    print_audit_card(card, console, f"{places.results / folder.name}/audit.json")
+    print_audit_card(card, console, f"{places.results / folder.name}/report.html")
     return card.exit_code

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.auditing import AuditFolder
 from harness.config import Places
 from harness.observations.journal import read_manifest
 from harness.redact import safe_line
@@ -17,7 +18,13 @@ def command(results: Path | None) -> int:
     """List stored runs, newest last."""
     folder = results or Places.default().results
     manifests = [manifest for path in sorted(folder.glob("*-*")) if (manifest := read_manifest(path))]
-    if not manifests:
+    audits = [stored for path in sorted(folder.glob("*-audit-*")) if (stored := AuditFolder.open(folder, path.name))]
+    for stored in audits:
+        status, plan = "complete" if stored.finished else "unfinished", stored.plan
+        click.echo(
+            f"{stored.folder.name}  {status:<11}  {safe_line(plan.reference, 30)} vs {safe_line(plan.endpoint, 60)}"
+        )
+    if not manifests and not audits:
         click.echo(f"no runs in {folder}")
         return 0
     for manifest in manifests:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
+from rich.console import Console
 
+from harness.auditing import AuditFolder, judge_again
+from harness.auditing.asked import Asked
 from harness.config import Places
 from harness.observations.journal import Journal
+from harness.reports.audit_card import print_audit_card
+from harness.reports.audit_page import render_audit
 from harness.reports.build import build_scorecard
 from harness.reports.console import print_scorecard
 from harness.reports.render import FORMATS, render
@@ -20,7 +26,11 @@ from harness.reports.render import FORMATS, render
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 def command(run: str, form: str, output: Path | None, results: Path | None) -> int:
     """Judge a stored RUN again (default: the newest) and print it in a format."""
-    journal = Journal.open(results or Places.default().results, run)
+    folder = results or Places.default().results
+    stored = AuditFolder.open(folder, run)
+    if stored:
+        return _audit(stored, form, output)
+    journal = Journal.open(folder, run)
     try:
         scorecard = build_scorecard(journal)
     finally:
@@ -34,3 +44,20 @@ def command(run: str, form: str, output: Path | None, results: Path | None) -> i
     else:
         click.echo(data.decode())
     return scorecard.exit_code
+
+
+def _audit(stored: AuditFolder, form: str, output: Path | None) -> int:
+    card = judge_again(stored)
+    if form == "text":
+        console = Console(highlight=False, width=None if os.isatty(1) else 140)
+        print_audit_card(card, console, str(stored.folder / "report.html"))
+        return card.exit_code
+    if form == "md":
+        raise click.UsageError("an audit is printed as text, json or html")
+    with Asked(stored.folder / "asked.sqlite") as asked:
+        data = card.model_dump_json(indent=1) if form == "json" else render_audit(card, asked.request_of("reply-0000"))
+    if output:
+        output.write_text(data, encoding="utf-8")
+    else:
+        click.echo(data)
+    return card.exit_code

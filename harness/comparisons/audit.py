@@ -46,6 +46,7 @@ _CLIPPED = 4.0  # odds of ending, over the reference's, that must be ruled out
 _WIDE_CUTS = (("top_p", 0.8), ("top_p", 0.9), ("top_k", 20), ("min_p", 0.05))
 #: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
 PROFILE = (0, 4, 20)
+_PLACES = 60
 
 
 class BuildFacts(Result):
@@ -89,6 +90,7 @@ class ProcessFacts(Result):
     best: float  # log of the best member's likelihood over the reference's, nats
     explanations: tuple[ExplanationFacts, ...]
     profile: tuple[ProfileFacts, ...]  # of the best explanation
+    path: tuple[tuple[int, int, float], ...]  # requests, tokens and evidence (nats) on the way, at most 60 places
 
     @property
     def evidence(self) -> float:
@@ -356,7 +358,19 @@ def _facts(process: EProcess, path: Path, ratios: TokenRatios, alpha: float) -> 
             for one in found
         ),
         profile=_profile(ratios, process.bank.names.index(found[0].best)),
+        path=_course(process, path, ratios),
     )  # fmt: skip
+
+
+def _course(process: EProcess, path: Path, ratios: TokenRatios) -> tuple[tuple[int, int, float], ...]:
+    """The smaller of both e-processes after some of the requests, the last among them."""
+    every = max(math.ceil(ratios.requests / _PLACES), 1)
+    found = []
+    for n in sorted({*range(every, ratios.requests + 1, every), ratios.requests} - {0}):
+        plain = process.log_e(n, float(path.log_numerator[n - 1]))
+        tokens = int((ratios.request < n).sum())
+        found.append((n, tokens, min(plain, float(path.log_tolerant[n - 1]))))
+    return tuple(found)
 
 
 def _profile(ratios: TokenRatios, column: int) -> tuple[ProfileFacts, ...]:

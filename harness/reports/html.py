@@ -20,8 +20,8 @@ _MOST_ITEMS = 30  # over all candidates; the scorecard has the rest
 _SLICE_AXES = ("segment", "domain", "position", "reference confidence")
 
 
-def render_html(scorecard: Scorecard) -> str:
-    """The page as text; under 1 MB for any run, because excerpts and slices are bounded."""
+def page(name: str, **values: object) -> str:
+    """A template of this package, filled in; everything is escaped, and the page may load and run nothing."""
     folder = resources.files("harness.reports") / "templates"
     environment = Environment(
         loader=FileSystemLoader(str(folder)), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -30,10 +30,18 @@ def render_html(scorecard: Scorecard) -> str:
     style = (folder / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment.filters.update(number=number, share=share, line=safe_line, text=safe_text)
-    return environment.get_template("report.html.j2").render(
-        card=scorecard,
+    return environment.get_template(name).render(
         style=Markup(style),  # noqa: S704 - our own file
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        **values,
+    )
+
+
+def render_html(scorecard: Scorecard) -> str:
+    """The page as text; under 1 MB for any run, because excerpts and slices are bounded."""
+    return page(
+        "report.html.j2",
+        card=scorecard,
         blocks=[_block(scorecard, candidate) for candidate in scorecard.candidates],
         valued=valued,
         interval=interval,

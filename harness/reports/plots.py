@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from harness.comparisons.model import Slice
@@ -11,6 +12,7 @@ from harness.verdicts.evidence import CandidateEvidence, LadderReading
 
 _WIDTH = 640
 _LEFT, _RIGHT, _TOP = 150, 24, 16
+_MOST_NATS = 60.0
 
 
 def ladder_plot(ladder: LadderReading) -> str:
@@ -116,6 +118,49 @@ def slice_plot(slices: list[Slice], floor: float) -> str:
         parts.append(f'<circle class="rungdot" cx="{x(part.value):.1f}" cy="{y:.1f}" r="4">{title}</circle>')
     parts.append(_text((_LEFT + _WIDTH) / 2, height - 4, "mean KL, nat per token; line: honest band"))
     return _svg(height, "Mean divergence by slice", parts)
+
+
+def path_plot(paths: Mapping[str, Sequence[tuple[int, int, float]]], bar: float) -> str:
+    """Evidence in nats over scored tokens, one line per process, with the threshold; far ends are cut off and told."""
+    shown = {name: points for name, points in paths.items() if points}
+    if not shown:
+        return ""
+    height, bottom, left = 260, 40, 70
+    values = [value for points in shown.values() for _, _, value in points]
+    high = min(max(*values, bar * 1.3), _MOST_NATS)
+    low = max(min(*values, 0.0), -_MOST_NATS)
+    most = max(tokens for points in shown.values() for _, tokens, _ in points)
+
+    def x(tokens: float) -> float:
+        return left + tokens / max(most, 1) * (_WIDTH - left - _RIGHT)
+
+    def y(value: float) -> float:
+        return _TOP + (high - min(max(value, low), high)) / max(high - low, 1e-9) * (height - _TOP - bottom)
+
+    step = _step(high - low)
+    parts = []
+    for k in range(math.ceil(low / step), math.floor(high / step) + 1):
+        parts.append(_line(left, y(k * step), _WIDTH - _RIGHT, y(k * step), "grid"))
+        parts.append(_text(left - 8, y(k * step) + 4, f"{k * step:g}", "end"))
+    parts.append(_line(left, y(bar), _WIDTH - _RIGHT, y(bar), "level"))
+    parts.append(_text(_WIDTH - _RIGHT, y(bar) - 5, "accused above this line", "end"))
+    for place, (name, points) in enumerate(shown.items()):
+        line = " ".join(f"{x(tokens):.1f},{y(value):.1f}" for _, tokens, value in [(0, 0, 0.0), *points])
+        parts.append(f'<polyline class="path path{place}" points="{line}"><title>{escape(name)}</title></polyline>')
+        n, tokens, value = points[-1]
+        title = f"<title>{escape(name)}: {value:.1f} nat after {n} requests, {tokens} tokens</title>"
+        parts.append(f'<circle class="dot{place}" cx="{x(tokens):.1f}" cy="{y(value):.1f}" r="4">{title}</circle>')
+        parts.append(
+            _text(left + 8 + 130 * place, height - 20, f"{'─●─ ' if not place else '─ ' * (place + 1)}{name}", "start")
+        )
+    parts.append(_text((left + _WIDTH) / 2, height - 4, f"scored tokens, 0 to {most:,}; evidence in nats"))
+    return _svg(height, "Evidence against an honest host over scored tokens", parts)
+
+
+def _step(width: float) -> float:
+    """A round distance between lines of the grid."""
+    power = 10.0 ** math.floor(math.log10(max(width, 1e-9) / 4))
+    return next(power * m for m in (1, 2, 5, 10) if width / (power * m) <= 5)
 
 
 def _svg(height: float, title: str, parts: list[str]) -> str:

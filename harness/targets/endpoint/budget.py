@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ _MILLION = 1e6
 
 
 class Caps(Frozen):
-    """Hard caps, infinite where nothing is said; prices are per million tokens, in one currency."""
+    """Hard caps, None for none; prices are per million tokens, in one currency."""
 
-    requests: float = math.inf
-    tokens: float = math.inf  # of output
-    seconds: float = math.inf
-    money: float = math.inf
+    requests: float | None = None
+    tokens: float | None = None  # of output
+    seconds: float | None = None
+    money: float | None = None
     price_in: float = 0.0
     price_out: float = 0.0
 
@@ -62,7 +61,7 @@ class Budget:
             ("money", spent.money, caps.cost(prompt, tokens), caps.money),
             ("seconds", spent.seconds, 0, caps.seconds),
         ):
-            if used + more > cap:
+            if cap is not None and used + more > cap:
                 raise BudgetSpent(f"the budget of {cap:g} {name} is used up", fix="allow more, or judge what there is")
         self.requests += 1
         self.prompt += prompt

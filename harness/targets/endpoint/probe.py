@@ -17,7 +17,6 @@ from harness.targets.endpoint.engines import recognise
 from harness.targets.endpoint.stream import read_stream
 
 _ASKED = "Tell me something unusual about the sea, in one long sentence."
-_COUNT = "Write the letters of the alphabet in order, separated by blanks."
 _TOOL = {
     "type": "function",
     "function": {
@@ -177,10 +176,10 @@ class _Probe:
 
     def stop(self) -> None:
         """A stop string that an answer can hardly do without."""
-        vowels = ["a", "e", "i", "o", "u"][:4]
-        answer = self._ask({"max_tokens": 12, "temperature": 0, "stop": vowels}, _COUNT)
+        stops = [" ", "e", "a", "o"]
+        answer = self._ask({"max_tokens": 12, "temperature": 0, "stop": stops})
         text = _text(answer)
-        kept = any(vowel in text for vowel in vowels)
+        kept = any(one in text for one in stops)
         self._add("stop", State.IGNORED if kept else State.YES if answer.ok else State.NO)
 
     def bias(self) -> None:
@@ -265,7 +264,8 @@ def _top(answer: Answer) -> list[dict[str, Any]]:
     entries = logs.get("content") if isinstance(logs, dict) else None
     first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
     listed = first.get("top_logprobs")
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    rows = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return [one for one in rows if _number(one.get("logprob")) <= _SAME]  # a NaN is no log-probability
 
 
 def _number(value: Any) -> float:

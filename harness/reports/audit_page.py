@@ -1,0 +1,47 @@
+"""The page of an audit: what was found, how the evidence went, and everything that another needs to check it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+
+from markupsafe import Markup
+
+from harness.reports.audit_card import AuditCard
+from harness.reports.html import page
+from harness.reports.plots import path_plot
+from harness.reports.profile import checks
+from harness.targets.endpoint.address import parse_address
+from harness.verdicts.findings import entry
+
+
+def render_audit(card: AuditCard, request: bytes) -> str:
+    """The page as text; ``request`` is the body of one question as it was sent, for whoever wants to ask it again."""
+    facts = card.facts
+    paths = {}
+    if facts:
+        named = (("weights", facts.weights), ("sampler", facts.sampler), ("lengths", facts.length))
+        paths = {name: process.path for name, process in named if process}
+    return page(
+        "audit.html.j2",
+        card=card,
+        facts=facts,
+        figure=Markup(path_plot(paths, math.log(1.0 / card.plan.alpha))),  # noqa: S704 - numbers and our own words
+        checks=checks(card.profile) if card.profile else [],
+        curl=curl(card, request),
+        entry=entry,
+        finite=math.isfinite,
+    )
+
+
+def curl(card: AuditCard, request: bytes) -> str:
+    """One question as a shell command; the key is a variable's name, never its value."""
+    if not request:
+        return ""
+    body = json.dumps(json.loads(request), ensure_ascii=False)
+    base = parse_address(card.plan.endpoint).base
+    return (
+        f"curl -sS {shlex.quote(base + '/chat/completions')} -H 'Content-Type: application/json' "
+        f'-H "Authorization: Bearer $API_KEY" -d {shlex.quote(body)}'
+    )
