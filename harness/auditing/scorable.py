@@ -46,7 +46,7 @@ def recut_replies(
     replies: Sequence[Reply], target: CheckpointTarget, silent: NDArray[np.bool_], stop: int, tokens: int
 ) -> list[Scorable]:
     """Every reply's text as the reference's tokenizer cuts it, up to and with the first silent id."""
-    problems = [_unreadable(reply, tokens) for reply in replies]
+    problems = [_unreadable(reply, reply.asked or tokens) for reply in replies]
     texts = ["" if problem else reply.text for reply, problem in zip(replies, problems, strict=True)]
     found = []
     for problem, ids in zip(problems, target.recut(texts), strict=True):
@@ -59,29 +59,31 @@ def recut_replies(
 def scorable(
     replies: Sequence[Reply], target: CheckpointTarget, silent: NDArray[np.bool_], stop: int, tokens: int
 ) -> list[Scorable]:
-    """What of each reply can be scored, by the ids that the host tells; ``tokens`` is how many were asked for.
+    """What of each reply can be scored, by the ids that the host tells; ``tokens`` is how many were asked for where
+    a reply does not say otherwise.
 
     Ids count up to the first silent one (a stop, a control token, a piece of a character), which ends the reply. They
     must spell the text up to there, and be as many as were billed. Hosts leave silent ids out: where fewer ids came than
     were billed and the place of the gap is certain, the reply ends there. Anything else is lost.
     """
-    given = [reply.ids or () if not _unreadable(reply, tokens) else () for reply in replies]
+    given = [reply.ids or () if not _unreadable(reply, reply.asked or tokens) else () for reply in replies]
     heard = [_audible(ids, silent) for ids in given]
-    texts = ["" if _unreadable(reply, tokens) else reply.text for reply in replies]
+    texts = ["" if _unreadable(reply, reply.asked or tokens) else reply.text for reply in replies]
     spelled = target.spelled(list(zip(heard, texts, strict=True)))
     following = target.recut([rest for _, _, rest in spelled])
     found = []
     for reply, ids, said, (length, whole, rest), next_ids in zip(
         replies, given, heard, spelled, following, strict=True
     ):
-        problem = _unreadable(reply, tokens)
+        limit = reply.asked or tokens
+        problem = _unreadable(reply, limit)
         if not problem and any(token >= len(silent) for token in ids):
             problem = "an id that the reference's tokenizer does not know"
         if problem:
             found.append(Scorable(lost=problem))
             continue
         pieces = bool(rest) and bool(next_ids) and bool(silent[next_ids[0]])  # what the ids leave out begins in pieces
-        found.append(_judged(reply, ids, said, length, whole=whole, pieces=pieces, stop=stop, tokens=tokens))
+        found.append(_judged(reply, ids, said, length, whole=whole, pieces=pieces, stop=stop, tokens=limit))
     return found
 
 

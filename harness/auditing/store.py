@@ -7,6 +7,7 @@ evidence, bit for bit, without model and without network.
 
 from __future__ import annotations
 
+import datetime
 import json
 import secrets
 import time
@@ -88,14 +89,15 @@ class AuditFolder:
 
     @classmethod
     def unfinished(cls, results: Path, plan: AuditPlan) -> AuditFolder | None:
-        """The newest audit without a result whose plan is this one, nonce and clock aside."""
+        """The newest audit of today or yesterday without a result whose plan is this one, nonce aside."""
         for folder in sorted(results.glob("*-audit-*"), reverse=True):
             if (folder / _PLAN).exists() and not (folder / _CARD).exists():
                 try:
                     stored = AuditPlan.model_validate_json((folder / _PLAN).read_bytes())
                 except (OSError, ValidationError):
                     continue
-                if stored == plan.model_copy(update={"nonce": stored.nonce, "clock": stored.clock}):
+                alike = stored == plan.model_copy(update={"nonce": stored.nonce, "clock": stored.clock})
+                if alike and abs(_day(stored) - _day(plan)) <= datetime.timedelta(days=1):
                     return cls(folder)
         return None
 
@@ -213,3 +215,7 @@ class AuditFolder:
             split = {name: np.split(one, ends) for name, one in zip(names, rows, strict=True)}
             found.setdefault(part.source, Gathered()).add(split, part.lost)
         return found
+
+
+def _day(plan: AuditPlan) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(plan.clock)

@@ -21,6 +21,7 @@ class Weighing:
     def __init__(self, bench: Scoring, plan: AuditPlan, folder: AuditFolder) -> None:
         self.bench = bench
         self.scored: list[Scorable] = []
+        self.replies: list[Reply] = []
         self.facts: AuditFacts | None = None
         self.untestable = ""  # why the text says nothing about weights
         self._plan, self._folder = plan, folder
@@ -42,6 +43,7 @@ class Weighing:
         scored = read(replies, self.bench.centre, self.bench.silent, self.bench.stop, self._plan.tokens)
         yield from _told(scored)
         first = len(self.scored)
+        self.replies.extend(replies)
         self.scored.extend(scored)
         self.untestable = self._why_not(replies)
         if self.untestable:

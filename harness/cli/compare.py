@@ -20,7 +20,7 @@ from harness.targets.spec import Runtime
 
 @click.command("compare")
 @click.argument("reference")
-@click.argument("candidates", nargs=-1, required=True)
+@click.argument("candidates", nargs=-1)
 @click.option("--claim", "claims", multiple=True, metavar="PRECISION",
               help="What the candidates are sold as: bf16, fp8, int8, nf4, gguf:Q8_0, int4g128, ... "
               "Once for all, or once per candidate.")  # fmt: skip
@@ -51,6 +51,8 @@ from harness.targets.spec import Runtime
 @click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing an honest endpoint, per axis.")
 @click.option("--sampler", default="", metavar="SETTING",
               help="Ask an endpoint for temperature=T, top_p=P, top_k=K or min_p=P, where it forces one.")  # fmt: skip
+@click.option("--replies", type=click.Path(path_type=Path), metavar="FILE",
+              help="Judge logged requests and answers (JSON lines) instead of a candidate; nothing is asked.")  # fmt: skip
 @click.option("--controls/--no-controls", default=True,
               help="Make an honest and two known-bad hosts here; without them nobody is cleared.")  # fmt: skip
 @click.option(
@@ -82,6 +84,7 @@ def command(
     bank: str,
     alpha: float,
     sampler: str,
+    replies: Path | None,
     controls: bool,  # noqa: FBT001
     budget: str,
     price: str,
@@ -98,19 +101,21 @@ def command(
     rtn:4g64:PATH, fp8:PATH, ggufq:Q8_0:PATH, gguf:FILE, gptq:PATH. A candidate may also be an endpoint,
     https://host/v1#model: it is asked questions, and the text that comes back is the evidence.
     """
-    if any(is_address(candidate) for candidate in candidates):
+    if bool(candidates) == bool(replies):
+        raise click.UsageError("give candidates, or a log of replies with --replies")
+    if replies or any(is_address(candidate) for candidate in candidates):
         if len(candidates) > 1:
             raise click.UsageError("an endpoint is compared alone")
-        from harness.cli.endpoint import EndpointOptions, audit  # noqa: PLC0415 - brings httpx along
+        from harness.cli.endpoint import EndpointOptions, audit, audit_log  # noqa: PLC0415 - brings httpx along
 
-        places = Places.default()
-        return audit(
-            reference, candidates[0], Places(results or places.results, places.cache), make_display(display),
-            EndpointOptions(
-                bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh
-            ),
-            Runtime(device=device, attention="auto", threads=threads),
-        )  # fmt: skip
+        options = EndpointOptions(
+            bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh
+        )
+        places = Places(results or Places.default().results, Places.default().cache)
+        runtime = Runtime(device=device, attention="auto", threads=threads)
+        if replies:
+            return audit_log(reference, replies, places, make_display(display), options, runtime)
+        return audit(reference, candidates[0], places, make_display(display), options, runtime)
     if len(claims) not in {0, 1, len(candidates)}:
         raise click.UsageError("give --claim once, or once per candidate")
     per_candidate = claims * len(candidates) if len(claims) == 1 else claims or ("",) * len(candidates)

@@ -6,11 +6,13 @@ import math
 import os
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from rich.console import Console
 
-from harness.auditing import AuditRequest, audit_endpoint
+from harness.auditing import AuditRequest, audit_endpoint, audit_replies
+from harness.auditing.logged import read_logged
 from harness.cli.display import Display
 from harness.config import Places
 from harness.errors import Interrupted
@@ -80,6 +82,23 @@ class EndpointOptions:
         return Caps.model_validate(found)
 
 
+def audit_log(
+    reference: str, path: Path, places: Places, display: Display, options: EndpointOptions, runtime: Runtime
+) -> int:
+    """Judge logged traffic, print the card, and return its exit code."""
+    request = options.request(reference, runtime)
+    logged, digest = read_logged(path, request.sampler)
+    with display:
+        steps = audit_replies(request, logged, f"file {path.name}", digest, places)
+        while True:
+            try:
+                display.show(next(steps))
+            except StopIteration as end:
+                card, folder = end.value
+                break
+    return _shown(card, places, folder)
+
+
 def audit(
     reference: str, candidate: str, places: Places, display: Display, options: EndpointOptions, runtime: Runtime
 ) -> int:
@@ -102,6 +121,10 @@ def audit(
             raise Interrupted(
                 "stopped; what was answered is kept", fix="give the same command again to go on"
             ) from error
+    return _shown(card, places, folder)
+
+
+def _shown(card: AuditCard, places: Places, folder: Path) -> int:
     console = Console(highlight=False, width=None if os.isatty(1) else 140)
     print_audit_card(card, console, f"{places.results / folder.name}/report.html")
     return card.exit_code

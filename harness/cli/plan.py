@@ -65,8 +65,8 @@ def command(
     bars = [(barrier(weighed, place, share, alpha), weighed.alternatives[place].tolerance) for place in places]
     lines = []
     if suspect:
-        from harness.auditing.audit import DRAWS  # noqa: PLC0415 - brings the models along
         from harness.auditing.planning import Measured, measure_suspect  # noqa: PLC0415 - brings the models along
+        from harness.auditing.preparing import DRAWS  # noqa: PLC0415 - brings the models along
 
         display = make_display("auto")
         with display:

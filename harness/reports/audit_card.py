@@ -67,7 +67,7 @@ class AuditCard(Result):
     spent: Spent = Spent()
     profile: Profile | None = None  # what the endpoint can do
     prompts: AxisVerdict | None = None  # the layer below: does it make the reference's prompts?
-    findings: tuple[Finding, ...] = ()  # about prompts
+    findings: tuple[Finding, ...] = ()  # about prompts, and about the protocol around replies
     axes: tuple[AxisVerdict, ...]
 
     @property

@@ -150,9 +150,9 @@ def path_plot(paths: Mapping[str, Sequence[tuple[int, int, float]]], bar: float)
         n, tokens, value = points[-1]
         title = f"<title>{escape(name)}: {value:.1f} nat after {n} requests, {tokens} tokens</title>"
         parts.append(f'<circle class="dot{place}" cx="{x(tokens):.1f}" cy="{y(value):.1f}" r="4">{title}</circle>')
-        parts.append(
-            _text(left + 8 + 130 * place, height - 20, f"{'─●─ ' if not place else '─ ' * (place + 1)}{name}", "start")
-        )
+        at = left + 8 + 130 * place
+        parts.append(_line(at, height - 22, at + 28, height - 22, f"path path{place}"))
+        parts.append(_text(at + 34, height - 18, name, "start"))
     parts.append(_text((left + _WIDTH) / 2, height - 4, f"scored tokens, 0 to {most:,}; evidence in nats"))
     return _svg(height, "Evidence against an honest host over scored tokens", parts)
 

@@ -208,6 +208,40 @@ CATALOGUE: dict[str, Entry] = {
         "prompts without saying so.",
         "ask the host for its context length, and for an error instead of a silent cut",
     ),
+    "INTG506": Entry(
+        "questions are billed with other lengths than the reference's prompts", "S2", Cause.TEMPLATE,
+        "The host bills another number of prompt tokens for the audit's own questions than the reference's template and "
+        "tokenizer make of them: something is added or left out, or tokens are counted in another way.",
+        "run fidelity template REFERENCE URL, which looks for the fault that explains it",
+    ),
+    "INTG507": Entry(
+        "answers come under several model names", "S2", Cause.PROTOCOL,
+        "The name in the answers changes during the audit. Requests go to different deployments.",
+        "pin the provider or deployment, and audit each on its own",
+    ),
+    "INTG508": Entry(
+        "the system fingerprint changes", "S1", None,
+        "The host says itself that its configuration is not the same for all requests. Allowed, and worth knowing: verdicts are "
+        "about the mixture.",
+        "pin the deployment if the host allows it",
+    ),
+    "INTG509": Entry(
+        "bills do not add up", "S1", Cause.PROTOCOL,
+        "usage.total_tokens is not the sum of prompt and completion tokens.",
+        "ask the host what it bills",
+    ),
+    "INTG510": Entry(
+        "markers leak into texts", "S2", Cause.PARSER,
+        "Control tokens, tags of a parser, or raw byte-level pieces stand in replies to plain questions. The host does not take "
+        "its model's output apart as the model's own format says. Models that write such things themselves look the same.",
+        "look at the replies; compare with the reference's own at the same questions",
+    ),
+    "INTG511": Entry(
+        "parameters are ignored without complaint", "S1", Cause.PROTOCOL,
+        "The host takes these parameters with a success status, and they change nothing. Some are ignored because the model's "
+        "template has no place for them.",
+        "do not rely on them here; ask the host to refuse what it does not honour",
+    ),
     "TMPL120": Entry(
         "token counts differ by no known fault", "S1", None,
         "The host bills other numbers of prompt tokens than the reference's prompts have, and no fault of the library, "

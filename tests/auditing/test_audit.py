@@ -13,6 +13,7 @@ from harness.auditing.store import AuditFolder
 from harness.cli.main import cli
 from harness.config import Places
 from harness.errors import EndpointRefused, StoredRunError
+from harness.prompts.questions import draw_questions
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.client import Client
@@ -24,12 +25,12 @@ from tests.support.hosts import gateway, host, pass_on
 from tests.support.llamacpp import llamacpp_server
 
 BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
-DEFAULTS = {"bank": BANK, "controls": False}
+DEFAULTS = {"bank": BANK, "controls": False, "nonce": "test", "runtime": Runtime(threads=1)}
 
 
 def audit(reference, address, results, **options):
     """One audit without a command line."""
-    request = AuditRequest(str(reference), nonce="test", runtime=Runtime(threads=1), **(DEFAULTS | options))
+    request = AuditRequest(str(reference), **(DEFAULTS | options))
     with Client(parse_address(address)) as client:
         steps = audit_endpoint(request, client, Places(results, Places.default().cache))
         while True:
@@ -151,22 +152,22 @@ def test_an_interrupted_audit_goes_on_and_asks_nothing_twice(smollm, llamacpp, t
     questions = []
 
     def count(asked, reply):
-        if asked.body.get("max_tokens") == 16:
+        if asked.body.get("max_tokens") == 13:  # what nothing else asks for
             questions.append(asked.body["messages"][0]["content"])
         return reply
 
-    options = {"requests": 10, "tokens": 16, "bank": BANK[1:], "nonce": "on"}
+    options = {"requests": 9, "tokens": 13, "bank": BANK[1:], "nonce": "on"}
     with gateway(llamacpp.removesuffix("/v1"), count) as running:
-        for stop in (3, 9):
+        for stop in (3, 8):
             with Client(parse_address(running.address), pace=Pace(1)) as client:
-                request = AuditRequest(str(smollm), runtime=Runtime(threads=1), controls=False, **options)
+                request = AuditRequest(str(smollm), **(DEFAULTS | options))
                 for _ in audit_endpoint(request, client, Places(tmp_path, Places.default().cache)):
                     if len(questions) >= stop:
                         break
         card, folder = audit(smollm, running.address, tmp_path, **options)
         whole, _ = audit(smollm, running.address, tmp_path / "whole", **options)
-    assert len(questions) <= 2 * 10 + 2  # one that was on its way at each stop may go out again
-    assert len(set(questions)) == 10
+    assert len(questions) <= 2 * 9 + 2  # one that was on its way at each stop may go out again
+    assert len(set(questions)) == 9
     assert len(list(tmp_path.glob("*-audit-*"))) == 1
     assert card.facts.tokens == whole.facts.tokens
     assert card.facts.weights.log_e == pytest.approx(whole.facts.weights.log_e, abs=0.2)
@@ -195,3 +196,32 @@ def test_a_budget_ends_the_asking_and_what_came_is_judged(smollm, llamacpp, tmp_
     assert 1 <= card.facts.requests < 12
     assert card.spent.tokens <= 300
     assert card.spent.money == pytest.approx((card.spent.prompt + 2 * card.spent.tokens) / 1e6)
+
+
+@pytest.mark.slow
+def test_logged_traffic_is_judged_as_if_it_had_been_asked_for(smollm, llamacpp, tmp_path):
+    """The same replies out of a file: the same tokens and evidence, and no request goes out."""
+    options = {"requests": 4, "tokens": 32, "bank": BANK[1:]}
+    card, folder = audit(smollm, llamacpp, tmp_path, **options)
+    with Asked(folder / "asked.sqlite") as asked:
+        replies = asked.replies()
+    lines = [
+        {
+            "messages": list(question.messages), "text": reply.text, "ids": reply.ids, "finish_reason": reply.finish,
+            "completion_tokens": reply.billed, "max_tokens": 32,
+        }
+        for question, reply in zip(draw_questions(4, "test"), replies.values(), strict=True)
+    ]  # fmt: skip
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(json.dumps(line) for line in lines))
+    arguments = ["compare", str(smollm), "--replies", str(log), "--bank", BANK[1], "--threads", "1", "--no-controls"]
+    found = CliRunner().invoke(cli, [*arguments, "--results", str(tmp_path / "logged")], standalone_mode=False)
+    assert found.return_value == 3, found.output
+    again = AuditFolder.open(tmp_path / "logged", "latest").card
+    assert again.plan.endpoint == "file log.jsonl"
+    assert again.facts.tokens == card.facts.tokens
+    assert again.facts.builds[0].divergence == pytest.approx(card.facts.builds[0].divergence, rel=1e-6)
+    assert again.spent.requests == 0
+    shown = CliRunner().invoke(cli, ["report", "latest", "--results", str(tmp_path / "logged")], standalone_mode=False)
+    assert "VERDICT: INCONCLUSIVE" in shown.output
+    assert "audit" in CliRunner().invoke(cli, ["ls", "--results", str(tmp_path)], standalone_mode=False).output

@@ -44,7 +44,7 @@ def test_a_budget_says_what_it_would_miss():
 def test_a_suspected_build_and_its_charge_are_measured_here(smollm, monkeypatch):
     """Q4_0 of the real model: a divergence with an interval over replies, and what text without ids costs (of 8 draws)."""
     monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
-    monkeypatch.setattr("harness.auditing.audit.DRAWS", 8)
+    monkeypatch.setattr("harness.auditing.preparing.DRAWS", 8)
     output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1, "--access", "text")
     value = float(re.search(r"ggufq:Q4_0: ([\d.]+) nat/token", output).group(1))
     assert 0.1 < value < 1.5

@@ -29,6 +29,7 @@ NEUTRAL = 2
 #: What every request says of sampling, whatever the sampler.
 PLAIN: dict[str, JsonValue] = {"stream": False, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 _MOST_TOKENS = 1 << 16
+_COUNTS = ("completion", "prompt", "total")
 
 
 class Reply(Frozen):
@@ -43,6 +44,11 @@ class Reply(Frozen):
     billed: int | None = None  # usage.completion_tokens
     parted: bool = False
     lost: str = ""
+    prompt: int | None = None  # usage.prompt_tokens
+    total: int | None = None  # usage.total_tokens
+    model: str = ""  # what the host says that it serves
+    fingerprint: str = ""  # system_fingerprint
+    asked: int | None = None  # most tokens of this reply, where they are not the plan's
     way: int = 0  # which of ``WAYS`` the host accepted
 
 
@@ -76,23 +82,36 @@ async def ask_reply(
 
 def read_reply(answer: Answer) -> Reply:
     """A chat answer as a reply; what cannot be read is lost, never guessed."""
-    choice = _first(answer.fields().get("choices"))
+    return reply_of(answer.fields())
+
+
+def reply_of(fields: dict[str, Any]) -> Reply:
+    """The body of a chat answer as a reply."""
+    choice = _first(fields.get("choices"))
     message = choice.get("message")
     if not isinstance(message, dict):
         return Reply(lost="the answer holds no message")
     text = text_of(message.get("content") or "")
     if text is None:
         return Reply(lost="the answer's text cannot be read")
-    usage = answer.fields().get("usage")
-    billed = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    usage = fields.get("usage")
+    counts = [_count(usage.get(f"{name}_tokens") if isinstance(usage, dict) else None) for name in _COUNTS]
     hidden = any(message.get(key) for key in ("reasoning_content", "reasoning", "tool_calls"))
     return Reply(
         text=text,
         ids=_ids(choice),
         finish=safe_line(str(choice.get("finish_reason") or ""), 40),
-        billed=billed if type(billed) is int and 0 <= billed <= _MOST_TOKENS else None,
+        billed=counts[0],
+        prompt=counts[1],
+        total=counts[2],
+        model=safe_line(str(fields.get("model") or ""), 120),
+        fingerprint=safe_line(str(fields.get("system_fingerprint") or ""), 80),
         parted=hidden,
     )
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
 def _ids(choice: dict[str, Any]) -> tuple[int, ...] | None:

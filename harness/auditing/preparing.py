@@ -1,0 +1,107 @@
+"""Before anything is asked: the bank, the prompts under every fault and day, the controls, and the plan that freezes them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from harness.auditing.asking import render_prompts
+from harness.auditing.scorable import Ids
+from harness.comparisons.controls import Control
+from harness.errors import NoChatTemplate
+from harness.prompts.conversation import Conversation
+from harness.reports.audit_card import AuditPlan
+from harness.targets.bank import QUICK, BankMember, bank_members, honest_members, known_bad, required
+from harness.targets.endpoint.budget import Caps
+from harness.targets.prompt_source import PromptSource
+from harness.targets.sampler import Sampler
+from harness.targets.spec import Runtime, parse_spec
+
+#: Local replies per configuration from which the charge of a host without ids is measured.
+DRAWS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRequest:
+    """What is asked of an audit; all of it is fixed before the first request."""
+
+    reference: str
+    requests: int = 64  # at most
+    tokens: int = 64  # of output, at most, per request
+    bank: tuple[str, ...] = QUICK
+    alpha: float = 0.01
+    nonce: str = ""
+    draws: int = DRAWS
+    sampler: Sampler = field(default_factory=Sampler)  # what the host is asked for, and held to
+    controls: bool = True
+    caps: Caps = field(default_factory=Caps)
+    fresh: bool = False  # begin anew even where an unfinished audit could be resumed
+    runtime: Runtime = field(default_factory=Runtime)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frozen plan with what it was made of: members that differ from the reference at all, and prompts per fault and day."""
+
+    plan: AuditPlan
+    members: list[BankMember]
+    prompts: dict[str, list[Ids]]
+
+
+def prepare(
+    request: AuditRequest,
+    source: PromptSource,
+    conversations: Sequence[Conversation],
+    endpoint: str,
+    questions: str,
+    clock: str = "",
+) -> Prepared:
+    """Freeze the plan of an audit; ``questions`` is the digest of what is asked, ``clock`` that of an audit to go on with.
+
+    Raises NoChatTemplate for a reference that makes no prompts.
+    """
+    if not source.renders or source.tokenizer is None:
+        raise NoChatTemplate(
+            "an endpoint is compared with a reference that has a chat template and a tokenizer",
+            where=source.name,
+            fix="give the reference checkpoint's folder",
+        )
+    days = days_of(source, clock)
+    spec = parse_spec(request.reference, request.runtime)
+    members = [*honest_members(spec, request.bank, days[1:]), *bank_members(request.bank, spec)]
+    faults = [one.fault for one in members if one.family and one.fault]
+    prompts = render_prompts(source, conversations, faults, days)
+    members = [m for m in members if not (m.family and m.fault) or prompts[m.fault] != prompts[""]]
+    plan = AuditPlan(
+        reference=source.name, endpoint=endpoint, requests=len(conversations), tokens=request.tokens,
+        honest=tuple(m.name for m in members if not m.family),
+        families={m.name: m.family for m in members if m.family},
+        near=tuple(m.name for m in members if m.near),
+        required=required(members),
+        controls=_controls(request, members),
+        caps=request.caps, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions,
+        template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
+    )  # fmt: skip
+    return Prepared(plan, members, prompts)
+
+
+def days_of(source: PromptSource, clock: str = "") -> list[str]:
+    """Noon of the day of asking, with its neighbours if prompts hold a date: hosts live in other time zones."""
+    today = datetime.datetime.now(datetime.UTC).replace(hour=12, minute=0, second=0, microsecond=0, tzinfo=None)
+    noon = datetime.datetime.fromisoformat(clock) if clock else today
+    dated = "strftime_now" in source.template + source.tool_template or bool(source.encoder and not source.template)
+    return [(noon + datetime.timedelta(days=shift)).isoformat() for shift in ((0, -1, 1) if dated else (0,))]
+
+
+def _controls(request: AuditRequest, members: Sequence[BankMember]) -> tuple[Control, ...]:
+    """Hosts that are made here; they sample from the whole distribution, so a forced sampler has none."""
+    if not request.controls or not request.sampler.plain:
+        return ()
+    found = [Control(name="honest: bf16", role="honest", member="bf16")]
+    bad = known_bad(members)
+    if bad:
+        listed, hidden, out = bad
+        found.append(Control(name=f"bad: {listed.name}", role="listed", member=listed.name))
+        found.append(Control(name=f"bad, unlisted: {hidden.name}", role="unlisted", member=hidden.name, hidden=out))
+    return tuple(found)

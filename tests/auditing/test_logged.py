@@ -1,0 +1,75 @@
+"""Logs of traffic are read strictly: what a line does not say for certain is refused with its number."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.auditing.logged import read_logged
+from harness.errors import TargetNotFound, UsageError
+from harness.targets.sampler import Sampler
+
+ASKED = [{"role": "user", "content": "Hi"}]
+WIRED = {
+    "request": {"messages": ASKED, "max_tokens": 8, "temperature": 1},
+    "response": {
+        "choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+    },
+}
+PLAIN = {"messages": ASKED, "text": "Hello there", "ids": [1, 2], "finish_reason": "length", "completion_tokens": 2}
+
+
+def log(tmp_path, *lines):
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines) + "\n\n")
+    return path
+
+
+def test_both_forms_are_read_in_the_order_of_the_file(tmp_path):
+    """Bodies as they went over the wire, and a short form; a missing limit is what a cut reply came to."""
+    found, digest = read_logged(log(tmp_path, WIRED, PLAIN), Sampler())
+    (asked, wired), (_, plain) = found
+    assert asked.messages == tuple(ASKED)
+    assert (wired.text, wired.prompt, wired.billed, wired.asked, wired.ids) == ("Hello", 9, 2, 8, None)
+    assert (plain.ids, plain.asked, plain.finish) == ((1, 2), 2, "length")
+    assert len(digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{nonsense", "line 2"),
+        ("[1]", "not an object"),
+        ({"messages": ASKED}, "no text"),
+        ({"text": "x"}, "no messages"),
+        ({"messages": [], "text": "x"}, "no messages"),
+        ({"request": {"messages": ASKED}}, "without a response"),
+        (PLAIN | {"temperature": 0.2}, "temperature 0.2"),
+        (PLAIN | {"top_p": 0.9}, "top_p 0.9"),
+        (PLAIN | {"completion_tokens": "many"}, "line 2"),
+        (PLAIN | {"ids": ["a"]}, "line 2"),
+        ("[" * 100_000, "line 2"),
+    ],
+)
+def test_a_line_that_cannot_be_held_to_is_refused_with_its_number(tmp_path, line, problem):
+    """No line is left out silently: a selection is no evidence."""
+    with pytest.raises(UsageError, match=problem):
+        read_logged(log(tmp_path, WIRED, line), Sampler())
+
+
+def test_a_log_of_a_forced_sampler_is_read_under_that_sampler(tmp_path):
+    """Every request must have asked for it."""
+    asked = WIRED | {"request": WIRED["request"] | {"top_p": 0.9}}
+    assert len(read_logged(log(tmp_path, asked), Sampler(cut="top_p", value=0.9))[0]) == 1
+    with pytest.raises(UsageError, match="--sampler"):
+        read_logged(log(tmp_path, WIRED), Sampler(cut="top_p", value=0.9))
+
+
+def test_no_file_and_an_empty_one_are_errors(tmp_path):
+    """Nothing is judged of nothing."""
+    with pytest.raises(TargetNotFound):
+        read_logged(tmp_path / "none", Sampler())
+    with pytest.raises(UsageError, match="0 replies"):
+        read_logged(log(tmp_path, ""), Sampler())

@@ -1,0 +1,53 @@
+"""Counts around replies: bills, names and markers, told as they are; what is missing is not wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.comparisons.protocol import protocol_facts
+from harness.targets.endpoint.replies import Reply
+from harness.verdicts.protocol import protocol_findings
+
+
+def reply(**changes) -> Reply:
+    """A sound reply to a prompt of 20 tokens."""
+    return Reply(
+        **{"text": "Fine.", "prompt": 20, "billed": 5, "total": 25, "model": "m", "fingerprint": "f"} | changes
+    )
+
+
+def codes(replies, lengths=None, ignored=()):
+    facts = protocol_facts(replies, lengths or [20] * len(replies))
+    return {finding.code: finding.detail for finding in protocol_findings(facts, ignored)}
+
+
+def test_a_sound_host_has_no_finding():
+    """Also one that says less: no bill, no names, lost replies."""
+    bare = Reply(text="1 < 2 and a [list] of things; </b> is a tag.")
+    assert codes([reply(), bare, Reply(lost="time-out", prompt=3)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("odd", "code", "said"),
+    [
+        ({"prompt": 31, "total": 36}, "INTG506", "1 of 3"),
+        ({"model": "other"}, "INTG507", "m, other"),
+        ({"fingerprint": "g"}, "INTG508", "f, g"),
+        ({"total": 99}, "INTG509", "1 of 3"),
+        ({"text": "Hello<|im_end|>"}, "INTG510", "<|im_end|>"),
+        ({"text": "HelloĠworld"}, "INTG510", "Ġ"),
+        ({"text": "<think>hm</think>"}, "INTG510", "<think>"),
+    ],
+)
+def test_each_oddity_is_told_with_its_count(odd, code, said):
+    """And nothing else with it."""
+    found = codes([reply(), reply(**odd), reply()])
+    assert list(found) == [code]
+    assert said in found[code]
+
+
+def test_a_constant_surplus_is_told_as_one():
+    """What an injected system prompt looks like."""
+    found = codes([reply(prompt=20 + n, total=25 + n) for n in (17, 17)], [20, 20])
+    assert found == {"INTG506": "every prompt is billed with +17 tokens"}
+    assert codes([reply()], ignored=("seed", "n")) == {"INTG511": "seed, n"}
