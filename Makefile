@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence clean
+.PHONY: setup demo demo-hosts test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits clean
 
 setup: $(READY)
 
@@ -25,6 +25,9 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(BIN)/fidelity demo
+
+demo-hosts: $(READY)
+	$(BIN)/fidelity demo --hosts
 
 test: $(READY)
 	$(TEST_ENV) $(BIN)/python -m pytest
@@ -68,6 +71,13 @@ bench-gguf: $(READY)
 
 bench-live: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/live_prompts.py
+
+# Live replies of seven hosts, recorded once (20 minutes at 60 replies each); then audits of them.
+bench-hosts: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/record_hosts.py
+
+bench-audits: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/audit_matrix.py
 
 # Distributions are computed once (about half an hour, 1 GB in the cache); the studies that draw from them take an hour.
 bench-evidence: $(READY)

@@ -26,7 +26,7 @@ from harness.targets.endpoint.client import Client
 from harness.verdicts.prompt_counts import CountsIn
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.support.llamacpp import llamacpp_server
+from harness.targets.endpoint.local import local_host
 
 HEADER = "{% if add_generation_prompt %}"
 DEFAULT = "{% if loop.first and messages[0]['role'] != 'system' %}"
@@ -63,7 +63,7 @@ def main() -> None:
     rows = []
     for name, (old, new, fault) in REPLACED.items():
         assert old in template, name
-        with llamacpp_server(demo_gguf(places.cache), template.replace(old, new) if old else "") as address:
+        with local_host(demo_gguf(places.cache), template.replace(old, new) if old else "") as address:
             for access in ("introspection", "counts"):
                 rows.append({"template": name, "access": access} | measured(address, access, str(reference), fault))
                 print(rows[-1])

@@ -25,10 +25,10 @@ from harness.prompts.questions import draw_questions
 from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.local import local_host
 from harness.targets.endpoint.replies import ask_reply
+from harness.targets.requantized import requantized
 from harness.targets.sampler import Sampler
-from tests.support.gguf import requantized
-from tests.support.llamacpp import llamacpp_server
 
 NONCE, TOKENS, MOST = "pool", 64, 2000
 DEFAULT = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
@@ -58,7 +58,7 @@ def served(name: str) -> Iterator[str]:
     template = (demo_reference(places.cache) / "chat_template.jinja").read_text()
     assert old in template
     file = requantized(demo_gguf(places.cache), kind, places.cache / "hosts")
-    with llamacpp_server(file, template.replace(old, new) if old else "", kv=cache) as address:
+    with local_host(file, template.replace(old, new) if old else "", kv=cache) as address:
         yield address
 
 

@@ -12,8 +12,8 @@ from harness.config import Places
 from harness.pipeline import Candidate, Request, Stop, compare
 from harness.reports.scorecard import Scorecard
 from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
+from harness.targets.endpoint.local import local_host
 from harness.targets.spec import Runtime
-from tests.support.llamacpp import llamacpp_server
 from tests.support.toy import make_suite, make_toy
 
 
@@ -56,7 +56,7 @@ def smollm_gguf() -> Path:
 @pytest.fixture(scope="session")
 def llamacpp(smollm_gguf: Path) -> Iterator[str]:
     """The address of a real llama.cpp server with the demo model's file as it is."""
-    with llamacpp_server(smollm_gguf) as address:
+    with local_host(smollm_gguf) as address:
         yield address
 
 

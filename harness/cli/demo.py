@@ -27,6 +27,7 @@ ACTS = (
 @click.command("demo")
 @click.option("--model-file", type=click.Path(path_type=Path), help="The demo's wheel or GGUF, for offline use.")
 @click.option("--profile", default="quick", show_default=True, help="The part of the suite: quick or full.")
+@click.option("--hosts", is_flag=True, help="Audit four real servers on this machine instead (needs the extra hosts).")
 @click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
@@ -34,6 +35,7 @@ ACTS = (
 def command(
     model_file: Path | None,
     profile: str,
+    hosts: bool,  # noqa: FBT001
     threads: int,
     fresh: bool,  # noqa: FBT001
     results: Path | None,
@@ -41,12 +43,17 @@ def command(
 ) -> int:
     """Compare SmolLM2-135M-Instruct with four quantized copies of itself under five claims.
 
-    Exits 0 if and only if every verdict is the expected one.
+    With --hosts, four real llama.cpp servers are audited instead: one as it should be, one with 4-bit weights, one with another
+    template, one that sends a quarter of the requests to 4-bit weights. Exits 0 if and only if every verdict is the expected one.
     """
     places = Places.default()
     places = Places(results or places.results, places.cache)
     for line in build_demo_reference(places.cache, model_file):
         click.echo(f"[model] {line}", err=True)
+    if hosts:
+        from harness.cli.demo_hosts import show_hosts  # noqa: PLC0415 - brings httpx along
+
+        return show_hosts(places, make_display(display), model_file, threads)
     base = str(demo_reference(places.cache))
     request = Request(
         reference=base,

@@ -17,12 +17,12 @@ from harness.prompts.questions import draw_questions
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.local import local_host
 from harness.targets.endpoint.pace import Pace
+from harness.targets.requantized import requantized
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime
-from tests.support.gguf import requantized
 from tests.support.hosts import gateway, host, pass_on
-from tests.support.llamacpp import llamacpp_server
 
 BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
 DEFAULTS = {"bank": BANK, "controls": False, "nonce": "test", "runtime": Runtime(threads=1)}
@@ -62,7 +62,7 @@ def test_an_honest_host_is_not_accused_and_the_audit_is_judged_again_bit_for_bit
 def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, tmp_path):
     """``fidelity compare REFERENCE URL``: exit 1, cause quantization, in the first requests, with a certified effect."""
     file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
-    with llamacpp_server(file) as address:
+    with local_host(file) as address:
         arguments = ["compare", str(smollm), address, "--bank", ",".join(BANK), "--requests", "5", "--threads", "1"]
         found = CliRunner().invoke(cli, [*arguments, "--results", str(tmp_path)], standalone_mode=False)
     assert found.return_value == 1, found.output
@@ -103,7 +103,7 @@ def test_a_host_that_tells_no_ids_is_judged_by_its_texts_and_charged_for_it(smol
     """A 4-bit host is still found and named; on an honest one nothing grows and nothing is ruled out."""
     file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
     options = {"requests": 5, "tokens": 32, "draws": 40, "bank": BANK[:1]}
-    with llamacpp_server(file) as address, without_ids(address) as gateway:
+    with local_host(file) as address, without_ids(address) as gateway:
         card, folder = audit(smollm, gateway.address, tmp_path, **options)
     assert (card.axes[0].outcome, card.axes[0].cause) == ("BEYOND", "quantization")
     assert card.axes[1].outcome == "NOT_TESTABLE"
@@ -181,7 +181,7 @@ def test_a_replaced_template_is_called_one_whatever_the_text_looks_like(smollm, 
     template = (smollm / "chat_template.jinja").read_text()
     default = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
     assert default in template
-    with llamacpp_server(smollm_gguf, template.replace(default, "You are a pirate who sells insurance")) as address:
+    with local_host(smollm_gguf, template.replace(default, "You are a pirate who sells insurance")) as address:
         card, _ = audit(smollm, address, tmp_path, requests=4, bank=BANK[1:])
     assert card.prompts.outcome == "BEYOND"
     assert (card.outcome, card.cause) == ("BEYOND", "template")

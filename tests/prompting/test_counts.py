@@ -20,9 +20,9 @@ from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.variants import Bench
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.local import local_host
 from harness.targets.prompt_source import open_prompt_source
 from tests.support.hosts import gateway, with_usage
-from tests.support.llamacpp import llamacpp_server
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_replaced_template_is_named_by_counts_alone(count, smollm, smollm_gguf
     """A real server with another template, introspection off."""
     template = (smollm / "chat_template.jinja").read_text()
     assert TEMPLATES[name][0] in template
-    with llamacpp_server(smollm_gguf, template.replace(*TEMPLATES[name])) as address:
+    with local_host(smollm_gguf, template.replace(*TEMPLATES[name])) as address:
         card = count(address)
     assert (card.verdict.outcome, card.verdict.cause) == ("BEYOND", "template")
     assert (name,) in {one.faults for one in card.evidence.explanations}
@@ -88,7 +88,7 @@ def test_an_unknown_default_prompt_is_described_and_not_accused(count, smollm, s
     template = (smollm / "chat_template.jinja").read_text()
     other = template.replace("a helpful AI assistant named SmolLM, trained by Hugging Face", "a pirate")
     assert other != template
-    with llamacpp_server(smollm_gguf, other) as address:
+    with local_host(smollm_gguf, other) as address:
         card = count(address)
     assert card.verdict.outcome == "INCONCLUSIVE"
     assert "per request without a system or developer message under llama.cpp's own rules" in card.verdict.reason

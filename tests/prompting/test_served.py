@@ -14,8 +14,8 @@ from harness.prompting import compare_endpoint
 from harness.prompts.deviations import REGISTRY
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.local import local_host
 from tests.support.hosts import gateway, with_usage
-from tests.support.llamacpp import llamacpp_server
 from tests.support.templates import EVERYTHING
 from tests.support.toy import edit_json
 
@@ -38,7 +38,7 @@ def headless(smollm, smollm_gguf):
     """A real server whose template lost the header of the reply."""
     template = (smollm / "chat_template.jinja").read_text()
     assert NO_HEADER[0] in template
-    with llamacpp_server(smollm_gguf, template.replace(*NO_HEADER)) as address:
+    with local_host(smollm_gguf, template.replace(*NO_HEADER)) as address:
         yield address
 
 
@@ -64,7 +64,7 @@ def everything(smollm, smollm_gguf, tmp_path_factory):
         shutil.copy(smollm / name, folder / name)
     (folder / "chat_template.jinja").write_text(EVERYTHING)
     edit_json(folder / "tokenizer.json", normalizer={"type": "NFC"})  # as Qwen's has, and llama.cpp never applies
-    with llamacpp_server(smollm_gguf, EVERYTHING) as address:
+    with local_host(smollm_gguf, EVERYTHING) as address:
         yield folder, address
 
 
@@ -90,7 +90,7 @@ def test_every_deviation_of_the_registry_is_seen_on_the_running_engine(inspect, 
 def test_a_fault_is_named_on_top_of_an_engines_own_rules(inspect, everything, smollm_gguf):
     """Every prompt deviates on purpose, and tools are lost besides: the loss is named."""
     folder, _ = everything
-    with llamacpp_server(smollm_gguf, EVERYTHING.replace("{%- if tools %}", "{%- if false %}")) as address:
+    with local_host(smollm_gguf, EVERYTHING.replace("{%- if tools %}", "{%- if false %}")) as address:
         card = inspect(address, reference=folder)
     assert (card.verdict.outcome, card.verdict.cause) == ("BEYOND", "template")
     assert ("tools-dropped",) in card.evidence.diagnosis.named
