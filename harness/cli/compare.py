@@ -104,8 +104,8 @@ def command(
     if bool(candidates) == bool(replies):
         raise click.UsageError("give candidates, or a log of replies with --replies")
     if replies or any(is_address(candidate) for candidate in candidates):
-        if len(candidates) > 1:
-            raise click.UsageError("an endpoint is compared alone")
+        if not all(is_address(candidate) for candidate in candidates):
+            raise click.UsageError("endpoints and files are compared in commands of their own")
         from harness.cli.endpoint import EndpointOptions, audit, audit_log  # noqa: PLC0415 - brings httpx along
 
         options = EndpointOptions(
@@ -115,7 +115,7 @@ def command(
         runtime = Runtime(device=device, attention="auto", threads=threads)
         if replies:
             return audit_log(reference, replies, places, make_display(display), options, runtime)
-        return audit(reference, candidates[0], places, make_display(display), options, runtime)
+        return audit(reference, candidates, places, make_display(display), options, runtime)
     if len(claims) not in {0, 1, len(candidates)}:
         raise click.UsageError("give --claim once, or once per candidate")
     per_candidate = claims * len(candidates) if len(claims) == 1 else claims or ("",) * len(candidates)

@@ -54,8 +54,8 @@ def show_hosts(places: Places, display: Display, model_file: Path | None, thread
                     card, folder = end.value
                     break
         found.append(card)
-        cause = f" cause={card.cause}" if card.cause else ""
-        click.echo(f"{name}: {card.outcome}{cause} report={folder / 'report.html'}")
+        why = f" cause={card.cause}" if card.cause else ""
+        click.echo(f"{name}: {card.outcome}{why} report={folder / 'report.html'}")
     wrong = 0
     click.echo("\nhosts: expected and found", err=True)
     for (name, outcome, cause), card in zip(ACTS, found, strict=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,9 @@ from harness.auditing import AuditRequest, audit_endpoint, audit_replies
 from harness.auditing.logged import read_logged
 from harness.cli.display import Display
 from harness.config import Places
-from harness.errors import Interrupted
+from harness.errors import Interrupted, TargetRefused
+from harness.evidence.multiplicity import e_benjamini_hochberg
+from harness.redact import safe_line, safe_text
 from harness.reports.audit_card import AuditCard, print_audit_card
 from harness.targets.bank import FULL, QUICK
 from harness.targets.endpoint.address import parse_address
@@ -25,6 +28,8 @@ from harness.targets.endpoint.pace import Pace
 from harness.targets.sampler import parse_sampler
 from harness.targets.spec import Runtime
 
+#: Exit codes over several endpoints, the one that counts most first.
+_WORST = (4, 1, 3, 0)
 _BANKS = {"quick": QUICK, "full": FULL}
 
 
@@ -100,13 +105,55 @@ def audit_log(
 
 
 def audit(
-    reference: str, candidate: str, places: Places, display: Display, options: EndpointOptions, runtime: Runtime
+    reference: str,
+    candidates: Sequence[str],
+    places: Places,
+    display: Display,
+    options: EndpointOptions,
+    runtime: Runtime,
 ) -> int:
-    """Audit one endpoint, print the card, and return its exit code."""
-    request = options.request(reference, runtime)
+    """Audit endpoints one after the other, print their cards, and return the exit code over all.
+
+    Several share alpha: each is accused at its part of it, so that one of them is accused wrongly with probability at most
+    alpha; e-BH over all of them controls the share of false accusations instead, and may name more.
+    """
+    cards: list[AuditCard] = []
+    codes = []
+    for candidate in candidates:
+        request = options.request(reference, runtime)
+        request = replace(request, alpha=request.alpha / len(candidates))
+        try:
+            card, folder = _audited(request, candidate, places, display, options)
+        except TargetRefused as error:
+            if len(candidates) == 1:
+                raise
+            click.echo(f"error: {safe_text(str(error))}", err=True)
+            codes.append(error.exit_code)
+            continue
+        cards.append(card)
+        codes.append(_shown(card, places, folder))
+    if len(candidates) > 1:
+        _over_all(cards, options.alpha, len(candidates))
+    return next((code for code in _WORST if code in codes), 0)
+
+
+def _over_all(cards: Sequence[AuditCard], alpha: float, asked: int) -> None:
+    """One line over several endpoints."""
+    weighed = [(card, card.facts.weights.evidence) for card in cards if card.facts]
+    # an endpoint that could not be weighed has no evidence, and still counts as one of those that were asked
+    accused = e_benjamini_hochberg([log_e for _, log_e in weighed] + [0.0] * (asked - len(weighed)), alpha)
+    names = [card.plan.endpoint for (card, _), found in zip(weighed, accused, strict=False) if found]
+    click.echo(
+        f"OVER ALL: {len(names)} of {asked} endpoints accused on identity at a false discovery rate of {alpha:g} (e-BH)"
+        + (f": {', '.join(safe_line(name, 80) for name in names)}" if names else "")
+    )
+
+
+def _audited(
+    request: AuditRequest, candidate: str, places: Places, display: Display, options: EndpointOptions
+) -> tuple[AuditCard, Path]:
     pace = Pace(options.concurrency, per_minute=options.per_minute)
     limits = Limits(session=math.inf)  # the budget says when an audit ends
-    card: AuditCard
     with Client(parse_address(candidate, options.key), limits, pace=pace) as client, display:
         steps = audit_endpoint(request, client, places)
         try:
@@ -114,14 +161,12 @@ def audit(
                 try:
                     display.show(next(steps))
                 except StopIteration as end:
-                    card, folder = end.value
-                    break
+                    return end.value  # type: ignore[no-any-return]
         except KeyboardInterrupt as error:
             steps.close()
             raise Interrupted(
                 "stopped; what was answered is kept", fix="give the same command again to go on"
             ) from error
-    return _shown(card, places, folder)
 
 
 def _shown(card: AuditCard, places: Places, folder: Path) -> int:
