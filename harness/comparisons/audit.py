@@ -42,7 +42,7 @@ REPEATED = 1e-6
 FAVOURED = "quantization"
 #: Distance in temperature, in logs, from which on another temperature must be ruled out before a sampler is cleared.
 _FAR_TEMPERATURE = math.log(1.2) - 1e-9
-_CLIPPED = 4.0  # odds of ending, over the reference's, that must be ruled out
+_CLIPPED = 10.0  # odds of ending, over the reference's, that must be ruled out
 _WIDE_CUTS = (("top_p", 0.8), ("top_p", 0.9), ("top_k", 20), ("min_p", 0.05))
 #: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
 PROFILE = (0, 4, 20)

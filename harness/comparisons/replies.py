@@ -23,8 +23,13 @@ UNLISTED = (*(f"rank^{tilt:+g}" for tilt in TILTS), "places")
 WARMER = (1 / 1.05, 1 / 1.1)
 _PART_OF_WARM = 0.2
 #: Hosts whose odds of ending a reply at each token are a multiple of the reference's.
-LENGTHS = (("ends 4 times as readily", 4.0), ("ends twice as readily", 2.0), ("ends half as readily", 0.5),
-           ("ends a quarter as readily", 0.25))  # fmt: skip
+LENGTHS = (
+    ("ends 10 times as readily", 10.0),
+    ("ends 4 times as readily", 4.0),
+    ("ends twice as readily", 2.0),
+    ("ends half as readily", 0.5),
+    ("ends a quarter as readily", 0.25),
+)
 #: A token that a cut-off rules out; the bank's floor decides what that costs.
 _RULED_OUT = -745.0
 #: How much of the whole distribution a cut-off lets through as an honest host's setting; the one that was asked for leaks
