@@ -12,7 +12,7 @@ import zstandard
 
 from harness.observations.journal import storage
 from harness.targets.endpoint.budget import Spent
-from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.replies import Reply, read_reply, way_of
 from harness.targets.endpoint.transport import Answer
 
 _SCHEMA = """
@@ -73,15 +73,33 @@ class Asked:
         with storage(self.path.parent):
             self._file.execute("INSERT OR IGNORE INTO replies VALUES (?, ?)", (number, reply.model_dump_json()))
 
-    def replies(self) -> dict[int, Reply]:
-        """Replies so far, by the number of their question."""
+    def replies(self, *, recover: bool = False) -> dict[int, Reply]:
+        """Replies so far, by the number of their question.
+
+        ``recover`` takes answers that came whole and were not read before the process ended: asking again would draw anew.
+        """
+        if recover:
+            self._recover()
         rows = self._file.execute("SELECT number, reply FROM replies ORDER BY number")
         return {number: Reply.model_validate_json(text) for number, text in rows}
+
+    def _recover(self) -> None:
+        rows = self._file.execute(
+            "SELECT item, request, headers, answer FROM attempts WHERE item LIKE 'reply-%' AND status BETWEEN 200 AND 299 "
+            "ORDER BY id"
+        ).fetchall()
+        for item, request, headers, answer in rows:
+            number, body = int(item.removeprefix("reply-")), json.loads(self._unpacked(request))
+            came = Answer(200, json.loads(headers or "{}"), self._unpacked(answer), 0.0)
+            self.keep_reply(number, read_reply(came).model_copy(update={"way": way_of(body)}))
+
+    def _unpacked(self, blob: bytes) -> bytes:
+        return self._unpack.decompress(blob, max_output_size=_MOST)
 
     def request_of(self, item: str) -> bytes:
         """The body of an item's last attempt; empty if there was none."""
         row = self._file.execute("SELECT request FROM attempts WHERE item = ? ORDER BY id DESC", (item,)).fetchone()
-        return self._unpack.decompress(row[0], max_output_size=_MOST) if row else b""
+        return self._unpacked(row[0]) if row else b""
 
     def spent(self) -> Spent:
         """What all attempts have used; seconds are those in which a request was on its way."""

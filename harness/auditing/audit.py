@@ -10,7 +10,7 @@ from harness import __version__
 from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, ask_round, round_ends
 from harness.auditing.controlling import run_controls
-from harness.auditing.preparing import AuditRequest, Prepared, prepare
+from harness.auditing.preparing import AuditRequest, Prepared, days_of, prepare
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder
@@ -18,6 +18,7 @@ from harness.auditing.weighing import Weighing
 from harness.comparisons.controls import ControlFacts
 from harness.comparisons.protocol import protocol_facts
 from harness.config import Places
+from harness.errors import BudgetSpent, IncompatibleCandidate
 from harness.observations.events import Event, Noticed, StageStarted
 from harness.prompting import compare_endpoint
 from harness.prompts.conversation import Conversation
@@ -58,13 +59,17 @@ def audit_endpoint(
         client.log, client.budget = log, Budget(plan.caps)
         client.budget.resume(log.spent())
         yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
-        profile = probe(client)
-        below = folder.prompts() or compare_endpoint(request.reference, client, places.cache)
-        folder.keep_prompts(below)
+        profile, below = None, folder.prompts()
+        try:
+            profile = probe(client)
+            below = below or compare_endpoint(request.reference, client, places.cache)
+            folder.keep_prompts(below)
+        except BudgetSpent as error:
+            yield Noticed(f"{error.problem}: what is already there is judged")
         weighing = Weighing(
             Scoring(workers, places.cache, prepared.members, prepared.prompts, plan.sampler), plan, folder
         )
-        known = log.replies()
+        known = log.replies(recover=True)
         done = 0
         for end in round_ends(plan.requests):
             yield StageStarted("asking", f"questions {done + 1} to {end}, at most {plan.tokens} tokens each")
@@ -78,12 +83,13 @@ def audit_endpoint(
                 break
         controls = yield from _controlled(weighing, prepared, folder, done)
         spent, sample = client.budget.spent, log.request_of("reply-0000")
+        spent = spent.model_copy(update={"seconds": log.spent().seconds})  # of asking, not of scoring
     card = _card(weighing, prepared, controls).model_copy(
         update={
             "spent": spent,
             "profile": profile,
-            "prompts": below.verdict,
-            "findings": (*below.findings, *_around(weighing, prepared, profile)),
+            "prompts": below.verdict if below else None,
+            "findings": (*(below.findings if below else ()), *_around(weighing, prepared, profile)),
         }
     )
     folder.keep_card(card, sample)
@@ -98,6 +104,12 @@ def audit_replies(
     ``name`` and ``digest`` say which file it came from. Prompts are those that the reference makes of the conversations.
     """
     source = open_prompt_source(request.reference, places.cache)
+    if len(days_of(source)) > 1:
+        raise IncompatibleCandidate(
+            "prompts of this reference hold the day on which they were made, which a log does not tell",
+            where=source.name,
+            fix="audit the endpoint itself, on the day",
+        )
     prepared = prepare(request, source, [conversation for conversation, _ in logged], name, digest)
     folder = AuditFolder.create(places.results, prepared.plan)
     with Workers() as workers:
@@ -136,10 +148,10 @@ def _card(weighing: Weighing, prepared: Prepared, controls: tuple[ControlFacts, 
     )  # fmt: skip
 
 
-def _around(weighing: Weighing, prepared: Prepared, profile: Profile) -> tuple[Finding, ...]:
+def _around(weighing: Weighing, prepared: Prepared, profile: Profile | None) -> tuple[Finding, ...]:
     """Findings about the protocol around the replies."""
     lengths = [len(prompt) for prompt in prepared.prompts[""][: len(weighing.replies)]]
-    ignored = tuple(one.name for one in profile.capabilities if one.state is State.IGNORED)
+    ignored = tuple(one.name for one in (profile.capabilities if profile else ()) if one.state is State.IGNORED)
     return protocol_findings(protocol_facts(weighing.replies, lengths), ignored)
 
 

@@ -35,10 +35,14 @@ def run_controls(
     Bad ones over as many questions as the candidate answered, and not where the candidate is accused: they show that a silence
     means something. The honest one over as many where the candidate is accused, and over the first few where it is not.
     """
-    accused = bool(weighing.facts and weighing.facts.weights.crossed_at)
+    if weighing.recut:  # texts are weighed in another way than these replies, whose ids are known
+        return ()
+    facts = weighing.facts
+    heard = (facts.weights, facts.sampler, facts.length) if facts else ()
+    accused = any(process and process.crossed_at for process in heard)
     found = []
     for number, control in enumerate(plan.controls):
-        if control.role == "honest" or not (accused or weighing.recut):
+        if control.role == "honest" or not accused:
             member = next(one for one in members if one.name == control.member)
             yield StageStarted("control", f"{control.name}, sampled here")
             count = min(requests, _FEW) if control.role == "honest" and not accused else requests

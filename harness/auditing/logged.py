@@ -16,17 +16,33 @@ from pydantic import ValidationError
 from harness.errors import TargetNotFound, UsageError
 from harness.identity import digest_bytes
 from harness.prompts.conversation import Conversation
-from harness.targets.endpoint.replies import Reply, reply_of
+from harness.targets.endpoint.replies import NEUTRAL, Reply, reply_of
 from harness.targets.sampler import Sampler
 
 _MOST_BYTES = 1 << 30
 _MOST_LINES = 100_000
 
 
+#: Fields of a request that change nothing of what is sampled, and those that must have a value which does not.
+_PLAIN = frozenset({
+    "messages", "tools", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "logprobs",
+    "top_logprobs", "return_token_ids", "user", "metadata", "store", "chat_template_kwargs", "seed", "temperature", "top_p",
+    "text", "ids", "finish_reason", "completion_tokens",
+})  # fmt: skip
+_NEUTRAL: dict[str, tuple[object, ...]] = {
+    "top_k": (0, -1), "min_p": (0,), "repetition_penalty": (1,), "repeat_penalty": (1,), "presence_penalty": (0,),
+    "frequency_penalty": (0,), "n": (1,), "stop": ([],), "logit_bias": ({},),
+    "response_format": ({"type": "text"},), "tool_choice": ("auto",),
+}  # fmt: skip
+#: What a request must say before its host counts as told to add nothing of its own to sampling.
+_TOLD = (("top_k",), ("min_p",), ("repetition_penalty", "repeat_penalty"))
+
+
 def read_logged(path: Path, sampler: Sampler) -> tuple[list[tuple[Conversation, Reply]], str]:
     """Conversations with their replies, and the digest of the file.
 
-    Raises UsageError with the line for what cannot be read, and for requests that were sampled otherwise than ``sampler`` says.
+    Raises UsageError with the line for what cannot be read, for requests that were sampled otherwise than ``sampler`` says or
+    steered in another way, and for a conversation or a seed that came before: such replies share their chance.
     """
     if not path.is_file():
         raise TargetNotFound("there is no such file of replies", where=str(path))
@@ -39,19 +55,25 @@ def read_logged(path: Path, sampler: Sampler) -> tuple[list[tuple[Conversation, 
     if not lines or len(lines) > _MOST_LINES:
         raise UsageError(f"{len(lines):,} replies; between 1 and {_MOST_LINES:,} are judged", where=str(path))
     found = []
+    seen: set[str] = set()
     for number, line in enumerate(lines, 1):
         try:
-            found.append(_read(json.loads(line), sampler))
+            conversation, reply, seed = _read(json.loads(line), sampler)
+            for mark in (conversation.model_dump_json(), f"seed {seed}" if seed is not None else ""):
+                if mark and mark in seen:
+                    raise ValueError("this conversation, or this seed, came before; such replies share their chance")
+                seen.add(mark)
+            found.append((conversation, reply))
         except (ValueError, RecursionError, ValidationError, TypeError) as error:
             raise UsageError(
                 f"line {number} is no logged reply: {str(error).splitlines()[0][:200]}",
                 where=str(path),
-                fix='write {"request": {...}, "response": {...}} as they went over the wire',
+                fix='write {"request": {...}, "response": {...}} as they went over the wire, each question once',
             ) from error
     return found, digest_bytes(raw)
 
 
-def _read(value: Any, sampler: Sampler) -> tuple[Conversation, Reply]:
+def _read(value: Any, sampler: Sampler) -> tuple[Conversation, Reply, object]:
     if not isinstance(value, dict):
         raise TypeError("not an object")
     wired = isinstance(value.get("request"), dict)
@@ -68,16 +90,27 @@ def _read(value: Any, sampler: Sampler) -> tuple[Conversation, Reply]:
             finish=str(value.get("finish_reason") or ""),
             billed=value.get("completion_tokens"),
         )
-    _sampled(request, sampler)
-    limit = request.get("max_tokens", request.get("max_completion_tokens"))
-    if type(limit) is not int and reply.finish == "length":
-        limit = len(reply.ids) if reply.ids is not None else None
-    messages = request.get("messages")
+    messages, tools, options = (request.get(name) for name in ("messages", "tools", "chat_template_kwargs"))
     if not isinstance(messages, list) or not messages:
         raise ValueError("no messages")
-    tools = request.get("tools")
-    conversation = Conversation(messages=tuple(messages), tools=tuple(tools) if isinstance(tools, list) else None)
-    return conversation, reply.model_copy(update={"asked": limit if type(limit) is int else None})
+    _sampled(request, sampler)
+    told = all(any(name in request for name in names) for names in _TOLD)
+    conversation = Conversation(
+        messages=tuple(messages),
+        tools=tuple(tools) if isinstance(tools, list) else None,
+        options=options if isinstance(options, dict) else {},
+    )
+    way = 0 if told else NEUTRAL
+    return conversation, reply.model_copy(update={"asked": _limit(request, reply), "way": way}), request.get("seed")
+
+
+def _limit(request: dict[str, Any], reply: Reply) -> int | None:
+    """Tokens that were asked for at most; where the request does not say, what came, or more for a reply that stopped."""
+    limit = request.get("max_tokens", request.get("max_completion_tokens"))
+    if type(limit) is int:
+        return limit
+    came = max(len(reply.ids or ()), reply.billed or 0)
+    return came or None if reply.finish == "length" else came + len(reply.text) + 1
 
 
 def _missing(name: str) -> str:
@@ -85,10 +118,15 @@ def _missing(name: str) -> str:
 
 
 def _sampled(request: dict[str, Any], sampler: Sampler) -> None:
-    """Raise for a request that asked for another sampler; what it does not say is the protocol's default."""
-    for name, value in sampler.fields().items():
+    """Raise for a request that asked for another sampler, or steered the reply; what it does not say is the default."""
+    claimed = sampler.fields()
+    for name, value in claimed.items():
         asked = request.get(name, 1.0 if name in {"temperature", "top_p"} else None)
         if asked != value:
             raise ValueError(
                 f"asked for {name} {asked}, and not {value}: pass --sampler, or leave such requests out of the log"
             )
+    for name, value in request.items():
+        if name in _PLAIN or name in claimed or value is None or value in _NEUTRAL.get(name, ()):
+            continue
+        raise ValueError(f"{name} steers what is written; such a reply cannot be held against the model alone")

@@ -7,7 +7,6 @@ evidence, bit for bit, without model and without network.
 
 from __future__ import annotations
 
-import datetime
 import json
 import secrets
 import time
@@ -24,7 +23,7 @@ from harness.comparisons.controls import ControlFacts, control_facts
 from harness.comparisons.recut import RecutFacts
 from harness.config import writable
 from harness.errors import StoredRunError
-from harness.observations.journal import storage, write_atomically
+from harness.observations.journal import lock_folder, storage, write_atomically
 from harness.observations.rescore import Evidence
 from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.reports.audit_page import render_audit
@@ -75,6 +74,7 @@ class AuditFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._head = StoredEvidence()
+        self._held: int | None = None
 
     @classmethod
     def create(cls, results: Path, plan: AuditPlan) -> AuditFolder:
@@ -85,20 +85,22 @@ class AuditFolder:
         folder.mkdir()
         with storage(folder):
             write_atomically(folder / _PLAN, plan.model_dump_json(indent=1).encode())
-        return cls(folder)
+        created = cls(folder)
+        created.take()
+        return created
 
     @classmethod
     def unfinished(cls, results: Path, plan: AuditPlan) -> AuditFolder | None:
-        """The newest audit of today or yesterday without a result whose plan is this one, nonce aside."""
+        """The newest audit of this day without a result and without a process at work, whose plan is this one, nonce aside."""
         for folder in sorted(results.glob("*-audit-*"), reverse=True):
             if (folder / _PLAN).exists() and not (folder / _CARD).exists():
                 try:
                     stored = AuditPlan.model_validate_json((folder / _PLAN).read_bytes())
                 except (OSError, ValidationError):
                     continue
-                alike = stored == plan.model_copy(update={"nonce": stored.nonce, "clock": stored.clock})
-                if alike and abs(_day(stored) - _day(plan)) <= datetime.timedelta(days=1):
-                    return cls(folder)
+                found = cls(folder)
+                if stored == plan.model_copy(update={"nonce": stored.nonce}) and found.take():
+                    return found
         return None
 
     @classmethod
@@ -107,6 +109,11 @@ class AuditFolder:
         runs = sorted(path for path in results.glob("*-*") if path.is_dir())
         folder = runs[-1] if name == "latest" and runs else results / name
         return cls(folder) if "-audit-" in folder.name and (folder / _PLAN).exists() else None
+
+    def take(self) -> bool:
+        """Take the folder for this process, until it ends; False if another process has it."""
+        self._held = lock_folder(self.folder)
+        return self._held is not None
 
     @property
     def card(self) -> AuditCard:
@@ -215,7 +222,3 @@ class AuditFolder:
             split = {name: np.split(one, ends) for name, one in zip(names, rows, strict=True)}
             found.setdefault(part.source, Gathered()).add(split, part.lost)
         return found
-
-
-def _day(plan: AuditPlan) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(plan.clock)

@@ -47,6 +47,7 @@ class Weighing:
         self.scored.extend(scored)
         self.untestable = self._why_not(replies)
         if self.untestable:
+            self.facts = None  # what was weighed before is no verdict on the rest
             return
         rows = yield from self.bench.evidence(scored, first)
         lost = [number for number, one in enumerate(scored) if one.lost]

@@ -237,9 +237,10 @@ def first_accusation(
     _, drawn = _run(
         sampler_ratios(evidence, honest, ()), [(n, "sampling") for n in sampler_names(Sampler())], alpha / 2
     )
-    at, axis = min(
-        (n, axis) for n, axis in ((weights or math.inf, "identity"), (drawn.crossed_at or math.inf, "integrity"))
-    )
+    ended = [*families.items(), *((name, "clipping") for name, _ in LENGTHS)]
+    _, length = _run(length_ratios(evidence, honest, members, ()), ended, alpha / 2)
+    around = min(drawn.crossed_at or math.inf, length.crossed_at or math.inf)
+    at, axis = min((weights or math.inf, "identity"), (around, "integrity"))
     log_e = min(process.log_e(), process.log_e_tolerant())
     return (log_e, int(at), axis) if math.isfinite(at) else (log_e, 0, "")
 

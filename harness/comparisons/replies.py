@@ -105,9 +105,14 @@ def build_likelihoods(
 
 def sampler_names(sampler: Sampler) -> tuple[str, ...]:
     """Names of the columns of ``sampler_ratios``: other temperatures, cut-offs, and the claimed cut-off left out."""
-    tempered = [f"temperature {sampler.temperature / power:.2f}" for power in POWERS if power != 1.0]
+    tempered = [f"temperature {_shown(sampler.temperature / power, sampler)}" for power in POWERS if power != 1.0]
     cuts = [f"{kind} {value}" for kind, value in CUTS]
     return (*tempered, *cuts, *(["no cut-off"] if sampler.cut else []))
+
+
+def _shown(temperature: float, sampler: Sampler) -> str:
+    """Two digits say enough around 1; names must not collide elsewhere."""
+    return f"{temperature:.2f}" if sampler.temperature == 1.0 else f"{temperature:.4g}"
 
 
 def sampler_ratios(

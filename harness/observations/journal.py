@@ -71,7 +71,7 @@ class Journal:
         folder = results / f"{stamp}-{secrets.token_hex(3)}"
         folder.mkdir()
         with storage(folder):
-            journal = cls(folder, _connect(folder / "run.sqlite"), _lock(folder))
+            journal = cls(folder, _connect(folder / "run.sqlite"), lock_folder(folder))
             journal._db.executescript(f"PRAGMA application_id={_APPLICATION}; PRAGMA user_version=1;" + _SCHEMA)
             with journal._db:
                 journal._db.execute("INSERT INTO meta VALUES ('plan', ?)", (plan.model_dump_json(),))
@@ -96,7 +96,7 @@ class Journal:
         for folder in sorted(results.glob("*-*"), reverse=True):
             manifest = read_manifest(folder)
             if manifest and manifest.plan == plan.digest and manifest.status != "complete":
-                lock = _lock(folder)
+                lock = lock_folder(folder)
                 if lock is None:
                     continue  # another process is at it right now
                 journal = cls(folder, _connect(folder / "run.sqlite"), lock)
@@ -248,7 +248,7 @@ def storage(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _lock(folder: Path) -> int | None:
+def lock_folder(folder: Path) -> int | None:
     """Take the run folder for this process; None if another process has it. Ends with the process, however it ends."""
     handle = os.open(folder, os.O_RDONLY)
     try:

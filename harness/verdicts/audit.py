@@ -44,8 +44,8 @@ def judge_replies(
     WITHIN is a statement of its own: every build in ``required`` is ruled out, nothing unlisted stirs, and of ``controls`` the
     honest one stands and both bad ones were found. Without any of these a silence is INCONCLUSIVE.
     """
-    if facts is None:
-        return _both(Outcome.NOT_TESTABLE, untestable)
+    if facts is None or untestable:
+        return _both(Outcome.NOT_TESTABLE, untestable or "Nothing was answered.")
     if facts.repeated:
         return _cached(facts)
     if facts.lost > MOST_LOST * facts.requests:
@@ -64,7 +64,7 @@ def judge_replies(
             f"The honest control ({honest.name}) was accused, too, after {_counted(honest.found_at, 'request')}: something "
             "other than the host is wrong, and nothing is said of it.",
         )
-    return _identity(facts, required, controls), _integrity(facts, sampler or Sampler())
+    return _identity(facts, required, controls), _integrity(facts, sampler or Sampler(), controls)
 
 
 def _cached(facts: AuditFacts) -> tuple[AxisVerdict, ...]:
@@ -99,6 +99,8 @@ def _identity(facts: AuditFacts, required: Sequence[str], controls: Sequence[Con
     if facts.weights.crossed_at:
         best = facts.weights.explanations[0]
         cause = _CAUSES[best.family] if best.lead >= LEAD else Cause.UNLISTED
+        if cause is Cause.UNLISTED and not facts.neutral:  # a penalty of the host's own looks like this
+            return AxisVerdict(axis="identity", outcome=Outcome.INCONCLUSIVE, reason=_found(facts, best))
         return AxisVerdict(axis="identity", outcome=Outcome.BEYOND, cause=cause, reason=_found(facts, best))
     missing = _missing(facts, required, controls)
     return AxisVerdict(
@@ -127,14 +129,14 @@ def _missing(facts: AuditFacts, required: Sequence[str], controls: Sequence[Cont
 
 def lacking(facts: AuditFacts, required: Sequence[str]) -> str:
     """What the replies themselves lack to clear a host, controls aside; empty if nothing."""
-    if facts.weights.evidence > QUIET:
+    if max(facts.weights.log_e, facts.weights.log_e_tolerant) > QUIET:
         return "something stirs that no listed build explains"
     if not required:
         return "the bank holds no build that would have to be ruled out"
     left = [one.name for one in facts.builds if one.name in required and not one.excluded]
     if left:
         return f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not ruled out; ask more"
-    wide = [one.name for one in facts.builds if one.name in required and one.share_high > MOST_SHARE]
+    wide = [one.name for one in facts.builds if one.name in required and not one.share_high <= MOST_SHARE]
     if wide:
         return f"{', '.join(wide)} may have served more than {MOST_SHARE:.0%} of the requests; ask more"
     return ""
@@ -142,6 +144,8 @@ def lacking(facts: AuditFacts, required: Sequence[str]) -> str:
 
 def settled(facts: AuditFacts, required: Sequence[str]) -> bool:
     """Whether more questions would change no verdict: repeated answers, a named accusation, or nothing left to rule out."""
+    if facts.lost > MOST_LOST * facts.requests and not facts.repeated:
+        return False  # more answers may bring the losses under what a verdict can bear
     if facts.weights.crossed_at:
         best = facts.weights.explanations[0]
         return best.lead >= LEAD and best.family != "unlisted"
@@ -152,7 +156,8 @@ def _sampler_cleared(facts: AuditFacts) -> bool:
     """Whether every other sampler and length that matters is ruled out, and nothing stirs."""
     if facts.sampler is None:
         return False
-    loud = max(facts.sampler.evidence, facts.length.evidence if facts.length else -math.inf) > QUIET
+    heard = [facts.sampler, *([facts.length] if facts.length else [])]
+    loud = max(value for one in heard for value in (one.log_e, one.log_e_tolerant)) > QUIET
     return not loud and not any(one.required and not one.excluded for one in facts.settings)
 
 
@@ -228,7 +233,7 @@ def _lengths(length: ProcessFacts | None) -> str:
     return f" or of replies that end elsewhere (log e {length.evidence:+.1f})"
 
 
-def _integrity(facts: AuditFacts, asked: Sampler) -> AxisVerdict:
+def _integrity(facts: AuditFacts, asked: Sampler, controls: Sequence[ControlFacts]) -> AxisVerdict:
     """Sampler first, then lengths; both are read only where the weights stand, because other weights move them, too."""
     if facts.weights.crossed_at:
         return AxisVerdict(
@@ -281,12 +286,14 @@ def _integrity(facts: AuditFacts, asked: Sampler) -> AxisVerdict:
         )
     out = [one.name for one in facts.settings if one.excluded]
     left = [one for one in facts.settings if not one.excluded]
-    cleared = _sampler_cleared(facts)
+    controlled = {one.role for one in controls if one.sound} == {"honest", "listed", "unlisted"}
+    cleared = _sampler_cleared(facts) and controlled
     return AxisVerdict(
         axis="integrity",
         outcome=Outcome.WITHIN if cleared else Outcome.INCONCLUSIVE,
         reason=(
-            f"No sign of another sampler (log e {sampler.evidence:+.1f}){_lengths(length)}. Ruled out: "
-            f"{', '.join(out) or 'nothing'}. Not ruled out: {', '.join(one.name for one in left) or 'nothing'}."
+            f"No sign of another sampler (log e {sampler.evidence:+.1f}){_lengths(length)}. Ruled out for every "
+            f"request alike: {', '.join(out) or 'nothing'}. Not ruled out: {', '.join(one.name for one in left) or 'nothing'}."
+            f"{'' if controlled else ' Not cleared: no honest and two known-bad controls came out as they must.'}"
         ),
     )

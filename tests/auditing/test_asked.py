@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 
 from harness.auditing.asked import Asked
-from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.replies import NEUTRAL, PLAIN, WAYS, Reply
 from harness.targets.endpoint.transport import Answer
 
 
@@ -35,6 +36,22 @@ def test_the_first_reply_to_a_question_stands(tmp_path):
         asked.keep_reply(3, Reply(text="second"))
         asked.keep_reply(1, Reply(text="earlier"))
         assert [(n, r.text) for n, r in asked.replies().items()] == [(1, "earlier"), (3, "first")]
+
+
+def test_an_answer_that_came_whole_is_read_after_a_kill_and_not_drawn_anew(tmp_path):
+    """Asking again would favour short replies; refusals and answers that never came are asked again."""
+    body = {"messages": [], "max_tokens": 8, **PLAIN, **WAYS[1], "seed": 77, "temperature": 1.0, "top_p": 1.0}
+    whole = b'{"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}]}'
+    with Asked(tmp_path / "asked.sqlite") as asked:
+        for item, answer in (("reply-0000", (503, b"")), ("reply-0000", (200, whole)), ("reply-0001", (400, b"{}"))):
+            number = asked.sent(item, json.dumps(body).encode(), (1, 1))
+            asked.ended(number, Answer(answer[0], {}, answer[1], 0.1), "", (None, None))
+        asked.sent("reply-0002", b"{}", (1, 1))
+        assert asked.replies() == {}
+        found = asked.replies(recover=True)
+    assert list(found) == [0]
+    assert found[0].text == "Fine."
+    assert found[0].way < NEUTRAL
 
 
 def test_a_killed_process_loses_nothing_that_it_was_told_is_written(tmp_path):

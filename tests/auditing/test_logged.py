@@ -8,6 +8,7 @@ import pytest
 
 from harness.auditing.logged import read_logged
 from harness.errors import TargetNotFound, UsageError
+from harness.targets.endpoint.replies import NEUTRAL
 from harness.targets.sampler import Sampler
 
 ASKED = [{"role": "user", "content": "Hi"}]
@@ -27,9 +28,27 @@ def log(tmp_path, *lines):
     return path
 
 
+def other(number: int, **changes) -> dict:
+    return PLAIN | {"messages": [{"role": "user", "content": f"Question {number}"}]} | changes
+
+
+def test_what_is_neutral_passes_and_only_what_is_said_counts_as_said(tmp_path):
+    """A host that was not told to be neutral may add penalties of its own; one seed for all is shared chance."""
+    neutral = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "stop": None, "n": 1, "seed": 3}
+    found, _ = read_logged(
+        log(tmp_path, other(1, **neutral), other(2, seed=4, chat_template_kwargs={"a": 1})), Sampler()
+    )
+    assert [reply.way < NEUTRAL for _, reply in found] == [True, False]
+    assert found[1][0].options == {"a": 1}
+    with pytest.raises(UsageError, match="seed, came before"):
+        read_logged(log(tmp_path, other(1, seed=7), other(2, seed=7)), Sampler())
+    stopped, _ = read_logged(log(tmp_path, other(1, finish_reason="stop")), Sampler())
+    assert stopped[0][1].asked > 2
+
+
 def test_both_forms_are_read_in_the_order_of_the_file(tmp_path):
     """Bodies as they went over the wire, and a short form; a missing limit is what a cut reply came to."""
-    found, digest = read_logged(log(tmp_path, WIRED, PLAIN), Sampler())
+    found, digest = read_logged(log(tmp_path, WIRED, other(1)), Sampler())
     (asked, wired), (_, plain) = found
     assert asked.messages == tuple(ASKED)
     assert (wired.text, wired.prompt, wired.billed, wired.asked, wired.ids) == ("Hello", 9, 2, 8, None)
@@ -51,6 +70,12 @@ def test_both_forms_are_read_in_the_order_of_the_file(tmp_path):
         (PLAIN | {"completion_tokens": "many"}, "line 2"),
         (PLAIN | {"ids": ["a"]}, "line 2"),
         ("[" * 100_000, "line 2"),
+        (WIRED, "came before"),
+        (PLAIN | {"top_k": 20}, "top_k steers"),
+        (PLAIN | {"frequency_penalty": 1.5}, "frequency_penalty steers"),
+        (PLAIN | {"stop": ["x"]}, "stop steers"),
+        (PLAIN | {"response_format": {"type": "json_object"}}, "response_format steers"),
+        (PLAIN | {"guided_regex": "a*"}, "guided_regex steers"),
     ],
 )
 def test_a_line_that_cannot_be_held_to_is_refused_with_its_number(tmp_path, line, problem):

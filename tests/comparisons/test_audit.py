@@ -15,7 +15,7 @@ from harness.comparisons.replies import length_ratios, sampler_ratios, weight_ra
 from harness.errors import NumericsError
 from harness.evidence.sequential.ratios import TokenRatios
 from harness.targets.token_evidence import CUTS, POWERS
-from harness.verdicts.audit import judge_replies
+from harness.verdicts.audit import judge_replies, lacking, settled
 from tests.support.evidence import evidence_of
 from tests.support.worlds import make_world
 
@@ -52,7 +52,7 @@ def verdict_of(world, server, **options):
 def test_an_honest_host_is_not_accused(world, server):
     """Neither on identity nor on integrity, and the sentence says what was ruled out and what was not."""
     identity, _ = verdict_of(world, server, requests=60)
-    _, integrity = verdict_of(world, server, requests=120)
+    _, integrity = judge_replies(facts_of(world, server, requests=120), controls=controls())
     assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "WITHIN")
     assert "no honest and two known-bad controls were run" in identity.reason
     assert "temperature 0.80" in integrity.reason.split("Not ruled out")[0]
@@ -85,8 +85,39 @@ def test_a_host_is_cleared_only_by_a_statement_of_its_own(world):
         identity, _ = judge_replies(facts, **options)
         assert identity.outcome == "INCONCLUSIVE"
         assert missing in identity.reason
+    _, integrity = judge_replies(facts_of(world, "p", requests=120), required=("b",))
+    assert "Not cleared: no honest" in integrity.reason
     few, integrity = judge_replies(facts_of(world, "p", requests=1), required=("b",), controls=controls())
     assert (few.outcome, integrity.outcome) == ("INCONCLUSIVE", "INCONCLUSIVE")
+
+
+def test_text_that_becomes_untestable_takes_earlier_rounds_back(world):
+    """A host could otherwise end an audit where it likes."""
+    for server in ("p", "b"):
+        axes = judge_replies(facts_of(world, server), "A part is kept out of the text.", controls=controls())
+        assert {axis.outcome for axis in axes} == {"NOT_TESTABLE"}
+
+
+def test_nothing_is_cleared_while_either_process_stirs(world):
+    """The tolerant process is the slower one; what only the other hears is not silence. Shares that cannot be are none."""
+    facts = facts_of(world, "p", requests=60)
+    loud = facts.model_copy(update={"weights": facts.weights.model_copy(update={"log_e": 9.0, "log_e_tolerant": 1.0})})
+    assert not lacking(facts, ("b",))
+    assert "stirs" in lacking(loud, ("b",))
+    odd = tuple(one.model_copy(update={"share_high": math.nan}) for one in facts.builds)
+    assert "may have served more" in lacking(facts.model_copy(update={"builds": odd}), ("b",))
+
+
+def test_an_audit_with_lost_replies_goes_on_and_a_host_with_penalties_is_not_called_unlisted(world):
+    """Losses can be outweighed by more answers; a host that was not told to be neutral may have penalties of its own."""
+    assert settled(facts_of(world, "b"), ("b",))
+    assert not settled(facts_of(world, "b", lost=(3,)), ("b",))
+    facts = facts_of(world, "b")
+    vague = facts.weights.explanations[0].model_copy(update={"lead": 0.0})
+    weights = facts.weights.model_copy(update={"explanations": (vague,)})
+    for neutral, outcome in ((True, "BEYOND"), (False, "INCONCLUSIVE")):
+        axes = judge_replies(facts.model_copy(update={"weights": weights, "neutral": neutral}))
+        assert axes[0].outcome == outcome
 
 
 def test_an_accused_honest_control_takes_every_verdict_back(world):

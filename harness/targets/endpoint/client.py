@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx2
 
-from harness.errors import EndpointRefused, EndpointUnreachable
+from harness.errors import BudgetSpent, EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.targets.endpoint.address import Address
 from harness.targets.endpoint.budget import Budget
@@ -125,7 +125,18 @@ class Client:
             async with self.pace.turn(sum(reserved)):
                 if attempt == 1:
                     until = time.monotonic() + self.limits.request  # waiting for one's turn is not the host's fault
-                answer, problem, final = await self._attempt(method, url, content, item, reserved, until, drawn=drawn)
+                try:
+                    answer, problem, final = await self._attempt(
+                        method, url, content, item, reserved, until, drawn=drawn
+                    )
+                except BudgetSpent as error:
+                    if attempt == 1:
+                        raise
+                    raise EndpointUnreachable(
+                        f"the endpoint put the request off until the budget ended ({attempt - 1} attempts)",
+                        where=self.address.shown,
+                        fix="allow more time, or fewer requests at once",
+                    ) from error
             wait = None
             if not final and (answer is None or not answer.ok):
                 status, header = (answer.status, answer.headers.get("retry-after", "")) if answer else (None, "")

@@ -16,12 +16,15 @@ from harness.targets.sampler import Sampler
 
 _WHOLE: dict[str, JsonValue] = {"min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
 _IDS: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 1, "return_token_ids": True}
+_SEEDED: dict[str, JsonValue] = {"seed": 0}  # each request has its own
 #: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way. The first
 #: ``NEUTRAL`` switch off everything that a host may add to sampling on its own.
 WAYS: tuple[dict[str, JsonValue], ...] = (
-    {"top_k": 0, **_WHOLE, **_IDS},
-    {"top_k": -1, **_WHOLE, **_IDS},  # how some engines write "no limit"
+    {"top_k": 0, **_WHOLE, **_IDS, **_SEEDED},
+    {"top_k": -1, **_WHOLE, **_IDS, **_SEEDED},  # how some engines write "no limit"
+    {"logprobs": True, "top_logprobs": 1, **_SEEDED},
     {"logprobs": True, "top_logprobs": 1},
+    {**_SEEDED},
     {"top_k": 0},
     {},
 )
@@ -64,7 +67,7 @@ async def ask_reply(
     for number in range(way, len(WAYS)):
         body: dict[str, object] = dict(chat_fields(conversation))
         body |= {"max_tokens": tokens, **PLAIN, **WAYS[number]} | sampler.fields()
-        if number < NEUTRAL:
+        if "seed" in body:
             body["seed"] = seed
         if client.address.model:
             body["model"] = client.address.model
@@ -78,6 +81,20 @@ async def ask_reply(
         if answer.status not in {400, 422}:
             break
     return Reply(lost=f"refused: {refused}", way=way)
+
+
+#: Fields that a request has its own value of, whatever the way.
+_OWN = frozenset({"seed", "top_k", "min_p"})
+
+
+def way_of(body: dict[str, Any]) -> int:
+    """Which of ``WAYS`` a request was sent in: the first whose fields it has, and no more of them than those."""
+    known = {name for way in WAYS for name in way}
+    sent = {name for name in body if name in known}
+    for number, way in enumerate(WAYS):
+        if set(way) == sent and all(body[name] == value for name, value in way.items() if name not in _OWN):
+            return number
+    return len(WAYS) - 1
 
 
 def read_reply(answer: Answer) -> Reply:
