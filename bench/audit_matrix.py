@@ -46,7 +46,7 @@ HOSTS: dict[str, tuple[int, tuple[str, ...]]] = {
     "honest": (200, ()),
     "Q4_0": (10, ("quantization",)),
     "wrong-template": (20, ("template",)),
-    "kv-q4_0": (20, ("kv-cache", "quantization")),
+    "kv-q4_0": (60, ("kv-cache", "quantization")),
     "injected-prompt": (20, ("template",)),
     "temperature-0.7": (20, ("sampling",)),
     "Q8_0": (200, ("quantization",)),
