@@ -53,6 +53,20 @@ def audit_endpoint(
         yield Noticed(f"going on with {folder.folder.name}: what was answered is not asked again")
     else:
         folder = AuditFolder.create(places.results, prepared.plan)
+    with folder:
+        card = yield from _asked(request, prepared, questions, folder, client, places)
+    return card, folder.folder
+
+
+def _asked(
+    request: AuditRequest,
+    prepared: Prepared,
+    questions: Sequence[Conversation],
+    folder: AuditFolder,
+    client: Client,
+    places: Places,
+) -> Generator[Event, None, AuditCard]:
+    """The audit in its folder, from the first request to the stored card."""
     plan = prepared.plan
     asked = Questions(questions, plan.tokens, plan.sampler, [plan.seed_of(n) for n in range(plan.requests)])
     with Asked(folder.folder / "asked.sqlite") as log, Workers() as workers:
@@ -93,7 +107,7 @@ def audit_endpoint(
         }
     )
     folder.keep_card(card, sample)
-    return card, folder.folder
+    return card
 
 
 def audit_replies(
@@ -112,7 +126,7 @@ def audit_replies(
         )
     prepared = prepare(request, source, [conversation for conversation, _ in logged], name, digest)
     folder = AuditFolder.create(places.results, prepared.plan)
-    with Workers() as workers:
+    with folder, Workers() as workers:
         scoring = Scoring(workers, places.cache, prepared.members, prepared.prompts, prepared.plan.sampler)
         weighing = Weighing(scoring, prepared.plan, folder)
         yield from weighing.add([reply for _, reply in logged])

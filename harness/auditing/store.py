@@ -8,12 +8,14 @@ evidence, bit for bit, without model and without network.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from pydantic import ValidationError
@@ -110,8 +112,17 @@ class AuditFolder:
         folder = runs[-1] if name == "latest" and runs else results / name
         return cls(folder) if "-audit-" in folder.name and (folder / _PLAN).exists() else None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the folder back."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
     def take(self) -> bool:
-        """Take the folder for this process, until it ends; False if another process has it."""
+        """Take the folder until it is given back or the process ends; False if another has it."""
         self._held = lock_folder(self.folder)
         return self._held is not None
 
