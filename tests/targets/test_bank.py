@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import FidelityError
-from harness.targets.bank import FULL, QUICK, bank_members, honest_members
+from harness.targets.bank import FULL, QUICK, bank_members, honest_members, known_bad, required
 from harness.targets.spec import parse_spec
 
 REFERENCE = parse_spec("models/a")
@@ -54,7 +54,7 @@ def test_every_member_runs_in_fp32_arithmetic():
     members = bank_members(FULL, REFERENCE)
     assert {m.spec.runtime.dtype for m in members} == {"fp32"}
     assert {m.family for m in members} == {"quantization", "template", "kv-cache"}
-    assert len(QUICK) == 4
+    assert len(QUICK) == 5
 
 
 def test_another_checkpoint_is_another_model():
@@ -68,3 +68,13 @@ def test_what_means_nothing_is_refused(names):
     """Misspelt, out of range, or twice."""
     with pytest.raises(FidelityError):
         bank_members(names, REFERENCE)
+
+
+def test_what_must_be_ruled_out_is_fixed_by_kind_and_two_bad_hosts_are_of_different_kinds():
+    """Builds of about 8 bits may stay; the second bad host has everything of its kind hidden from the bank."""
+    members = bank_members(QUICK, REFERENCE)
+    assert required(members) == ("ggufq:Q4_0", "rtn:4g128", "chatml-fallback", "no-generation-prompt")
+    listed, hidden, out = known_bad(members)
+    assert (listed.name, hidden.name) == ("rtn:4g128", "ggufq:Q4_0")
+    assert set(out) == {"ggufq:Q8_0", "ggufq:Q4_0"}
+    assert known_bad(bank_members(("fp8", "ggufq:Q8_0"), REFERENCE)) is None
