@@ -128,6 +128,13 @@ _BENCHMARKS = {
         "The same for prefill in batches, in batches of one, and token by token with a cache. drift: what a member at part "
         "strength would gain per token on such a host with the tolerance on; it has to be negative.",
     ),
+    "audit_matrix": (
+        "Audits of recorded live hosts",
+        "make bench-hosts bench-audits",
+        "Real llama.cpp servers with the demo model, 64 tokens per reply, text and ids, a bank of six; every block is one audit "
+        "and no reply is in two. found: an axis accuses within the block; named: with the right cause; median and worst: requests "
+        "until then. By text alone: the prompts' layer, which names a changed template first, is not asked here.",
+    ),
     "evidence_speed": (
         "Speed of the e-process",
         "make bench-evidence",

@@ -43,6 +43,7 @@ def test_the_numbers_of_the_readme_are_committed_results():
         for server in ("int8", "fp8", "nf4")
     ]
     honest = [row for row in result("evidence_calibration")["rows"] if "held out" not in row["host"]]
+    live_audits = {row["host"]: row for row in result("audit_matrix")["rows"]}
     routed = next(row for row in result("evidence_routing")["rows"] if row["host"] == "nf4 on 10%")
     expected = [
         "; ".join(f"{found[s]['bank_median']:.2f}, {found[s]['bank_p95']:.2f}" for s in ("int8", "fp8", "nf4")),
@@ -50,6 +51,9 @@ def test_the_numbers_of_the_readme_are_committed_results():
         f"| {sum(row['weights_0.01'] for row in honest)} of {sum(row['runs'] for row in honest):,} |",
         f"| {min(row['cause'] for row in result('evidence_attribution')['rows']):.1%} |",
         f"| {routed['found_in_50']:.1%} |",
+        "| " + "; ".join(f"{live_audits[name]['named']} of {live_audits[name]['blocks']}, {live_audits[name]['worst']:.0f}"
+                         for name in ("Q4_0", "wrong-template", "temperature-0.7")) + " |",
+        f"| {live_audits['honest']['found']} in {live_audits['honest']['requests']} requests |",
         f"| {result('honest_stacks')['facts']['largest_upper_below_0.05_nat']:.1%} |",
         f"| {max(row['seconds'] for row in result('evidence_speed')['rows']):.2f} s |",
         f"KL {q8['kl']:.6f}", f"perplexity {q8['ppl_reference']:.4f}", f"{q8['same_top']:.1%}",
