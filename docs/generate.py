@@ -132,8 +132,8 @@ _BENCHMARKS = {
         "Audits of recorded live hosts",
         "make bench-hosts bench-audits",
         "Real llama.cpp servers with the demo model, 64 tokens per reply, text and ids, a bank of six; every block is one audit "
-        "and no reply is in two. found: an axis accuses within the block; named: with the right cause; median and worst: requests "
-        "until then. By text alone: the prompts' layer, which names a changed template first, is not asked here.",
+        "and no reply is in two. found: an axis accuses within the block; named: with the right cause; median and worst: "
+        "requests until then. By text alone: the prompts' layer, which names a changed template first, is not asked here.",
     ),
     "evidence_speed": (
         "Speed of the e-process",
