@@ -158,7 +158,7 @@ def test_broken_candidates_get_an_error_with_a_way_out(fidelity, toy, tmp_path, 
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("compare", "{toy}"), "Missing argument"),
+        (("compare", "{toy}"), "give candidates"),
         (("compare", "{toy}", "bnb:int3:{toy}"), "int8, nf4, fp4"),
         (("compare", "{toy}", "{toy}", "--claim", "awesome"), "cannot be rebuilt"),
         (("compare", "{toy}", "{toy}", "--gate", "kl<=1"), "there is no metric"),
