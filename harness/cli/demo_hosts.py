@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from harness.auditing import AuditRequest, audit_endpoint
-from harness.cli.display import Display
+from harness.cli.display import Display, follow
 from harness.config import Places
 from harness.reports.audit_card import AuditCard
 from harness.targets.demo_model import build_demo_gguf, demo_gguf, demo_reference
@@ -46,13 +46,7 @@ def show_hosts(places: Places, display: Display, model_file: Path | None, thread
         with _served(number, places.cache) as address, Client(parse_address(address)) as client, display:
             request = AuditRequest(str(demo_reference(places.cache)), nonce=f"demo {number}", fresh=True,
                                    runtime=Runtime(threads=threads))  # fmt: skip
-            steps = audit_endpoint(request, client, places)
-            while True:
-                try:
-                    display.show(next(steps))
-                except StopIteration as end:
-                    card, folder = end.value
-                    break
+            card, folder = follow(audit_endpoint(request, client, places), display)
         found.append(card)
         why = f" cause={card.cause}" if card.cause else ""
         click.echo(f"{name}: {card.outcome}{why} report={folder / 'report.html'}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Generator
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -36,6 +37,19 @@ class Display(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None: ...
+
+
+Result = TypeVar("Result")
+
+
+def follow(steps: Generator[Event, None, Result], display: Display) -> Result:
+    """Show every event of a run as it comes; returns what the run returns."""
+    while True:
+        try:
+            display.show(next(steps))
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def make_display(choice: str) -> Display:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from harness.auditing import AuditRequest, audit_endpoint, audit_replies
 from harness.auditing.logged import read_logged
-from harness.cli.display import Display
+from harness.cli.display import Display, follow
 from harness.config import Places
 from harness.errors import Interrupted, TargetRefused
 from harness.evidence.multiplicity import e_benjamini_hochberg
@@ -94,13 +94,7 @@ def audit_log(
     request = options.request(reference, runtime)
     logged, digest = read_logged(path, request.sampler)
     with display:
-        steps = audit_replies(request, logged, f"file {path.name}", digest, places)
-        while True:
-            try:
-                display.show(next(steps))
-            except StopIteration as end:
-                card, folder = end.value
-                break
+        card, folder = follow(audit_replies(request, logged, f"file {path.name}", digest, places), display)
     return _shown(card, places, folder)
 
 
@@ -157,11 +151,7 @@ def _audited(
     with Client(parse_address(candidate, options.key), limits, pace=pace) as client, display:
         steps = audit_endpoint(request, client, places)
         try:
-            while True:
-                try:
-                    display.show(next(steps))
-                except StopIteration as end:
-                    return end.value  # type: ignore[no-any-return]
+            return follow(steps, display)
         except KeyboardInterrupt as error:
             steps.close()
             raise Interrupted(
