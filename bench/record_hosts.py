@@ -4,7 +4,7 @@
 
 Every host serves the demo model on one thread and is asked the same questions in the same order, each once, 64 tokens at
 temperature 1, one request at a time. A reply is on disk before the next question goes out; running the command again goes on
-where it ended. Pools lie in the cache (``hosts/pools/NAME.jsonl``), one reply per line.
+where it ended. Pools lie in the cache (``hosts/told/NAME.jsonl``), one reply with its log-probabilities per line.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _sibling import sibling_gguf
 
 from harness.config import Places
 from harness.prompts.questions import draw_questions
@@ -43,11 +45,13 @@ HOSTS = {
     "injected-prompt": ("F16", (DEFAULT, PIRATE), 1.0, ""),
     "temperature-0.7": ("F16", ("", ""), 0.7, ""),
     "Q8_0": ("Q8_0", ("", ""), 1.0, ""),
+    "honest-bf16": ("BF16", ("", ""), 1.0, ""),
+    "other-model": ("F16", ("", ""), 1.0, ""),
 }
 
 
 def pool(name: str) -> Path:
-    return Places.default().cache / "hosts" / "pools" / f"{name}.jsonl"
+    return Places.default().cache / "hosts" / "told" / f"{name}.jsonl"
 
 
 @contextmanager
@@ -58,6 +62,8 @@ def served(name: str) -> Iterator[str]:
     template = (demo_reference(places.cache) / "chat_template.jinja").read_text()
     assert old in template
     file = requantized(demo_gguf(places.cache), kind, places.cache / "hosts")
+    if name == "other-model":
+        file = sibling_gguf(file, places.cache / "hosts")
     with local_host(file, template.replace(old, new) if old else "", kv=cache) as address:
         yield address
 

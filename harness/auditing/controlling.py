@@ -39,7 +39,10 @@ def run_controls(
         return ()
     facts = weighing.facts
     heard = (facts.weights, facts.sampler, facts.length) if facts else ()
-    accused = any(process and process.crossed_at for process in heard)
+    told = facts.logprobs if facts else None
+    accused = any(process and process.crossed_at for process in heard) or bool(
+        told and (told.over_at or told.forged_at)
+    )
     found = []
     for number, control in enumerate(plan.controls):
         if control.role == "honest" or not accused:

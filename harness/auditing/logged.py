@@ -26,8 +26,8 @@ _MOST_LINES = 100_000
 #: Fields of a request that change nothing of what is sampled, and those that must have a value which does not.
 _PLAIN = frozenset({
     "messages", "tools", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "logprobs",
-    "top_logprobs", "return_token_ids", "user", "metadata", "store", "chat_template_kwargs", "seed", "temperature", "top_p",
-    "text", "ids", "finish_reason", "completion_tokens",
+    "top_logprobs", "return_token_ids", "return_tokens_as_token_ids", "user", "metadata", "store", "chat_template_kwargs",
+    "seed", "temperature", "top_p", "text", "ids", "finish_reason", "completion_tokens",
 })  # fmt: skip
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "top_k": (0, -1), "min_p": (0,), "repetition_penalty": (1,), "repeat_penalty": (1,), "presence_penalty": (0,),

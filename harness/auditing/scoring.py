@@ -17,6 +17,7 @@ from harness.observations.reference_cache import ReferenceCache
 from harness.observations.rescore import Evidence, rescore
 from harness.targets.bank import BankMember
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.listed import Listed
 from harness.targets.opening import open_target
 from harness.targets.sampler import Sampler
 from harness.targets.spec import TargetSpec
@@ -44,14 +45,22 @@ class Scoring:
         self._kept: ReferenceCache | None = None
 
     def evidence(
-        self, scored: Sequence[Scorable], first: int = 0, *, brief: bool = False
+        self,
+        scored: Sequence[Scorable],
+        first: int = 0,
+        *,
+        brief: bool = False,
+        told: Mapping[str, Listed] | None = None,
     ) -> Generator[Event, None, Evidence]:
-        """Rows of every configuration for the replies to questions ``first`` and on, none where no token is scored."""
+        """Rows of every configuration for the replies to questions ``first`` and on, none where no token is scored.
+
+        ``told`` are the log-probabilities that came with them.
+        """
         yield StageStarted("scoring", f"{len(self._members)} configurations, one model in memory at a time")
         part = slice(first, first + len(scored))
         renderings = {name: sequences_of(prompts[part], scored, first) for name, prompts in self._prompts.items()}
         rows = yield from rescore(
-            self._members, renderings, self.open, self._states(), self.silent, self._sampler, brief=brief
+            self._members, renderings, self.open, self._states(), self.silent, self._sampler, brief=brief, told=told
         )
         found: Evidence = {}
         for name, parts in rows.items():

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from harness.auditing.scorable import PARTED, Scorable, recut_replies, scorable, tells_no_ids
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder, Gathered
+from harness.auditing.telling import Names, told_of, with_ids
 from harness.comparisons.audit import AuditFacts, weigh_replies
 from harness.comparisons.recut import RecutFacts, measure_charges
 from harness.observations.events import Event, Noticed
@@ -26,6 +27,7 @@ class Weighing:
         self.untestable = ""  # why the text says nothing about weights
         self._plan, self._folder = plan, folder
         self._own = Gathered()
+        self._names = Names(bench.centre)
         self._recut: bool | None = (
             None  # whether the host tells no ids: the first round decides, one rule holds for all
         )
@@ -36,6 +38,7 @@ class Weighing:
         """Score and weigh the replies of one more round, in plan order."""
         if not replies:
             return
+        replies = with_ids(replies, self._names)
         if self._recut is None:
             self._recut = tells_no_ids(replies)
         self._neutral &= all(reply.way < NEUTRAL for reply in replies)
@@ -49,7 +52,8 @@ class Weighing:
         if self.untestable:
             self.facts = None  # what was weighed before is no verdict on the rest
             return
-        rows = yield from self.bench.evidence(scored, first)
+        told = told_of(replies, scored, self._names, first) if self._plan.sampler.plain and not self._recut else {}
+        rows = yield from self.bench.evidence(scored, first, told=told)
         lost = [number for number, one in enumerate(scored) if one.lost]
         if self._recut and not self._charges:
             moved = yield from self.bench.moved(self._plan.draws, self._plan.tokens)

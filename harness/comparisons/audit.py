@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.comparisons.logprobs import LogprobFacts, logprob_facts
 from harness.comparisons.model import Result
 from harness.comparisons.recut import RecutFacts
 from harness.comparisons.replies import (
@@ -123,6 +124,7 @@ class AuditFacts(Result):
     length: ProcessFacts | None  # None also under a cut-off
     settings: tuple[SettingFacts, ...]  # none where the host tells no ids
     sampler_lead: float  # log of the best sampler's likelihood over the bank's best member, nats
+    logprobs: LogprobFacts | None  # None where the host tells no log-probabilities
     recut: RecutFacts | None
     builds: tuple[BuildFacts, ...]
     untold: str  # why nothing is said of single builds; empty where it is
@@ -208,6 +210,7 @@ def weigh_replies(
         length=length,
         settings=settings,
         sampler_lead=drawn.best - _best_listed(process, len(members), weights.best, asked) if drawn else -math.inf,
+        logprobs=logprob_facts(evidence, honest, {name: families[name] for name in members}, alpha),
         recut=recut,
         builds=_builds(
             evidence, process, honest[0], {n: families[n] for n in members}, sizes, alpha, untold, cut=bool(asked.cut)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from harness.comparisons.model import Result
 from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.told import unsound
 
 #: What belongs to templates, parsers or byte-level vocabularies and never into a text that was asked for in plain words.
 _MARKERS = re.compile(
@@ -28,6 +29,8 @@ class ProtocolFacts(Result):
     fingerprints: tuple[str, ...]
     marked: int  # replies with a marker in their text
     markers: tuple[str, ...]
+    told: int  # tokens with log-probabilities
+    unsound: int  # of these, how many with values that are none
 
 
 def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> ProtocolFacts:
@@ -35,6 +38,7 @@ def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> Protocol
     kept = [(reply, length) for reply, length in zip(replies, lengths, strict=True) if not reply.lost]
     shifts = Counter(reply.prompt - length for reply, length in kept if reply.prompt is not None)
     shift, times = shifts.most_common(1)[0] if shifts else (0, 0)
+    told = [place for reply, _ in kept for place in reply.told or ()]
     marked = [_MARKERS.findall(reply.text) for reply, _ in kept]
     return ProtocolFacts(
         replies=len(kept),
@@ -47,6 +51,8 @@ def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> Protocol
         fingerprints=tuple(dict.fromkeys(reply.fingerprint for reply, _ in kept if reply.fingerprint))[:8],
         marked=sum(bool(found) for found in marked),
         markers=tuple(dict.fromkeys(one for found in marked for one in found))[:8],
+        told=len(told),
+        unsound=sum(map(unsound, told)),
     )
 
 

@@ -15,6 +15,7 @@ from harness.prompts.sequences import Sequence as Scored
 from harness.targets.bank import BankMember
 from harness.targets.batches import Batch, group
 from harness.targets.checkpoint.target import CheckpointTarget
+from harness.targets.listed import Listed
 from harness.targets.sampler import Sampler
 from harness.targets.spec import TargetSpec
 from harness.targets.token_evidence import TokenEvidence
@@ -34,12 +35,14 @@ def rescore(
     sampler: Sampler | None = None,
     *,
     brief: bool = False,
+    told: Mapping[str, Listed] | None = None,
 ) -> Generator[Event, None, Evidence]:
     """Score every reply under every member; the first member is the centre of the null, which the others are held against.
 
     ``renderings`` holds, per fault of the prompt ("" for none), the prompts with their replies; all hold the same
     replies in the same order. ``opened`` gives the target of a specification, ``sampler`` is what the host was asked for;
-    ``brief`` leaves out of the bank's rows what only sizes and exclusions need.
+    ``brief`` leaves out of the bank's rows what only sizes and exclusions need. ``told`` holds what the host told of the tokens
+    of each sequence, by key; all or none.
     """
     sound = list(renderings[""])
     found: Evidence = {}
@@ -63,6 +66,7 @@ def rescore(
                 sampler,
                 base=place == 0,
                 brief=brief and bool(member.family),
+                listed=Listed.joined(told[sequence.key] for sequence in batch) if told else None,
             )
             ends = list(accumulate(sequence.scored for sequence in batch))
             rows |= {sequence.key: part[end - sequence.scored : end] for sequence, end in zip(batch, ends, strict=True)}

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-EVIDENCE_VERSION: Final = 3
+EVIDENCE_VERSION: Final = 4
 
 #: Inverse temperatures at which log-normalisers are kept; the one called ``CLAIMED`` is the sampler that was asked for.
 POWERS: Final = (
@@ -54,6 +54,20 @@ EVIDENCE: Final = np.dtype(
         ("kl_ref_cand", "<f8"),
         ("chi2", "<f8"),  # sum of q^2 / p, minus 1
         ("clipped", "<f8", (len(CLIPS),)),  # log of the mean of exp(clip(log q / p)) under p
+        # where the host tells log-probabilities of some ids, all over these ids and over the whole distribution, silent ids
+        # among them: distance of what it tells from this configuration, and of this configuration from the reference
+        ("told", "<f8"),
+        ("band", "<f8"),
+        # of the reference alone: what the host tells of the label (log) and of the likeliest audible id (log), whether the
+        # label is that id; mass of listed silent ids, mass that is not listed, the smallest listed probability
+        ("said", "<f8"),
+        ("surest", "<f8"),
+        ("is_surest", "<u1"),
+        ("hushed", "<f8"),
+        ("unlisted", "<f8"),
+        ("smallest", "<f8"),
+        ("count", "<f8"),  # how many ids are listed
+        ("slope", "<f8", (3,)),  # variance of the reference's logs, covariance with the told ones, variance of these
     ]
 )
 

@@ -9,6 +9,7 @@ from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
 from harness.comparisons.controls import ControlFacts
 from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.targets.sampler import Sampler
+from harness.verdicts.logprobs import judge_logprobs, settled_logprobs
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
@@ -39,7 +40,8 @@ def judge_replies(
     required: Sequence[str] = (),
     controls: Sequence[ControlFacts] = (),
 ) -> tuple[AxisVerdict, ...]:
-    """The identity and integrity axes; ``untestable`` says why nothing could be measured, ``sampler`` what was asked for.
+    """The identity and integrity axes, and displacement where log-probabilities are told; ``untestable`` says why nothing could
+    be measured, ``sampler`` what was asked for.
 
     WITHIN is a statement of its own: every build in ``required`` is ruled out, nothing unlisted stirs, and of ``controls`` the
     honest one stands and both bad ones were found. Without any of these a silence is INCONCLUSIVE.
@@ -64,7 +66,8 @@ def judge_replies(
             f"The honest control ({honest.name}) was accused, too, after {_counted(honest.found_at, 'request')}: something "
             "other than the host is wrong, and nothing is said of it.",
         )
-    return _identity(facts, required, controls), _integrity(facts, sampler or Sampler(), controls)
+    text = _identity(facts, required, controls), _integrity(facts, sampler or Sampler(), controls)
+    return (*text, judge_logprobs(facts.logprobs, required, neutral=facts.neutral)) if facts.logprobs else text
 
 
 def _cached(facts: AuditFacts) -> tuple[AxisVerdict, ...]:
@@ -149,7 +152,9 @@ def settled(facts: AuditFacts, required: Sequence[str]) -> bool:
     if facts.weights.crossed_at:
         best = facts.weights.explanations[0]
         return best.lead >= LEAD and best.family != "unlisted"
-    return bool(facts.repeated) or (not lacking(facts, required) and _sampler_cleared(facts))
+    told = settled_logprobs(facts.logprobs, required)
+    cleared = told is None and not lacking(facts, required) and _sampler_cleared(facts)
+    return bool(facts.repeated or told) or cleared
 
 
 def _sampler_cleared(facts: AuditFacts) -> bool:

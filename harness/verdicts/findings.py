@@ -242,6 +242,12 @@ CATALOGUE: dict[str, Entry] = {
         "template has no place for them.",
         "do not rely on them here; ask the host to refuse what it does not honour",
     ),
+    "INTG512": Entry(
+        "log-probabilities that are none", "S2", Cause.PROTOCOL,
+        "What the host tells of some tokens cannot be a part of a distribution: values above 0, no numbers, or probabilities "
+        "that sum to more than 1. Such places are left out of the comparison.",
+        "ask the host what it sends; do not compute with its log-probabilities",
+    ),
     "TMPL120": Entry(
         "token counts differ by no known fault", "S1", None,
         "The host bills other numbers of prompt tokens than the reference's prompts have, and no fault of the library, "

@@ -20,6 +20,8 @@ def protocol_findings(facts: ProtocolFacts, ignored: tuple[str, ...] = ()) -> tu
     if facts.marked:
         detail = f"{facts.marked} of {facts.replies} replies, for example {', '.join(facts.markers)}"
         found.append(Finding(code="INTG510", detail=detail))
+    if facts.unsound:
+        found.append(Finding(code="INTG512", detail=f"{facts.unsound} of {facts.told} tokens"))
     if ignored:
         found.append(Finding(code="INTG511", detail=", ".join(ignored)))
     return tuple(found)

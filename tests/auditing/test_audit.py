@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -44,7 +45,10 @@ def audit(reference, address, results, **options):
 def test_an_honest_host_is_not_accused_and_the_audit_is_judged_again_bit_for_bit(llamacpp, smollm, tmp_path):
     """The reference's own file: nothing grows, a 4-bit build and a lost system prompt are ruled out."""
     card, folder = audit(smollm, llamacpp, tmp_path, requests=6)
-    identity, integrity = card.axes
+    identity, integrity, displacement = card.axes
+    assert card.facts.logprobs.distance < 5e-3  # the file's 4-bit matrices meet activations rounded to 8 bits
+    assert min(one.band for one in card.facts.logprobs.builds) > 1e-2
+    assert displacement.outcome != "BEYOND"
     assert identity.outcome == "INCONCLUSIVE"
     assert integrity.outcome == "INCONCLUSIVE"
     builds = {build.name: build for build in card.facts.builds}
@@ -71,6 +75,8 @@ def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, 
     card = json.loads((next(tmp_path.glob("*-audit-*")) / "audit.json").read_text())
     assert card["facts"]["weights"]["crossed_at"] <= 2
     assert card["facts"]["weights"]["explanations"][0]["best"] == "ggufq:Q4_0"
+    assert card["facts"]["logprobs"]["over_at"] <= 5
+    assert card["facts"]["logprobs"]["builds"][0]["name"] == "ggufq:Q4_0"
 
 
 @pytest.mark.slow
@@ -82,6 +88,22 @@ def test_a_forced_cut_off_is_audited_as_asked_for(llamacpp, smollm, tmp_path):
     assert card.facts.sampler.log_e < 2
     assert [build.excluded for build in card.facts.builds] == [True]
     assert AuditFolder(folder).weigh_again()[0] == card.facts
+
+
+@pytest.mark.slow
+def test_a_host_that_tells_tokens_by_their_bytes_alone_is_judged_as_if_it_told_ids(llamacpp, smollm, tmp_path):
+    """The ids come from the reference's own vocabulary: no charge, and log-probabilities count."""
+
+    def strip(asked, reply):
+        status, headers, body = reply
+        return status, headers, re.sub(rb'"id":\d+,', b"", body)
+
+    with gateway(llamacpp.removesuffix("/v1"), strip) as running:
+        card, _ = audit(smollm, running.address, tmp_path, requests=2, bank=BANK[:1])
+    assert card.facts.recut is None
+    assert card.facts.lost == 0
+    assert card.facts.logprobs.tokens >= card.facts.tokens - 2
+    assert card.facts.logprobs.distance < 5e-3
 
 
 def without_ids(base):

@@ -22,7 +22,8 @@ FAMILIES = {"a": "quantization", "b": "quantization"}
 
 def card_of(server: str, **changes) -> AuditCard:
     """The card of an audit of a small world."""
-    rows = evidence_of(WORLD, WORLD.distribution(server), ("a", "b"), ("p", "h"), 30, 16, 1)
+    served = WORLD.distribution(server)
+    rows = evidence_of(WORLD, served, ("a", "b"), ("p", "h"), 30, 16, 1, told=served)
     facts = weigh_replies(rows, ("p", "h"), FAMILIES, ("a",), (), 0.01, 1)
     controls = (
         ControlFacts(
@@ -61,6 +62,7 @@ def test_the_page_tells_everything_and_runs_nothing(server):
         "$API_KEY",
         "nonce",
         "1,000 tokens in",
+        "told log-probabilities",
     ):
         assert told in page
     assert page.count("<polyline") == 3

@@ -13,6 +13,8 @@ from harness.targets.checkpoint.evidence_kernel import (
     fill_powers,
     fill_ranks,
 )
+from harness.targets.checkpoint.listed_kernel import fill_band, fill_claims, fill_told, listed_logs
+from harness.targets.listed import Listed
 from harness.targets.sampler import Sampler
 from harness.targets.token_evidence import TokenEvidence, empty_evidence
 from tests.support.worlds import World
@@ -29,13 +31,19 @@ def evidence_of(
     length: int,
     seed: int,
     sampler: Sampler | None = None,
+    told: np.ndarray | None = None,
 ) -> dict[str, list[TokenEvidence]]:
-    """Rows per configuration and reply; replies end at their first silent token or after ``length``."""
+    """Rows per configuration and reply; replies end at their first silent token or after ``length``.
+
+    ``told`` are the distributions of which the host tells the log-probabilities of the ten likeliest ids.
+    """
     contexts, tokens = world.draw(np.random.default_rng(seed), served, requests, length)
     quiet = torch.zeros(world.logs.shape[2], dtype=torch.bool)
     quiet[:SILENT] = True
     labels = torch.from_numpy(tokens)
     rows, logs = {}, {}
+    listed = tell(told[contexts], tokens) if told is not None else None
+    centre = torch.from_numpy(world.logs[world.names.index(honest[0])][contexts]).float()
     for name in (*honest, *names):
         z = torch.from_numpy(world.logs[world.names.index(name)][contexts]).float()
         rows[name] = empty_evidence(len(tokens))
@@ -43,6 +51,13 @@ def evidence_of(
         fill_powers(logs[name], rows[name])
         fill_cuts(z, logs[name], labels, rows[name])
         fill_claimed(z, logs[name], labels, sampler or Sampler(), rows[name])
+        if listed:
+            own = listed_logs(z, listed)
+            fill_told(own, listed, rows[name])
+            if name == honest[0]:
+                fill_claims(own, listed, quiet.numpy(), rows[name])
+            else:
+                fill_band(own, listed_logs(centre, listed), listed, rows[name])
         if name == honest[0]:
             fill_ranks(logs[name], z, labels, rows[name])
         else:
@@ -55,3 +70,12 @@ def evidence_of(
         for name, part in rows.items():
             found[name].append(part[r * length : end])
     return found
+
+
+def tell(served: np.ndarray, tokens: np.ndarray, count: int = 10, digits: int = 6) -> Listed:
+    """What a host tells of each token: its own log-probability first, then the likeliest ids, rounded."""
+    places = []
+    for p, token in zip(served, tokens, strict=True):
+        likeliest = [int(one) for one in np.argsort(-p)[:count] if one != token]
+        places.append([(one, round(float(np.log(max(p[one], 1e-300))), digits)) for one in (int(token), *likeliest)])
+    return Listed.of(places)

@@ -23,9 +23,11 @@ from harness.targets.checkpoint.evidence_kernel import (
 )
 from harness.targets.checkpoint.head import Head, final_hidden
 from harness.targets.checkpoint.kernel import ROWS_ON_CPU, reduce_tile
+from harness.targets.checkpoint.listed_kernel import fill_band, fill_claims, fill_told, listed_logs
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.sketch import SKETCH, Sketch, draw_sketch
 from harness.targets.checkpoint.sketch_kernel import reduce_against_sketch
+from harness.targets.listed import Listed
 from harness.targets.rows import Rows, empty_rows
 from harness.targets.sampler import Sampler
 from harness.targets.tiles import HEAD_FILE, SKETCH_FILE, tile_rows
@@ -150,13 +152,15 @@ def evidence_batch(
     *,
     base: bool,
     brief: bool = False,
+    listed: Listed | None = None,
 ) -> TokenEvidence:
     """Evidence of every scored position; with ``base`` this is the reference, which is not held against itself.
 
     ``brief`` leaves out what only builds of the bank need to be ruled out and sized: settings and divergences stay NaN.
 
     ``silent`` tells for each of the tokenizer's ids whether hosts leave it out of the text; ids beyond are padding.
-    ``sampler`` is what the host was asked for: its temperature is applied to both sides.
+    ``sampler`` is what the host was asked for: its temperature is applied to both sides. ``listed`` are log-probabilities
+    that the host told of the scored positions.
     """
     quiet = torch.from_numpy(silent).to(loaded.model.device)
     labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
@@ -170,6 +174,8 @@ def evidence_batch(
             if brief:
                 rows["claimed"][part], rows["granted"][part] = 0.0, 0.0
                 continue
+            if listed:
+                _fill_listed(z, reference, part, Listed(listed.ids[part], listed.logs[part]), silent, rows, base=base)
             fill_powers(log_q, rows[part])
             fill_cuts(z, log_q, labels[part], rows[part])
             fill_claimed(z, log_q, labels[part], sampler, rows[part])
@@ -179,6 +185,25 @@ def evidence_batch(
                 ours = _tempered(reference.logits(part), len(silent), sampler)
                 fill_against(log_q, fill_evidence(ours, labels[part], quiet, empty_evidence(len(z))), rows[part])
     return rows
+
+
+def _fill_listed(
+    z: Tensor,
+    reference: ReplayedReference,
+    part: slice,
+    listed: Listed,
+    silent: NDArray[np.bool_],
+    rows: TokenEvidence,
+    *,
+    base: bool,
+) -> None:
+    """What the host told of some positions against this configuration."""
+    logs = listed_logs(z, listed)
+    fill_told(logs, listed, rows[part])
+    if base:
+        fill_claims(logs, listed, silent, rows[part])
+    else:
+        fill_band(logs, listed_logs(reference.logits(part)[:, : len(silent)], listed), listed, rows[part])
 
 
 def _tempered(logits: Tensor, ids: int, sampler: Sampler) -> Tensor:

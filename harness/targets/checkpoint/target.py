@@ -25,6 +25,7 @@ from harness.suites.model import Message
 from harness.targets.base import Capabilities, Encoded, ModelIdentity, Target
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
+from harness.targets.listed import Listed
 from harness.targets.rows import ROW, Rows
 from harness.targets.sampler import Sampler
 from harness.targets.spec import TargetSpec
@@ -217,16 +218,19 @@ class CheckpointTarget:
         *,
         base: bool,
         brief: bool = False,
+        listed: Listed | None = None,
     ) -> TokenEvidence:
         """Token evidence of a batch against the reference cached in ``reference``; ``base`` for the reference itself.
 
-        ``brief`` leaves settings and divergences out.
+        ``brief`` leaves settings and divergences out; ``listed`` is what the host told of the scored positions.
         """
         asked = (sampler or Sampler()).model_dump(mode="json")
         body: Body = {
             "reference": str(reference), "keys": list(keys), "base": base, "sampler": asked, "brief": brief
         }  # fmt: skip
         arrays = _batch_arrays(batch) | {"silent": silent.astype(np.uint8)}
+        if listed:
+            arrays |= {"listed_ids": listed.ids, "listed_logs": listed.logs}
         _, out = self._loaded().ask("evidence", body, arrays)
         return out["rows"].view(EVIDENCE)
 
@@ -242,6 +246,11 @@ class CheckpointTarget:
         body: Body = {"entries": [one if isinstance(one, str) else list(one) for one in said]}
         answer, _ = self._workers.for_base(self.spec.base).ask("recut", {**self._spec_body(), **body})
         return [tuple(int(i) for i in ids) for ids in _listed(answer["ids"])]
+
+    def ids_of(self, names: Sequence[str]) -> list[int]:
+        """The ids of tokens given as the bytes that they spell (as Latin-1); -1 where none or several spell them."""
+        _, out = self._workers.for_base(self.spec.base).ask("ids_of", {**self._spec_body(), "names": list(names)})
+        return [int(i) for i in out["ids"]]
 
     def silent(self) -> NDArray[np.bool_]:
         """For every id of the tokenizer, whether hosts leave it out of texts: control tokens, pieces of characters."""

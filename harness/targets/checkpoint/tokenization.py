@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,40 @@ def plain_text(text: str) -> str:
 def recut(tokenizer: Any, text: str) -> list[int]:
     """The ids that the tokenizer makes of a reply's text; a model may have written it in other pieces."""
     return [int(i) for i in tokenizer(plain_text(text), add_special_tokens=False)["input_ids"]]
+
+
+def ids_of_bytes(tokenizer: Any, names: Sequence[str]) -> list[int]:
+    """The id of each token, given as the bytes that it spells (as Latin-1); -1 where no id or more than one spells them."""
+    known: dict[bytes, int] = {}
+    for token in range(len(tokenizer)):
+        spelled_bytes = _bytes_of(tokenizer, token)
+        known[spelled_bytes] = -1 if spelled_bytes in known else token
+    return [known.get(name.encode("latin-1", "replace"), -1) for name in names]
+
+
+def _bytes_of(tokenizer: Any, token: int) -> bytes:
+    """What an id spells inside a text: byte-level vocabularies write bytes as letters, others as ``<0x0A>``."""
+    piece = str(tokenizer.convert_ids_to_tokens(token))
+    if token in tokenizer.added_tokens_decoder:
+        return piece.encode()
+    if all(letter in _LETTERS for letter in piece) and "\u2581" not in piece:
+        level = getattr(tokenizer.backend_tokenizer, "decoder", None)
+        if level is None or "ByteLevel" in str(level):
+            return bytes(_LETTERS[letter] for letter in piece)
+    if len(piece) == _BYTE_PIECE and piece.startswith("<0x"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("\u2581", " ").encode()
+
+
+def _letters() -> dict[str, int]:
+    """The letters by which byte-level vocabularies write bytes: printable ones stand for themselves."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(b): b for b in plain} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+_LETTERS = _letters()
+_BYTE_PIECE = len("<0x0A>")
 
 
 def encode_text(tokenizer: Any, text: str, *, spans: bool) -> dict[str, JsonValue]:

@@ -20,6 +20,7 @@ from harness.errors import FidelityError, IncompatibleCandidate
 from harness.isolation.sandbox import isolate
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.targets.batches import Batch
+from harness.targets.listed import Listed
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, TargetSpec
 
@@ -153,7 +154,10 @@ class Worker:
         silent = arrays["silent"].astype(bool)
         sampler = Sampler.model_validate(body["sampler"])
         base, brief = bool(body["base"]), bool(body["brief"])
-        rows = evidence_batch(self.model, _batch(arrays), self.reference, keys, silent, sampler, base=base, brief=brief)
+        listed = Listed(arrays["listed_ids"], arrays["listed_logs"]) if "listed_ids" in arrays else None
+        rows = evidence_batch(
+            self.model, _batch(arrays), self.reference, keys, silent, sampler, base=base, brief=brief, listed=listed
+        )
         return {}, {"rows": np.frombuffer(rows.tobytes(), dtype=np.uint8)}
 
     def spelled(self, body: Body, arrays: Arrays) -> Answer:
@@ -165,6 +169,13 @@ class Worker:
         found = [spelled(tokenizer, [int(i) for i in ids], text) for ids, text in pairs]
         lengths, whole, rests = zip(*found, strict=True) if found else ((), (), ())
         return {"lengths": list(lengths), "whole": list(whole), "rests": list(rests)}, {}
+
+    def ids_of(self, body: Body, arrays: Arrays) -> Answer:
+        """The ids of tokens that are given as the bytes which they spell."""
+        from harness.targets.checkpoint.tokenization import ids_of_bytes  # noqa: PLC0415
+
+        found = ids_of_bytes(self.tokenizer(read_spec(body)), [str(name) for name in _listed(body["names"])])
+        return {}, {"ids": np.array(found, dtype=np.int64)}
 
     def recut(self, body: Body, arrays: Arrays) -> Answer:
         """The ids that the tokenizer itself makes of texts, or of what given ids spell."""
@@ -269,8 +280,8 @@ def _batch(arrays: Arrays) -> Batch:
 
 
 _REQUESTS = (
-    "hello", "load", "encode", "pieces", "silent", "spelled", "recut", "sample", "hidden", "save_head", "sketch", "score",
-    "evidence", "losses", "weights", "convert", "convert_tokenizer",
+    "hello", "load", "encode", "pieces", "silent", "spelled", "ids_of", "recut", "sample", "hidden", "save_head", "sketch",
+    "score", "evidence", "losses", "weights", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 

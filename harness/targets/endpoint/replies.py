@@ -12,18 +12,22 @@ from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.engines.model import chat_fields, text_of
+from harness.targets.endpoint.told import FEW_LISTED, MOST_LISTED, Told, read_told, token_id, told_entries
 from harness.targets.sampler import Sampler
 
 _WHOLE: dict[str, JsonValue] = {"min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
-_IDS: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 1, "return_token_ids": True}
+_IDS: dict[str, JsonValue] = {
+    "logprobs": True, "top_logprobs": MOST_LISTED, "return_token_ids": True, "return_tokens_as_token_ids": True
+}  # fmt: skip
 _SEEDED: dict[str, JsonValue] = {"seed": 0}  # each request has its own
 #: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way. The first
 #: ``NEUTRAL`` switch off everything that a host may add to sampling on its own.
 WAYS: tuple[dict[str, JsonValue], ...] = (
     {"top_k": 0, **_WHOLE, **_IDS, **_SEEDED},
     {"top_k": -1, **_WHOLE, **_IDS, **_SEEDED},  # how some engines write "no limit"
-    {"logprobs": True, "top_logprobs": 1, **_SEEDED},
-    {"logprobs": True, "top_logprobs": 1},
+    {"logprobs": True, "top_logprobs": MOST_LISTED, **_SEEDED},
+    {"logprobs": True, "top_logprobs": FEW_LISTED, **_SEEDED},
+    {"logprobs": True, "top_logprobs": FEW_LISTED},
     {**_SEEDED},
     {"top_k": 0},
     {},
@@ -43,6 +47,7 @@ class Reply(Frozen):
 
     text: str = ""
     ids: tuple[int, ...] | None = None
+    told: tuple[Told, ...] | None = None  # what the host says of the probability of each token
     finish: str = ""
     billed: int | None = None  # usage.completion_tokens
     parted: bool = False
@@ -117,6 +122,7 @@ def reply_of(fields: dict[str, Any]) -> Reply:
     return Reply(
         text=text,
         ids=_ids(choice),
+        told=read_told(choice),
         finish=safe_line(str(choice.get("finish_reason") or ""), 40),
         billed=counts[0],
         prompt=counts[1],
@@ -135,9 +141,7 @@ def _ids(choice: dict[str, Any]) -> tuple[int, ...] | None:
     """VLLM's ``token_ids``, or the ids that llama.cpp puts beside log-probabilities."""
     found = choice.get("token_ids")
     if not isinstance(found, list):
-        logprobs = choice.get("logprobs")
-        entries = logprobs.get("content") if isinstance(logprobs, dict) else None
-        found = [e.get("id") if isinstance(e, dict) else None for e in entries] if isinstance(entries, list) else None
+        found = [token_id(entry) for entry in told_entries(choice)]
     if not found or len(found) > _MOST_TOKENS or any(type(i) is not int or not 0 <= i < 1 << 24 for i in found):
         return None
     return tuple(found)

@@ -1,0 +1,160 @@
+"""What the log-probabilities that a host tells amount to: how far off, like which build, and is the text drawn from them?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.comparisons.model import Result
+from harness.evidence.clustered import Floats, mean_interval, positive_mean_interval
+from harness.evidence.sequential.band import first_reached, log_over, log_under
+from harness.evidence.sequential.claims import log_forged, spare_mass
+from harness.targets.token_evidence import TokenEvidence, empty_evidence
+
+#: A build explains what is told if the distance that it leaves is at most this part of the reference's.
+EXPLAINED = 0.5
+#: Told logarithms are another temperature's if they are a multiple of the reference's, this well.
+STRAIGHT, BENT = 0.98, 0.03
+_SURE = 0.99  # confidence with which one family's best leaves less than any other's
+_FEWEST = 4  # requests from which on anything is named
+
+
+class ToldBuild(Result):
+    """One build: the distance that it leaves, and whether this audit would have found it, had the host told of it."""
+
+    name: str
+    family: str
+    left: float  # mean distance from what is told to the nearer of build and reference, nats per token
+    share: float  # requests that lie nearer to the build
+    band: float  # its own distance from the reference on the same tokens
+    found_at: int  # request after which it would have been accused, 0: not within this audit
+
+
+class LogprobFacts(Result):
+    """Everything that the verdict on told log-probabilities rests on; distances are means over told tokens, nats."""
+
+    alpha: float  # of each of its two accusations: too far, and not drawn from what is told
+    requests: int
+    tokens: int
+    listed: float  # ids that are told per token, on average
+    distance: float  # from what is told to the reference, with its interval over requests
+    low: float
+    high: float
+    band: float  # the same of the honest stack that lies furthest away
+    log_over: float
+    over_at: int  # request after which the host is too far away; 0: it never was
+    log_under: float
+    under_at: int
+    log_forged: float
+    forged_at: int
+    slope: float  # of the told logarithms on the reference's; 1 for the same temperature
+    straight: float  # how much of the told variation that slope explains
+    builds: tuple[ToldBuild, ...]  # those that leave least come first
+    named: bool  # whether the first one's family explains it, and no other family does as well
+
+    @property
+    def temperature(self) -> float:
+        """The temperature that the told logarithms stand for; NaN where they stand for none of their own."""
+        other = self.straight >= STRAIGHT and abs(self.slope - 1.0) > BENT
+        return 1.0 / self.slope if other else math.nan
+
+
+def logprob_facts(
+    evidence: Mapping[str, Sequence[TokenEvidence]], honest: Sequence[str], families: Mapping[str, str], alpha: float
+) -> LogprobFacts | None:
+    """Hold what the host told against the reference, honest stacks and builds; None where it told nothing.
+
+    ``evidence`` holds rows per configuration and reply in plan order, ``honest`` the null with its centre first, of which
+    those that differ by the day of the prompt alone count as the reference, too. ``alpha`` is shared by both accusations.
+    """
+    centre = honest[0]
+    rows = {name: np.concatenate([empty_evidence(0), *evidence[name]]) for name in (*honest, *families)}
+    request = np.repeat(np.arange(len(evidence[centre])), [len(part) for part in evidence[centre]])
+    told = np.isfinite(rows[centre]["told"])
+    others = [name for name in honest if name != centre and not name.startswith(f"{centre} on ")]
+    if not told.any() or not others:
+        return None
+    means = _Means(request[told])
+    same = [name for name in honest if name not in others]
+    distance = np.min([means.of(rows[name]["told"][told]) for name in same], axis=0)
+    bands = {name: means.of(rows[name]["band"][told]) for name in (*others, *families)}
+    band = np.max([bands[name] for name in others], axis=0)
+    over, under = log_over(distance, band), log_under(distance, band)
+    size = positive_mean_interval(np.repeat(distance, means.counts), np.repeat(np.arange(len(distance)), means.counts))
+    forged, forged_at = _forged(rows, told, request, [centre, *families], alpha / 2)
+    lefts = {name: np.minimum(means.of(rows[name]["told"][told]), distance) for name in families}
+    builds = sorted(
+        (
+            ToldBuild(
+                name=name, family=families[name], left=means.mean(left), share=float((left < distance).mean()),
+                band=means.mean(bands[name]), found_at=means.named(first_reached(log_over(bands[name], band), alpha / 2)),
+            )
+            for name, left in lefts.items()
+        ),
+        key=lambda build: build.left,
+    )  # fmt: skip
+    xx, xy, yy = rows[centre]["slope"][told].sum(0)
+    return LogprobFacts(
+        alpha=alpha / 2, requests=len(distance), tokens=int(told.sum()), listed=float(rows[centre]["count"][told].mean()),
+        distance=size.value, low=size.low, high=size.high, band=means.mean(band),
+        log_over=float(over[-1]), over_at=means.named(first_reached(over, alpha / 2)),
+        log_under=float(under[-1]), under_at=means.named(first_reached(under, alpha)),
+        log_forged=forged, forged_at=forged_at,
+        slope=float(xy / xx) if xx > 0 else math.nan, straight=float(xy**2 / (xx * yy)) if xx > 0 and yy > 0 else math.nan,
+        builds=tuple(builds), named=_named(builds, lefts, distance, means),
+    )  # fmt: skip
+
+
+class _Means:
+    """Means over the tokens of each request that has any."""
+
+    def __init__(self, request: NDArray[np.int64]) -> None:
+        self.numbers, self._place, self.counts = np.unique(request, return_inverse=True, return_counts=True)
+
+    def of(self, values: Floats) -> Floats:
+        """One mean per request."""
+        return np.bincount(self._place, weights=values) / self.counts
+
+    def mean(self, values: Floats) -> float:
+        """Over all tokens, of a mean per request."""
+        return float((values * self.counts).sum() / self.counts.sum())
+
+    def named(self, place: int) -> int:
+        """The number of a request in the audit, from 1, by its place among those that count; 0 stays 0."""
+        return int(self.numbers[place - 1]) + 1 if place else 0
+
+
+def _forged(
+    rows: Mapping[str, TokenEvidence],
+    told: NDArray[np.bool_],
+    request: NDArray[np.int64],
+    names: Sequence[str],
+    alpha: float,
+) -> tuple[float, int]:
+    """Log evidence that tokens were not drawn from what was told, and the request at which it decided."""
+    centre = rows[names[0]]
+    used = told & (centre["silent"] == 0) & np.isfinite(centre["said"]) & np.isfinite(centre["surest"])
+    if not used.any():
+        return 0.0, 0
+    held = centre[used]
+    path = log_forged(
+        held["is_surest"].astype(float), np.exp(held["surest"]), held["said"], held["hushed"],
+        spare_mass(held["unlisted"], held["smallest"]), np.stack([rows[name]["logp"][used] for name in names], axis=1),
+    )  # fmt: skip
+    reached = first_reached(path, alpha)
+    return float(path[-1]), int(request[used][reached - 1]) + 1 if reached else 0
+
+
+def _named(builds: Sequence[ToldBuild], lefts: Mapping[str, Floats], distance: Floats, means: _Means) -> bool:
+    """Whether the best build explains what is told, and leaves surely less than the best of any other family."""
+    if not builds or len(distance) < _FEWEST or builds[0].left > EXPLAINED * means.mean(distance):
+        return False
+    best = builds[0]
+    for other in (build for build in builds if build.family != best.family):
+        gap = np.repeat(lefts[best.name] - lefts[other.name], means.counts)
+        if not mean_interval(gap, np.repeat(np.arange(len(distance)), means.counts), _SURE).high < 0:
+            return False
+    return True

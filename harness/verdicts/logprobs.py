@@ -1,0 +1,115 @@
+"""From the log-probabilities that a host tells to the verdict on the displacement axis: how far is it from the reference?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from harness.comparisons.logprobs import LogprobFacts
+from harness.evidence.sequential.band import LEAST, MOST
+from harness.verdicts.model import AxisVerdict, Cause, Outcome
+
+_CAUSES = {
+    "quantization": Cause.QUANTIZATION,
+    "kv-cache": Cause.KV_CACHE,
+    "template": Cause.TEMPLATE,
+    "other-model": Cause.OTHER_MODEL,
+}
+
+
+def judge_logprobs(facts: LogprobFacts, required: Sequence[str] = (), *, neutral: bool = True) -> AxisVerdict:
+    """The displacement axis.
+
+    WITHIN says: what is told lies nearer to the reference than a few times honest arithmetic, every build in ``required`` would
+    have been found, and the text agrees with what is told as far as it was tested. A host can tell of another model than it
+    serves; the text's own test, on the identity axis, is the one that stands against that.
+    """
+    if facts.over_at:
+        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=_cause(facts), reason=_far(facts))
+    if facts.forged_at:
+        return AxisVerdict(
+            axis="displacement",
+            outcome=Outcome.BEYOND if neutral else Outcome.INCONCLUSIVE,
+            cause=Cause.PROTOCOL if neutral else None,
+            reason=(
+                f"The text was not drawn from the log-probabilities that the host tells (log e {facts.log_forged:.1f}, needed "
+                f"{_needed(facts):.1f}, after {_requests(facts.forged_at)}): they are made up, or tokens are sampled otherwise "
+                f"than asked for. {_size(facts)}"
+            ),
+        )
+    missing = _missing(facts, required)
+    return AxisVerdict(
+        axis="displacement",
+        outcome=Outcome.INCONCLUSIVE if missing else Outcome.WITHIN,
+        reason=(
+            f"{_size(facts)} The text agrees with what is told (log e {facts.log_forged:+.1f}). "
+            f"{_sensitivity(facts)}{f' Not cleared: {missing}.' if missing else ''}"
+        ),
+    )
+
+
+def settled_logprobs(facts: LogprobFacts | None, required: Sequence[str]) -> bool | None:
+    """Whether more questions would change nothing here: True for a named accusation, None where all is cleared or untold."""
+    if facts is None:
+        return None
+    if facts.over_at:
+        return _cause(facts) is not Cause.UNLISTED
+    if facts.forged_at:
+        return False  # the text's own tests may still say what it was drawn from
+    return False if _missing(facts, required) else None
+
+
+def _missing(facts: LogprobFacts, required: Sequence[str]) -> str:
+    if not facts.under_at:
+        return f"what is told may lie as far away as {MOST:g} times the honest band; ask more"
+    if facts.log_over > math.log(10.0) or facts.log_forged > math.log(10.0):
+        return "something stirs that is not enough for an accusation"
+    missed = [one.name for one in facts.builds if one.name in required and not one.found_at]
+    if missed:
+        return f"{', '.join(missed)} would not have been found here; ask more"
+    return "" if required else "the bank holds no build that would have to be found"
+
+
+def _cause(facts: LogprobFacts) -> Cause:
+    if math.isfinite(facts.temperature):
+        return Cause.SAMPLING
+    return _CAUSES.get(facts.builds[0].family, Cause.UNLISTED) if facts.named else Cause.UNLISTED
+
+
+def _far(facts: LogprobFacts) -> str:
+    best = facts.builds[0] if facts.builds else None
+    if math.isfinite(facts.temperature):
+        like = f"they are those of temperature {facts.temperature:.2f}"
+    elif facts.named and best:
+        where = "" if best.share > 0.9 else f" on about {best.share:.0%} of requests"
+        like = f"best explained by {best.family}: {best.name}{where}, which leaves {best.left:.2g}"
+    else:
+        like = "no listed build explains them"
+    forged = f" The text was not drawn from them either (log e {facts.log_forged:.1f})." if facts.forged_at else ""
+    return (
+        f"The log-probabilities that the host tells are further from the reference's than {LEAST:g} times the honest band, after "
+        f"{_requests(facts.over_at)} (an honest host gets here with probability at most {facts.alpha:g}; log e "
+        f"{facts.log_over:.1f} in the end); {like}. {_size(facts)}{forged}"
+    )
+
+
+def _size(facts: LogprobFacts) -> str:
+    return (
+        f"Distance {facts.distance:.2g} nat/token ({facts.low:.2g} to {facts.high:.2g}) over {facts.listed:.0f} told ids at each "
+        f"of {facts.tokens:,} tokens; honest arithmetic {facts.band:.2g}."
+    )
+
+
+def _sensitivity(facts: LogprobFacts) -> str:
+    found = [f"{one.name} after {_requests(one.found_at)}" for one in facts.builds if one.found_at]
+    missed = [one.name for one in facts.builds if not one.found_at]
+    told = f"Had it told of another build: {', '.join(found) or 'none found'}"
+    return f"{told}{'; not found: ' + ', '.join(missed) if missed else ''}."
+
+
+def _needed(facts: LogprobFacts) -> float:
+    return math.log(1.0 / facts.alpha)
+
+
+def _requests(number: int) -> str:
+    return f"{number:,} request{'' if number == 1 else 's'}"

@@ -1,0 +1,141 @@
+"""Told log-probabilities: honest hosts, builds, other temperatures, hosts that tell of another model than they serve."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from harness.comparisons.audit import weigh_replies
+from harness.comparisons.logprobs import logprob_facts
+from harness.verdicts.audit import judge_replies, settled
+from harness.verdicts.logprobs import judge_logprobs, settled_logprobs
+from tests.support.evidence import evidence_of
+from tests.support.worlds import make_world
+
+WORLD = make_world(contexts=30)
+FAMILIES = {"a": "quantization", "b": "quantization", "cold": "template"}
+HONEST = ("p", "h")
+
+
+def rows_of(served, told, requests=30, seed=1, length=16):
+    """Evidence of a host that serves one configuration and tells of another."""
+    given = told if isinstance(told, np.ndarray) else WORLD.distribution(told)
+    drawn = served if isinstance(served, np.ndarray) else WORLD.distribution(served)
+    return evidence_of(WORLD, drawn, tuple(FAMILIES), HONEST, requests, length, seed, told=given)
+
+
+def facts_of(served, told, **options):
+    return logprob_facts(rows_of(served, told, **options), HONEST, FAMILIES, 0.01)
+
+
+@pytest.mark.parametrize("served", ["p", "h"])
+def test_an_honest_host_is_within_the_band(served):
+    """The reference itself and an honest stack: cleared, with the builds that would have been found."""
+    facts = facts_of(served, served)
+    verdict = judge_logprobs(facts, ("b",))
+    assert verdict.outcome == "WITHIN", verdict.reason
+    assert facts.over_at == facts.forged_at == 0
+    assert facts.low <= facts.distance <= facts.high
+    assert facts.distance <= 1.2 * facts.band
+    assert "b after" in verdict.reason
+    assert settled_logprobs(facts, ("b",)) is None
+
+
+@pytest.mark.parametrize(("served", "cause"), [("a", "quantization"), ("b", "quantization"), ("c", "unlisted")])
+def test_a_build_is_found_at_once_and_named_if_it_is_listed(served, cause):
+    """Few requests are enough; the distance is the build's; nothing is left of it once it is held against itself."""
+    facts = facts_of(served, served)
+    verdict = judge_logprobs(facts, ("b",))
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", cause)
+    assert 1 <= facts.over_at <= 8
+    truth = WORLD.divergence(served)
+    assert 0.5 * truth < facts.distance < 1.3 * truth
+    if cause == "quantization":
+        assert facts.builds[0].name == served
+        assert facts.builds[0].left < 0.02 * facts.distance
+        assert settled_logprobs(facts, ("b",))
+    else:
+        assert not settled_logprobs(facts, ("b",))
+
+
+def test_told_logarithms_of_another_temperature_are_called_that():
+    """A multiple of the reference's, and of no build's; a host that samples so and tells so forges nothing."""
+    cold = WORLD.tempered(1.3).distribution("p")
+    facts = facts_of(cold, cold)
+    assert facts.temperature == pytest.approx(1 / 1.3, abs=0.02)
+    assert judge_logprobs(facts).cause == "sampling"
+    assert facts.forged_at == 0
+    assert math.isnan(facts_of("b", "b").temperature)
+
+
+def test_a_part_of_the_requests_is_told_as_a_part():
+    """A quarter routed to a build: named, with its share."""
+    rows, bad = rows_of("p", "p", requests=40), rows_of("b", "b", requests=40)
+    mixed = {
+        name: [bad[name][k] if k % 4 == 0 else part for k, part in enumerate(parts)] for name, parts in rows.items()
+    }
+    facts = logprob_facts(mixed, HONEST, FAMILIES, 0.01)
+    verdict = judge_logprobs(facts)
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "quantization")
+    assert 0.15 < facts.builds[0].share < 0.45
+    assert "% of requests" in verdict.reason
+
+
+def test_a_host_that_tells_of_another_model_than_it_serves_is_not_cleared():
+    """Made-up values agree with the reference; the text does not agree with them."""
+    facts = facts_of("b", "p", requests=40)
+    verdict = judge_logprobs(facts, ("b",))
+    assert facts.over_at == 0
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "protocol")
+    assert judge_logprobs(facts, ("b",), neutral=False).outcome == "INCONCLUSIVE"
+    warm = facts_of(WORLD.tempered(0.7).distribution("p"), "p", requests=60)
+    assert warm.forged_at  # raw values under another temperature look the same; the sampler's own test names it
+
+
+def test_false_alarms_stay_under_alpha():
+    """Honest stacks and the reference, both accusations together, over fresh draws; exact binomial bound."""
+    count, alpha = 80, 0.1
+    wrong = 0
+    for seed in range(count):
+        rows = rows_of("h" if seed % 2 else "p", "h" if seed % 2 else "p", requests=12, seed=seed, length=8)
+        facts = logprob_facts(rows, HONEST, FAMILIES, alpha)
+        wrong += bool(facts.over_at or facts.forged_at)
+    assert wrong <= binom.ppf(0.999, count, alpha)
+
+
+def test_a_host_that_tells_nothing_has_no_such_axis():
+    """Neither accused nor cleared by it; one that tells has it, last, and an accusation there settles an audit."""
+    silent = evidence_of(WORLD, WORLD.distribution("p"), tuple(FAMILIES), HONEST, 8, 8, 1)
+    assert logprob_facts(silent, HONEST, FAMILIES, 0.01) is None
+    for rows, axes in ((silent, 2), (rows_of("a", "a", requests=12), 3)):
+        facts = weigh_replies(rows, HONEST, FAMILIES, ("a",), (), 0.01, 1)
+        found = judge_replies(facts)
+        assert len(found) == axes
+        if axes > 2:
+            assert (found[0].outcome, found[2].outcome) == ("INCONCLUSIVE", "BEYOND")
+            assert settled(facts, ("b",))
+
+
+def test_rounded_values_are_not_taken_for_another_model():
+    """Two digits are what some gateways leave."""
+    from tests.support import evidence as support
+
+    plain = support.tell
+    support.tell = lambda served, tokens: plain(served, tokens, digits=2)
+    try:
+        facts = facts_of("p", "p")
+    finally:
+        support.tell = plain
+    assert facts.over_at == facts.forged_at == 0
+    assert judge_logprobs(facts, ("b",)).outcome == "WITHIN"
+
+
+def test_few_requests_clear_nobody():
+    """Silence is no statement."""
+    facts = facts_of("p", "p", requests=3)
+    verdict = judge_logprobs(facts, ("b",))
+    assert verdict.outcome == "INCONCLUSIVE"
+    assert "ask more" in verdict.reason
