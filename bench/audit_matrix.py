@@ -195,10 +195,9 @@ def main() -> None:
         scored = Scored((*BANK, other) if name == "other-model" else BANK)
         found = gathered(name, scored, requests)
         for access, length in (("L3", plain), ("L1", told)):
-            if found.requests >= length:
-                done = blocks(found, scored.members, length, right, told=access == "L1")
-                rows.append({"host": name, "access": access, "lost": len(found.lost), **done})
-                print(rows[-1], flush=True)
+            done = blocks(found, scored.members, min(length, found.requests), right, told=access == "L1")
+            rows.append({"host": name, "access": access, "lost": len(found.lost), **done})
+            print(rows[-1], flush=True)
     write("audit_matrix", rows, {"alpha": ALPHA, "bank": list(BANK), "tokens": TOKENS})
 
 

@@ -26,7 +26,7 @@ REQUESTS, TOKENS = 20, 64
 BANK = {
     "fp32": "", "bf16": "dtype:bf16:", "bf16-eager": "dtype:bf16:", "fp16": "dtype:fp16:",
     "int8": "bnb:int8:", "fp8": "fp8:", "Q8_0": "ggufq:Q8_0:", "Q5_0": "ggufq:Q5_0:", "Q4_0": "ggufq:Q4_0:",
-    "nf4": "bnb:nf4:", "rtn4": "rtn:4g64:", "rtn3": "rtn:3g64:", "kv8": "kv:e4m3:", "kv4": "kv:q4_0:",
+    "nf4": "bnb:nf4:", "rtn4": "rtn:4g64:", "rtn3": "rtn:3g64:", "kv8": "kv:e4m3:", "kv4": "kv:q4_0-unrotated:",
     "no-system": "", "no-generation": "", "other": "",
 }  # fmt: skip
 FAULTS = {"no-system": "chatml-fallback", "no-generation": "no-generation-prompt"}

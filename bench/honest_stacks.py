@@ -46,7 +46,7 @@ ALTERNATIVES = (
     "ggufq:Q8_0",
     "kv:e4m3",
     "fp8",
-    "kv:q4_0",
+    "kv:q4_0-unrotated",
     "ggufq:Q5_0",
     "ggufq:Q4_0",
     "rtn:4g128",

@@ -11,6 +11,7 @@ from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, ask_round, round_ends
 from harness.auditing.controlling import run_controls
 from harness.auditing.preparing import AuditRequest, Prepared, days_of, prepare
+from harness.auditing.probing import probed
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder
@@ -27,11 +28,12 @@ from harness.reports.audit_card import AuditCard
 from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.budget import Budget
 from harness.targets.endpoint.client import Client
-from harness.targets.endpoint.probe import Profile, State, probe
+from harness.targets.endpoint.probe import Profile, State
 from harness.targets.endpoint.replies import Reply
 from harness.targets.prompt_source import open_prompt_source
 from harness.verdicts.audit import judge_replies
 from harness.verdicts.model import Finding
+from harness.verdicts.parameters import judge_parameters, parameter_findings
 from harness.verdicts.protocol import protocol_findings
 
 
@@ -73,9 +75,9 @@ def _asked(
         client.log, client.budget = log, Budget(plan.caps)
         client.budget.resume(log.spent())
         yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
-        profile, below = None, folder.prompts()
+        profile, told, below = None, None, folder.prompts()
         try:
-            profile = probe(client)
+            profile, told = probed(client, folder, request.reference, plan.checks)
             below = below or compare_endpoint(request.reference, client, places.cache)
             folder.keep_prompts(below)
         except BudgetSpent as error:
@@ -103,7 +105,12 @@ def _asked(
             "spent": spent,
             "profile": profile,
             "prompts": below.verdict if below else None,
-            "findings": (*(below.findings if below else ()), *_around(weighing, prepared, profile)),
+            "parameters": judge_parameters(told) if told else None,
+            "findings": (
+                *(below.findings if below else ()),
+                *(parameter_findings(told) if told else ()),
+                *_around(weighing, prepared, profile),
+            ),
         }
     )
     folder.keep_card(card, sample)

@@ -11,7 +11,7 @@ from harness.auditing.scorable import Ids
 from harness.comparisons.controls import Control
 from harness.errors import NoChatTemplate
 from harness.prompts.conversation import Conversation
-from harness.reports.audit_card import AuditPlan
+from harness.reports.audit_card import AuditPlan, Checks
 from harness.targets.bank import QUICK, BankMember, bank_members, honest_members, known_bad, required
 from harness.targets.endpoint.budget import Caps
 from harness.targets.prompt_source import PromptSource
@@ -35,6 +35,7 @@ class AuditRequest:
     draws: int = DRAWS
     sampler: Sampler = field(default_factory=Sampler)  # what the host is asked for, and held to
     controls: bool = True
+    checks: Checks = "thorough"  # of parameters, by their effects, before anything else is asked
     caps: Caps = field(default_factory=Caps)
     fresh: bool = False  # begin anew even where an unfinished audit could be resumed
     runtime: Runtime = field(default_factory=Runtime)
@@ -79,7 +80,7 @@ def prepare(
         families={m.name: m.family for m in members if m.family},
         near=tuple(m.name for m in members if m.near),
         required=required(members),
-        controls=_controls(request, members),
+        controls=_controls(request, members), checks=request.checks,
         caps=request.caps, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions,
         template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The folder of an audit: plan before the first request, evidence round by round, and the card. No pickle.
 
-``plan.json``, ``prompts.json``, ``asked.sqlite`` (attempts and replies), ``evidence.json`` with a file
+``plan.json``, ``profile.json``, ``prompts.json``, ``asked.sqlite`` (attempts and replies), ``evidence.json`` with a file
 ``evidence-NNNN.npz`` per round and control, ``report.html``, and last ``audit.json``. A stored audit is judged again from its
 evidence, bit for bit, without model and without network.
 """
@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from harness.comparisons.audit import AuditFacts, weigh_replies
 from harness.comparisons.controls import ControlFacts, control_facts
+from harness.comparisons.parameters import ParameterFacts
 from harness.comparisons.recut import RecutFacts
 from harness.config import writable
 from harness.errors import StoredRunError
@@ -31,10 +32,12 @@ from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.reports.audit_page import render_audit
 from harness.reports.prompt_card import PromptCard
 from harness.suites.model import Frozen
+from harness.targets.endpoint.probe import Profile
 from harness.targets.token_evidence import EVIDENCE, EVIDENCE_VERSION, TokenEvidence
 
 _MOST = 4 << 30  # bytes of one file of stored evidence that are read
 _CARD, _PLAN, _HEAD, _PROMPTS, _PAGE = "audit.json", "plan.json", "evidence.json", "prompts.json", "report.html"
+_PROFILE = "profile.json"
 
 
 class Part(Frozen):
@@ -52,6 +55,11 @@ class StoredEvidence(Frozen):
     parts: tuple[Part, ...] = ()
     charges: RecutFacts | None = None  # where the host tells no ids
     neutral: bool = True  # whether the host took it to add no cut-off and no penalty
+
+
+class _Probed(Frozen):
+    profile: Profile
+    facts: ParameterFacts | None
 
 
 @dataclass
@@ -162,6 +170,20 @@ class AuditFolder:
         """How the endpoint's prompts compare, if that was found out before."""
         path = self.folder / _PROMPTS
         return PromptCard.model_validate_json(path.read_bytes()) if path.exists() else None
+
+    def keep_profile(self, profile: Profile, facts: ParameterFacts | None) -> None:
+        """Store what the endpoint can do, and what trials of it came to."""
+        stored = _Probed(profile=profile, facts=facts)
+        with storage(self.folder):
+            write_atomically(self.folder / _PROFILE, stored.model_dump_json().encode())
+
+    def profile(self) -> tuple[Profile, ParameterFacts | None] | None:
+        """What the endpoint can do, if that was found out before."""
+        path = self.folder / _PROFILE
+        if not path.exists():
+            return None
+        stored = _Probed.model_validate_json(path.read_bytes())
+        return stored.profile, stored.facts
 
     def keep_evidence(self, source: str, rows: Evidence, lost: Sequence[int], names: Sequence[str]) -> None:
         """Store the evidence of one round of a source, configurations in the order ``names``."""

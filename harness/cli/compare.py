@@ -14,6 +14,7 @@ from harness.cli.execution import execute
 from harness.config import Places
 from harness.observations.reference_cache import CacheChoice
 from harness.pipeline import DEFAULT_LADDER, Candidate, Request
+from harness.reports.audit_card import Checks
 from harness.targets.endpoint.address import is_address
 from harness.targets.spec import Runtime
 
@@ -55,6 +56,8 @@ from harness.targets.spec import Runtime
               help="Judge logged requests and answers (JSON lines) instead of a candidate; nothing is asked.")  # fmt: skip
 @click.option("--controls/--no-controls", default=True,
               help="Make an honest and two known-bad hosts here; without them nobody is cleared.")  # fmt: skip
+@click.option("--checks", default="thorough", show_default=True, type=click.Choice(["thorough", "quick", "none"]),
+              help="Trials of an endpoint's parameters, streams and limits: about 36, 26 or no requests.")  # fmt: skip
 @click.option(
     "--budget", default="", metavar="CAPS", help="Hard caps: tokens=20000,requests=100,seconds=600,money=0.5."
 )
@@ -86,6 +89,7 @@ def command(
     sampler: str,
     replies: Path | None,
     controls: bool,  # noqa: FBT001
+    checks: str,
     budget: str,
     price: str,
     concurrency: int,
@@ -109,8 +113,9 @@ def command(
         from harness.cli.endpoint import EndpointOptions, audit, audit_log  # noqa: PLC0415 - brings httpx along
 
         options = EndpointOptions(
-            bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh
-        )
+            bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh,
+            cast("Checks", checks),
+        )  # fmt: skip
         places = Places(results or Places.default().results, Places.default().cache)
         runtime = Runtime(device=device, attention="auto", threads=threads)
         if replies:

@@ -19,7 +19,7 @@ from harness.config import Places
 from harness.errors import Interrupted, TargetRefused
 from harness.evidence.multiplicity import e_benjamini_hochberg
 from harness.redact import safe_line, safe_text
-from harness.reports.audit_card import AuditCard, print_audit_card
+from harness.reports.audit_card import AuditCard, Checks, print_audit_card
 from harness.targets.bank import FULL, QUICK
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.budget import Caps
@@ -48,6 +48,7 @@ class EndpointOptions:
     concurrency: int
     per_minute: int
     fresh: bool
+    checks: Checks = "thorough"
 
     def request(self, reference: str, runtime: Runtime) -> AuditRequest:
         """The audit that is asked for; raises UsageError for what cannot be."""
@@ -63,6 +64,7 @@ class EndpointOptions:
             nonce=secrets.token_hex(8),
             sampler=parse_sampler(self.sampler),
             controls=self.controls,
+            checks=self.checks,
             caps=self._caps(),
             fresh=self.fresh,
             runtime=runtime,

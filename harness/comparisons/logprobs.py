@@ -73,7 +73,8 @@ def logprob_facts(
     centre = honest[0]
     rows = {name: np.concatenate([empty_evidence(0), *evidence[name]]) for name in (*honest, *families)}
     request = np.repeat(np.arange(len(evidence[centre])), [len(part) for part in evidence[centre]])
-    told = np.isfinite(rows[centre]["told"])
+    # hosts leave pieces of characters out of their lists, so that what is told at a silent id may belong to a later place
+    told = np.isfinite(rows[centre]["told"]) & (rows[centre]["silent"] == 0)
     others = [name for name in honest if name != centre and not name.startswith(f"{centre} on ")]
     if not told.any() or not others:
         return None
@@ -136,7 +137,7 @@ def _forged(
 ) -> tuple[float, int]:
     """Log evidence that tokens were not drawn from what was told, and the request at which it decided."""
     centre = rows[names[0]]
-    used = told & (centre["silent"] == 0) & np.isfinite(centre["said"]) & np.isfinite(centre["surest"])
+    used = told & np.isfinite(centre["said"]) & np.isfinite(centre["surest"])
     if not used.any():
         return 0.0, 0
     held = centre[used]

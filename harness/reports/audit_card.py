@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +20,8 @@ from harness.targets.sampler import Sampler
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, exit_code, worst
 
-AUDIT_CARD_VERSION = 1
+AUDIT_CARD_VERSION = 2
+Checks = Literal["thorough", "quick", "none"]
 _COLOURS = {Outcome.WITHIN: "green", Outcome.BEYOND: "red"}
 
 
@@ -44,6 +46,7 @@ class AuditPlan(Result):
     tokenizer: str
     clock: str  # the time under which prompts with a date are made
     sampler: Sampler = Sampler()
+    checks: Checks = "none"
 
     @property
     def seed(self) -> int:
@@ -67,14 +70,21 @@ class AuditCard(Result):
     spent: Spent = Spent()
     profile: Profile | None = None  # what the endpoint can do
     prompts: AxisVerdict | None = None  # the layer below: does it make the reference's prompts?
+    parameters: AxisVerdict | None = None  # does it do as it is told?
     findings: tuple[Finding, ...] = ()  # about prompts, and about the protocol around replies
     axes: tuple[AxisVerdict, ...]
 
     @property
     def layers(self) -> tuple[AxisVerdict, ...]:
-        """Verdicts from the lowest layer up; prompts that cannot be compared do not count."""
-        below = [self.prompts] if self.prompts and self.prompts.outcome is not Outcome.NOT_TESTABLE else []
+        """Verdicts from the lowest layer up; prompts and parameters that cannot be told do not count."""
+        below = [one for one in (self.prompts, self.parameters) if one and one.outcome is not Outcome.NOT_TESTABLE]
         return (*below, *self.axes)
+
+    @property
+    def named(self) -> tuple[tuple[str, AxisVerdict], ...]:
+        """All verdicts by the name of what they are about."""
+        below = (("prompts", self.prompts), ("parameters", self.parameters))
+        return (*((name, one) for name, one in below if one), *((one.axis, one) for one in self.axes))
 
     @property
     def outcome(self) -> Outcome:
@@ -121,7 +131,7 @@ def print_audit_card(card: AuditCard, console: Console, path: str) -> None:
             )
     for reason, count in card.losses.items():
         console.print(Text(f"  {count} replies lost: {safe_line(reason)}"))
-    for name, axis in [*([("prompts", card.prompts)] if card.prompts else []), *((one.axis, one) for one in card.axes)]:
+    for name, axis in card.named:
         colour = _COLOURS.get(axis.outcome, "yellow")
         said = safe_line(axis.reason, 1200)
         console.print(Text(f"  {name:<12} ").append(f"{axis.outcome:<12} ", style=colour).append(said))

@@ -18,12 +18,19 @@ from harness.targets.spec import DTYPES, TargetSpec, parse_spec
 CENTRE = "fp32"
 HONEST = (CENTRE, "bf16")
 #: Builds of about 8 bits: fixed by kind before the first request, because what replies say of them may not choose.
-_NEAR = {"bnb": {"int8"}, "fp8": {""}, "ggufq": {"Q8_0"}, "kv": {"e4m3", "q8_0"}, "dtype": set(DTYPES)}
+_NEAR = {
+    "bnb": {"int8"},
+    "fp8": {""},
+    "ggufq": {"Q8_0"},
+    "kv": {"e4m3", "q8_0", "q8_0-unrotated"},
+    "dtype": set(DTYPES),
+}
 _BITS_OF_NEAR = 6
 _IN_FP16 = frozenset({"bnb:int8"})
 QUICK = ("ggufq:Q8_0", "ggufq:Q4_0", "rtn:4g128", "prompt:chatml-fallback", "prompt:no-generation-prompt")
 FULL = (
     "bnb:int8", "fp8", "ggufq:Q8_0", "ggufq:Q5_0", "ggufq:Q4_0", "bnb:nf4", "rtn:4g128", "kv:e4m3", "kv:q4_0",
+    "kv:q4_0-unrotated",
     "prompt:chatml-fallback",
     "prompt:no-generation-prompt", "prompt:hidden-system", "prompt:double-bos", "prompt:last-newline-lost",
 )  # fmt: skip

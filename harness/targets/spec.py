@@ -6,7 +6,7 @@
 ``rtn:BITS[gGROUP]:REF``             round to nearest, asymmetric, per group of GROUP inputs (default 64)
 ``fp8:REF``                          weights rounded to e4m3, one scale per output row
 ``ggufq:Q8_0|Q5_0|Q4_0:REF``         weights sent through llama.cpp's quantizer and back
-``kv:e4m3|q8_0|q4_0:REF``            keys and values rounded as a quantized KV cache stores them
+``kv:e4m3|q8_0|q4_0:REF``            keys and values rounded as a quantized KV cache stores them; ``-unrotated``: as before 2026
 ``gguf:FILE``                        a GGUF file, dequantised
 ``gptq:PATH``                        a GPTQ checkpoint, unpacked to dense weights
 """
@@ -21,7 +21,7 @@ from harness.errors import BadSpec
 DTYPES = ("fp32", "bf16", "fp16")
 BNB_MODES = ("int8", "nf4", "fp4")
 GGUF_TYPES = ("Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1")
-KV_TYPES = ("e4m3", "q8_0", "q4_0")
+KV_TYPES = ("e4m3", "q8_0", "q4_0", "q8_0-unrotated", "q4_0-unrotated")
 DEFAULT_GROUP = 64
 _RTN = re.compile(r"^([2-8])(?:g(\d+))?$")
 

@@ -248,6 +248,35 @@ CATALOGUE: dict[str, Entry] = {
         "that sum to more than 1. Such places are left out of the comparison.",
         "ask the host what it sends; do not compute with its log-probabilities",
     ),
+    "INTG513": Entry(
+        "replies are not sampled as asked", "S3", Cause.SAMPLING,
+        "The temperature changes nothing: draws at temperature 1 are all the same, or replies at temperature 0 all begin "
+        "differently. Benchmarks and evaluations on this host are not what they say.",
+        "ask the host whether it overrides sampling parameters or caches answers",
+    ),
+    "INTG514": Entry(
+        "replies are cut short of max_tokens", "S3", Cause.CLIPPING,
+        "A reply ends for its length long before the length that was asked for: the host has a cap of its own and does not say "
+        "so.",
+        "ask the host for its largest reply, and for an error where more is asked for",
+    ),
+    "INTG515": Entry(
+        "the beginning of long prompts is not seen", "S3", Cause.CLIPPING,
+        "Two long prompts that differ in a word at their beginning get the same log-probabilities, while shorter ones do not: "
+        "what stands at the beginning never reaches the model.",
+        "ask the host for its context length, and for an error instead of a silent cut",
+    ),
+    "INTG516": Entry(
+        "streamed replies differ from whole ones", "S2", Cause.PROTOCOL,
+        "At temperature 0 whole replies are the same every time, and streamed ones are others.",
+        "compare the two texts; a gateway may lose or change pieces of a stream",
+    ),
+    "INTG517": Entry(
+        "finish_reason does not say that a reply ran out of length", "S2", Cause.PROTOCOL,
+        "Replies that end at the last token that was allowed are called complete. A client cannot tell a whole answer from half "
+        "of one.",
+        "compare usage.completion_tokens with max_tokens; ask the host to report length",
+    ),
     "TMPL120": Entry(
         "token counts differ by no known fault", "S1", None,
         "The host bills other numbers of prompt tokens than the reference's prompts have, and no fault of the library, "

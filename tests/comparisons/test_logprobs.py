@@ -133,6 +133,16 @@ def test_rounded_values_are_not_taken_for_another_model():
     assert judge_logprobs(facts, ("b",)).outcome == "WITHIN"
 
 
+def test_what_is_told_where_a_reply_falls_silent_counts_for_nothing():
+    """Pieces of characters are left out of lists: the last place may belong to a token that nobody sees."""
+    rows = rows_of("p", "p")
+    for part in rows["p"]:
+        part["told"][part["silent"] == 1] = 12.0
+    facts = logprob_facts(rows, HONEST, FAMILIES, 0.01)
+    assert judge_logprobs(facts, ("b",)).outcome == "WITHIN"
+    assert facts.distance < 1e-3
+
+
 def test_few_requests_clear_nobody():
     """Silence is no statement."""
     facts = facts_of("p", "p", requests=3)

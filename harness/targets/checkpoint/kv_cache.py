@@ -2,17 +2,24 @@
 
 Engines quantize keys after the rotary embedding. Some read a prompt's own keys unrounded while they prefill; here every
 read is rounded, as with llama.cpp's cache types and vLLM's fp8 cache with scale 1.
+
+Since April 2026 (pull request 21038) llama.cpp turns heads whose width is a multiple of 64 by a Hadamard matrix before it rounds
+them, keys in the largest blocks that fit and values in blocks of 64, and turns what it reads back: outliers are spread, and a
+4-bit cache loses a third of what it lost before. ``q8_0`` and ``q4_0`` do as it does; ``-unrotated`` is how it was, and how
+engines that took its cache types over earlier still do it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 _BLOCK = 32
+_TURNED = 64  # width of the smallest block that is turned
 
 
 def round_e4m3(states: Tensor) -> Tensor:
@@ -34,10 +41,47 @@ def round_blocks(states: Tensor, bits: int) -> Tensor:
     return (levels * scale).flatten(-2).to(states.dtype)
 
 
-ROUNDINGS: dict[str, Callable[[Tensor], Tensor]] = {
-    "e4m3": round_e4m3,
-    "q8_0": lambda states: round_blocks(states, 8),
-    "q4_0": lambda states: round_blocks(states, 4),
+def hadamard(width: int) -> Tensor:
+    """Sylvester's matrix of a power of 2, orthonormal and symmetric: it is its own inverse."""
+    found = torch.ones(1, 1)
+    while len(found) < width:
+        found = torch.cat([torch.cat([found, found], 1), torch.cat([found, -found], 1)])
+    return found / width**0.5
+
+
+def turned(states: Tensor, rounding: Callable[[Tensor], Tensor], block: int) -> Tensor:
+    """Rounded while turned in blocks of the last axis, and turned back."""
+    matrix = hadamard(block).to(states.device)
+
+    def turn(one: Tensor) -> Tensor:
+        return (one.float().unflatten(-1, (-1, block)) @ matrix).flatten(-2)
+
+    return turn(rounding(turn(states))).to(states.dtype)
+
+
+def round_cache(states: Tensor, bits: int, *, key: bool) -> Tensor:
+    """As llama.cpp stores keys, or values, of one width of heads."""
+
+    def rounding(one: Tensor) -> Tensor:
+        return round_blocks(one, bits)
+
+    width = states.shape[-1]
+    if width % _TURNED:
+        return rounding(states)
+    block = _TURNED
+    while key and width % (2 * block) == 0:
+        block *= 2
+    return turned(states, rounding, block)
+
+
+#: Per kind, how keys and how values are rounded.
+ROUNDINGS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "e4m3": (round_e4m3, round_e4m3),
+    **{
+        f"q{bits}_0": (partial(round_cache, bits=bits, key=True), partial(round_cache, bits=bits, key=False))
+        for bits in (8, 4)
+    },
+    **{f"q{bits}_0-unrotated": (partial(round_blocks, bits=bits),) * 2 for bits in (8, 4)},
 }
 
 
@@ -47,11 +91,11 @@ def attention_with(kind: str) -> str:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: PLC0415
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask  # noqa: PLC0415
 
-    rounding = ROUNDINGS[kind]
+    keys, values = ROUNDINGS[kind]
     name = f"fidelity_kv_{kind}"
 
     def forward(module: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Any:
-        return sdpa_attention_forward(module, query, rounding(key), rounding(value), *rest, **options)
+        return sdpa_attention_forward(module, query, keys(key), values(value), *rest, **options)
 
     AttentionInterface.register(name, forward)
     AttentionMaskInterface.register(name, sdpa_mask)

@@ -1,0 +1,43 @@
+"""Before questions: what an endpoint can do, and whether it does as it is told. Asked once per audit, also if it is resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.auditing.store import AuditFolder
+from harness.comparisons.parameters import ParameterFacts, parameter_facts
+from harness.errors import TargetRefused
+from harness.prompts.trials import draw_trials
+from harness.targets.checkpoint.files import read_json
+from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.probe import Profile, probe
+from harness.targets.endpoint.trials import try_all
+
+#: Tokens of a prompt that are tried where the reference does not say how many it takes.
+_USUAL = 4096
+
+
+def probed(client: Client, folder: AuditFolder, reference: str, checks: str) -> tuple[Profile, ParameterFacts | None]:
+    """The capability table with the outcome of trials in it; ``checks`` is thorough, quick or none."""
+    known = folder.profile()
+    if known:
+        return known
+    profile, facts = probe(client), None
+    if checks != "none":
+        facts = parameter_facts(try_all(client, draw_trials(context_of(reference), thorough=checks == "thorough")))
+        rows = (*profile.capabilities, *facts.rows)
+        profile = profile.model_copy(update={"capabilities": rows, "requests": profile.requests + facts.requests})
+    folder.keep_profile(profile, facts)
+    return profile, facts
+
+
+def context_of(reference: str) -> int:
+    """Tokens of a prompt that a reference takes, by its own configuration, less some for the reply."""
+    try:
+        config = read_json(Path(reference) / "config.json")
+    except (OSError, ValueError, TargetRefused):
+        return _USUAL
+    inner = config.get("text_config")
+    found = [one.get("max_position_embeddings") for one in (config, inner) if isinstance(one, dict)]
+    stated = [one for one in found if type(one) is int and one > 0]
+    return int(0.9 * stated[0]) if stated else _USUAL

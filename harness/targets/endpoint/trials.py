@@ -1,0 +1,63 @@
+"""Trials of an endpoint, asked several at once; what comes back is kept as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from harness.errors import EndpointUnreachable
+from harness.prompts.trials import Trial
+from harness.redact import safe_line
+from harness.suites.model import Frozen
+from harness.targets.endpoint.client import Answer, Client
+from harness.targets.endpoint.engines.model import chat_fields
+from harness.targets.endpoint.replies import Reply, read_reply, reply_of
+from harness.targets.endpoint.stream import read_stream
+
+
+class Tried(Frozen):
+    """The replies to one trial, in the order in which they were asked for; ``lost`` replies say what was refused."""
+
+    name: str
+    asked: int  # most tokens of a reply
+    replies: tuple[Reply, ...]
+
+
+def try_all(client: Client, trials: Sequence[Trial]) -> list[Tried]:
+    """Ask every trial; a request that fails is a lost reply. Raises BudgetSpent at the budget's end."""
+    jobs = [(trial, number) for trial in trials for number in range(trial.repeat)]
+    work: list[Callable[[], Awaitable[Reply]]] = [partial(_ask, client, trial) for trial, _ in jobs]
+    replies = dict(client.together(work))
+    found: dict[str, list[Reply]] = {}
+    for place, (trial, _) in enumerate(jobs):
+        found.setdefault(trial.name, []).append(replies[place])
+    return [Tried(name=trial.name, asked=_most(trial), replies=tuple(found[trial.name])) for trial in trials]
+
+
+async def _ask(client: Client, trial: Trial) -> Reply:
+    body: dict[str, object] = {**chat_fields(trial.conversation), "stream": trial.stream, **trial.fields}
+    if trial.stream:
+        body["stream_options"] = {"include_usage": True}
+    if client.address.model:
+        body["model"] = client.address.model
+    try:
+        answer = await client.ask(body, f"trial-{trial.name}")
+    except EndpointUnreachable as error:
+        return Reply(lost=safe_line(error.problem, 200))
+    if not answer.ok:
+        return Reply(lost=f"refused: {answer.complaint}")
+    return streamed(answer) if trial.stream else read_reply(answer)
+
+
+def streamed(answer: Answer) -> Reply:
+    """A streamed answer as if it had come in one piece."""
+    read = read_stream(answer.body)
+    if not read.events:
+        return Reply(lost="no events")
+    choice: dict[str, Any] = {"message": {"content": read.text}, "finish_reason": read.finish}
+    return reply_of({"choices": [choice], "usage": read.usage})
+
+
+def _most(trial: Trial) -> int:
+    return int(str(trial.fields.get("max_tokens", 0)))
