@@ -138,7 +138,13 @@ def clipped(replies: Sequence[Reply]) -> list[Reply]:
     for reply in replies:
         ids = (reply.ids or ())[:CLIPPED]
         text = tokenizer.decode(list(ids), skip_special_tokens=True)
-        cut = {"ids": ids, "finish": "stop", "billed": CLIPPED, "text": text, "told": (reply.told or ())[:CLIPPED]}
+        cut = {
+            "ids": ids,
+            "finish": "stop",
+            "billed": CLIPPED,
+            "text": text,
+            "told": reply.told and reply.told.head(CLIPPED),
+        }
         found.append(reply.model_copy(update=cut) if len(ids) == CLIPPED else reply)
     return found
 

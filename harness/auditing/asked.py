@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, item TEXT NOT NULL, started REAL NOT NULL, finished REAL, request BLOB NOT NULL,
     prompt INTEGER NOT NULL, output INTEGER NOT NULL,
     status INTEGER, headers TEXT, answer BLOB, problem TEXT NOT NULL DEFAULT '') STRICT;
-CREATE TABLE IF NOT EXISTS replies (number INTEGER PRIMARY KEY, reply TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS replies (number INTEGER PRIMARY KEY, reply TEXT NOT NULL) STRICT;  -- lost ones alone
 """
 #: Headers that are kept: what tells which engine, cache or route answered, and nothing about the account.
 _KEPT = ("content-type", "date", "server", "retry-after", "x-cache", "cf-cache-status", "x-request-id", "via", "age")
@@ -32,12 +32,13 @@ class Asked:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._pack, self._unpack = zstandard.ZstdCompressor(level=3), zstandard.ZstdDecompressor()
+        self._pack, self._unpack = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
         with storage(path.parent):
             self._file = sqlite3.connect(path, isolation_level=None)
             # the process may be killed at any moment and nothing is lost; a power cut may cost the last rows
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute("PRAGMA locking_mode=EXCLUSIVE")  # the folder is one process's alone: no locks per row
             self._file.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:
@@ -69,29 +70,29 @@ class Asked:
             )
 
     def keep_reply(self, number: int, reply: Reply) -> None:
-        """Store what a question's attempts came to; a question that has a reply is never asked again."""
-        with storage(self.path.parent):
-            self._file.execute("INSERT OR IGNORE INTO replies VALUES (?, ?)", (number, reply.model_dump_json()))
+        """Store that a question has no reply, and why; replies that came are in their attempts already."""
+        if reply.lost:
+            with storage(self.path.parent):
+                self._file.execute("INSERT OR IGNORE INTO replies VALUES (?, ?)", (number, reply.model_dump_json()))
 
-    def replies(self, *, recover: bool = False) -> dict[int, Reply]:
-        """Replies so far, by the number of their question.
+    def replies(self) -> dict[int, Reply]:
+        """Replies so far, by the number of their question; a question that has one is never asked again.
 
-        ``recover`` takes answers that came whole and were not read before the process ended: asking again would draw anew.
+        They are read from the raw answers, also from those that came whole right before the process ended: asking again would
+        draw anew. The first answer counts.
         """
-        if recover:
-            self._recover()
-        rows = self._file.execute("SELECT number, reply FROM replies ORDER BY number")
-        return {number: Reply.model_validate_json(text) for number, text in rows}
-
-    def _recover(self) -> None:
+        lost = self._file.execute("SELECT number, reply FROM replies")
+        found = {number: Reply.model_validate_json(text) for number, text in lost}
         rows = self._file.execute(
             "SELECT item, request, headers, answer FROM attempts WHERE item LIKE 'reply-%' AND status BETWEEN 200 AND 299 "
             "ORDER BY id"
-        ).fetchall()
+        )
         for item, request, headers, answer in rows:
-            number, body = int(item.removeprefix("reply-")), json.loads(self._unpacked(request))
-            came = Answer(200, json.loads(headers or "{}"), self._unpacked(answer), 0.0)
-            self.keep_reply(number, read_reply(came).model_copy(update={"way": way_of(body)}))
+            number = int(item.removeprefix("reply-"))
+            if number not in found:
+                came = Answer(200, json.loads(headers or "{}"), self._unpacked(answer), 0.0)
+                found[number] = read_reply(came).model_copy(update={"way": way_of(json.loads(self._unpacked(request)))})
+        return dict(sorted(found.items()))
 
     def _unpacked(self, blob: bytes) -> bytes:
         return self._unpack.decompress(blob, max_output_size=_MOST)

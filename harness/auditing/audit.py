@@ -85,7 +85,7 @@ def _asked(
         weighing = Weighing(
             Scoring(workers, places.cache, prepared.members, prepared.prompts, plan.sampler), plan, folder
         )
-        known = log.replies(recover=True)
+        known = log.replies()
         done = 0
         for end in round_ends(plan.requests):
             yield StageStarted("asking", f"questions {done + 1} to {end}, at most {plan.tokens} tokens each")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from harness.auditing.scorable import Scorable
 from harness.targets.checkpoint.target import CheckpointTarget
 from harness.targets.endpoint.replies import Reply
-from harness.targets.endpoint.told import Told, unsound
 from harness.targets.listed import Listed
 
 
@@ -20,16 +21,13 @@ class Names:
 
     def read(self, replies: Sequence[Reply]) -> None:
         """Look up every token that is new."""
-        spelled = {
-            name for reply in replies for place in reply.told or () for name, _ in place if isinstance(name, str)
-        }
-        new = sorted(spelled - self._known.keys())
+        new = sorted({name for reply in replies if reply.told for name in reply.told.names} - self._known.keys())
         if new:
             self._known |= dict(zip(new, self._target.ids_of(new), strict=True))
 
-    def id(self, name: int | str) -> int:
+    def id(self, name: str) -> int:
         """The id of a token; -1 where it is not known for certain."""
-        return self._known.get(name, -1) if isinstance(name, str) else name
+        return self._known.get(name, -1)
 
 
 def with_ids(replies: Sequence[Reply], names: Names) -> list[Reply]:
@@ -40,9 +38,8 @@ def with_ids(replies: Sequence[Reply], names: Names) -> list[Reply]:
     names.read(replies)
     found = []
     for reply in replies:
-        ids = tuple(names.id(place[0][0]) for place in reply.told or ())
-        known = reply.ids is None and ids and min(ids) >= 0
-        found.append(reply.model_copy(update={"ids": ids}) if known else reply)
+        ids = reply.told.listed(names.id).ids[:, 0].tolist() if reply.told and reply.ids is None else []
+        found.append(reply.model_copy(update={"ids": tuple(ids)}) if ids and min(ids) >= 0 else reply)
     return found
 
 
@@ -52,22 +49,23 @@ def told_of(replies: Sequence[Reply], scored: Sequence[Scorable], names: Names, 
     Only tokens whose own id is the scored one count, and only lists that are distributions.
     """
     told = {
-        f"reply-{number:04d}": Listed.of(
-            _pairs(place, token, names) for place, token in zip(_padded(reply, len(one.ids)), one.ids, strict=True)
-        )
+        f"reply-{number:04d}": _told(reply, one, names)
         for number, (reply, one) in enumerate(zip(replies, scored, strict=True), first)
         if one.ids
     }
     return told if any(told.values()) else {}
 
 
-def _padded(reply: Reply, count: int) -> Sequence[Told]:
+def _told(reply: Reply, one: Scorable, names: Names) -> Listed:
     """One place per scored token: a stop that ends a reply is often not told of."""
-    told = reply.told or ()
-    return (*told[:count], *((),) * (count - len(told)))
-
-
-def _pairs(place: Told, token: int, names: Names) -> list[tuple[int, float]]:
-    if not place or names.id(place[0][0]) != token or unsound(place):
-        return []
-    return [(names.id(name), value) for name, value in place if names.id(name) >= 0]
+    nothing = Listed.of([[]] * len(one.ids))
+    if reply.told is None:
+        return nothing
+    head = reply.told.head(len(one.ids))
+    listed = head.listed(names.id)
+    count, width = listed.ids.shape
+    sound = (listed.ids[:, 0] == np.array(one.ids[:count])) & ~head.unsound()
+    ids, logs = np.full((len(one.ids), width), -1, dtype=np.int64), np.full((len(one.ids), width), np.nan)
+    ids[:count] = np.where(sound[:, None], listed.ids, -1)
+    logs[:count] = np.where(sound[:, None], listed.logs, np.nan)
+    return Listed(ids, logs)

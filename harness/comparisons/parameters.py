@@ -201,7 +201,7 @@ def _seen(pair: Sequence[Tried]) -> State:
 
 def _gap(one: Reply, other: Reply) -> float:
     """The largest difference of log-probabilities at the first token; as good as infinite without a common id."""
-    first, second = (dict(reply.told[0]) if reply.told else {} for reply in (one, other))
+    first, second = (reply.told.first() if reply.told else {} for reply in (one, other))
     return max((abs(first[name] - second[name]) for name in first.keys() & second.keys()), default=1e3)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from harness.comparisons.model import Result
 from harness.targets.endpoint.replies import Reply
-from harness.targets.endpoint.told import unsound
 
 #: What belongs to templates, parsers or byte-level vocabularies and never into a text that was asked for in plain words.
 _MARKERS = re.compile(
@@ -38,7 +37,7 @@ def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> Protocol
     kept = [(reply, length) for reply, length in zip(replies, lengths, strict=True) if not reply.lost]
     shifts = Counter(reply.prompt - length for reply, length in kept if reply.prompt is not None)
     shift, times = shifts.most_common(1)[0] if shifts else (0, 0)
-    told = [place for reply, _ in kept for place in reply.told or ()]
+    told = [reply.told for reply, _ in kept if reply.told]
     marked = [_MARKERS.findall(reply.text) for reply, _ in kept]
     return ProtocolFacts(
         replies=len(kept),
@@ -51,8 +50,8 @@ def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> Protocol
         fingerprints=tuple(dict.fromkeys(reply.fingerprint for reply, _ in kept if reply.fingerprint))[:8],
         marked=sum(bool(found) for found in marked),
         markers=tuple(dict.fromkeys(one for found in marked for one in found))[:8],
-        told=len(told),
-        unsound=sum(map(unsound, told)),
+        told=sum(map(len, told)),
+        unsound=sum(int(one.unsound().sum()) for one in told),
     )
 
 

@@ -32,10 +32,13 @@ def test_raw_bytes_and_a_few_headers_are_kept(tmp_path):
 def test_the_first_reply_to_a_question_stands(tmp_path):
     """A second draw never replaces it."""
     with Asked(tmp_path / "asked.sqlite") as asked:
-        asked.keep_reply(3, Reply(text="first"))
-        asked.keep_reply(3, Reply(text="second"))
-        asked.keep_reply(1, Reply(text="earlier"))
-        assert [(n, r.text) for n, r in asked.replies().items()] == [(1, "earlier"), (3, "first")]
+        for item, text in (("reply-0003", "first"), ("reply-0003", "second"), ("reply-0001", "earlier")):
+            body = json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+            asked.ended(asked.sent(item, b"{}", (1, 1)), Answer(200, {}, body, 0.1), "", (None, None))
+        asked.keep_reply(2, Reply(lost="time-out"))
+        asked.keep_reply(2, Reply(lost="another"))
+        found = [(number, reply.text or reply.lost) for number, reply in asked.replies().items()]
+        assert found == [(1, "earlier"), (2, "time-out"), (3, "first")]
 
 
 def test_an_answer_that_came_whole_is_read_after_a_kill_and_not_drawn_anew(tmp_path):
@@ -47,8 +50,7 @@ def test_an_answer_that_came_whole_is_read_after_a_kill_and_not_drawn_anew(tmp_p
             number = asked.sent(item, json.dumps(body).encode(), (1, 1))
             asked.ended(number, Answer(answer[0], {}, answer[1], 0.1), "", (None, None))
         asked.sent("reply-0002", b"{}", (1, 1))
-        assert asked.replies() == {}
-        found = asked.replies(recover=True)
+        found = asked.replies()
     assert list(found) == [0]
     assert found[0].text == "Fine."
     assert found[0].way < NEUTRAL
@@ -62,7 +64,7 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_written(tmp_path):
         "asked = Asked(Path(sys.argv[1]))\n"
         "for n in range(10 ** 6):\n"
         "    asked.sent(f'reply-{n}', b'{}', (1, 1))\n"
-        "    asked.keep_reply(n, Reply(text=str(n)))\n"
+        "    asked.keep_reply(n, Reply(lost=str(n)))\n"
         "    print(n, flush=True)\n"
     )
     path = tmp_path / "asked.sqlite"

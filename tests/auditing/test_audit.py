@@ -26,7 +26,7 @@ from harness.targets.spec import Runtime
 from tests.support.hosts import gateway, host, pass_on
 
 BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
-DEFAULTS = {"bank": BANK, "controls": False, "nonce": "test", "runtime": Runtime(threads=1)}
+DEFAULTS = {"bank": BANK, "controls": False, "checks": "none", "nonce": "test", "runtime": Runtime(threads=1)}
 
 
 def audit(reference, address, results, **options):
@@ -67,7 +67,8 @@ def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, 
     """``fidelity compare REFERENCE URL``: exit 1, cause quantization, in the first requests, with a certified effect."""
     file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
     with local_host(file) as address:
-        arguments = ["compare", str(smollm), address, "--bank", ",".join(BANK), "--requests", "5", "--threads", "1"]
+        arguments = ["compare", str(smollm), address, "--bank", ",".join(BANK), "--requests", "5", "--threads", "1",
+                     "--checks", "quick"]  # fmt: skip
         found = CliRunner().invoke(cli, [*arguments, "--results", str(tmp_path)], standalone_mode=False)
     assert found.return_value == 1, found.output
     last = found.output.strip().splitlines()[-1]
@@ -76,6 +77,7 @@ def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, 
     assert card["facts"]["weights"]["crossed_at"] <= 2
     assert card["facts"]["weights"]["explanations"][0]["best"] == "ggufq:Q4_0"
     assert card["facts"]["logprobs"]["over_at"] <= 5
+    assert card["parameters"]["outcome"] == "WITHIN"
     assert card["facts"]["logprobs"]["builds"][0]["name"] == "ggufq:Q4_0"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness.comparisons.parameters import parameter_facts
 from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.told import Told
 from harness.targets.endpoint.trials import Tried
 from harness.verdicts.parameters import judge_parameters, parameter_findings
 
@@ -76,7 +77,7 @@ def test_log_probabilities_that_are_nearly_the_same_are_not_blindness():
     """Between what rounding does and what a word must do lies nothing that can be called."""
 
     def rung(tokens, gap):
-        told = [(((1, -0.5), (2, -1.5)),), (((1, -0.5 - gap), (2, -1.5)),)]
+        told = [Told.of([[(1, -0.5 - shift), (2, -1.5)]]) for shift in (0.0, gap)]
         pairs = zip(("copper", "violin"), told, strict=True)
         return [tried(f"context-{tokens}-{word}", "x", told=one, prompt=tokens) for word, one in pairs]
 

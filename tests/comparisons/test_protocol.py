@@ -6,7 +6,7 @@ import pytest
 
 from harness.comparisons.protocol import protocol_facts
 from harness.targets.endpoint.replies import Reply
-from harness.targets.endpoint.told import BROKEN
+from harness.targets.endpoint.told import BROKEN, Told
 from harness.verdicts.protocol import protocol_findings
 
 
@@ -38,8 +38,8 @@ def test_a_sound_host_has_no_finding():
         ({"text": "Hello<|im_end|>"}, "INTG510", "<|im_end|>"),
         ({"text": "HelloĠworld"}, "INTG510", "Ġ"),
         ({"text": "<think>hm</think>"}, "INTG510", "<think>"),
-        ({"told": (((5, -0.1), (6, -0.2)), ((5, -0.1), (6, -4.0)))}, "INTG512", "1 of 2"),
-        ({"told": (((5, BROKEN),),)}, "INTG512", "1 of 1"),
+        ({"told": Told.of([[(5, -0.1), (6, -0.2)], [(5, -0.1), (6, -4.0)]])}, "INTG512", "1 of 2"),
+        ({"told": Told.of([[(5, BROKEN)]])}, "INTG512", "1 of 1"),
     ],
 )
 def test_each_oddity_is_told_with_its_count(odd, code, said):

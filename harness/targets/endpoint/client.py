@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import httpx2
@@ -216,29 +217,40 @@ class _Tasks:
     """Jobs that run on a loop which only turns while somebody waits for the next of them."""
 
     def __init__(self, tasks: list[asyncio.Task[Any]]) -> None:
-        self._numbers = {task: number for number, task in enumerate(tasks)}
+        self._tasks = tasks
+        self._ended: asyncio.Queue[int] = asyncio.Queue()
+        for number, task in enumerate(tasks):
+            task.add_done_callback(partial(self._end, number))
 
     def results(self, runner: asyncio.Runner) -> Iterator[tuple[int, Any]]:
-        pending = set(self._numbers)
+        """Number and result of every job as they end; those that ended together in the order of their numbers."""
+        left = len(self._tasks)
         try:
-            while pending:
-                done, pending = runner.run(_first(pending))
-                for task in sorted(done, key=self._numbers.__getitem__):
-                    yield self._numbers[task], task.result()
+            while left:
+                numbers = runner.run(self._next())
+                left -= len(numbers)
+                for number in sorted(numbers):
+                    yield number, self._tasks[number].result()
         finally:
-            if pending:
-                runner.run(_cancelled(pending))
+            if left:
+                runner.run(_cancelled(self._tasks))
+
+    def _end(self, number: int, _: object) -> None:
+        self._ended.put_nowait(number)
+
+    async def _next(self) -> list[int]:
+        """Numbers of jobs that have ended, at least one."""
+        found = [await self._ended.get()]
+        while not self._ended.empty():
+            found.append(self._ended.get_nowait())
+        return found
 
 
 async def _started(jobs: Sequence[Callable[[], Awaitable[Any]]]) -> _Tasks:
     return _Tasks([asyncio.ensure_future(job()) for job in jobs])
 
 
-async def _first(pending: set[asyncio.Task[Any]]) -> tuple[set[asyncio.Task[Any]], set[asyncio.Task[Any]]]:
-    return await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-
-
-async def _cancelled(pending: set[asyncio.Task[Any]]) -> None:
-    for task in pending:
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Pace:
     _calm: int = 0
     _cut: float = -_ECHO
     _next: float = 0.0
-    _freed: asyncio.Condition | None = None
+    _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.allowed = max(self.most, 1)
@@ -45,20 +46,37 @@ class Pace:
     @asynccontextmanager
     async def turn(self, tokens: int) -> AsyncIterator[None]:
         """Hold one of the places; waits until one is free and the minute has room for so many tokens."""
-        if self._freed is None:
-            self._freed = asyncio.Condition()
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._under_way < self.allowed)
+        if self._under_way < self.allowed and not self._waiting:
             self._under_way += 1
+        else:
+            await self._place()
         try:
             wait = self._booked(tokens)
             if wait > 0:
                 await self.sleep(wait)
             yield
         finally:
-            async with self._freed:
+            self._under_way -= 1
+            self._admit()
+
+    async def _place(self) -> None:
+        """Wait in line for a place; whoever leaves hands it on."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # the place had just been handed over
                 self._under_way -= 1
-                self._freed.notify_all()
+                self._admit()
+            raise
+
+    def _admit(self) -> None:
+        while self._waiting and self._under_way < self.allowed:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._under_way += 1
+                turn.set_result(None)
 
     def heard(self, status: int | None) -> None:
         """Learn from an answer's status; None where none came."""

@@ -47,7 +47,7 @@ class Reply(Frozen):
 
     text: str = ""
     ids: tuple[int, ...] | None = None
-    told: tuple[Told, ...] | None = None  # what the host says of the probability of each token
+    told: Told | None = None  # what the host says of the probability of each token
     finish: str = ""
     billed: int | None = None  # usage.completion_tokens
     parted: bool = False

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx2
@@ -17,7 +18,7 @@ from harness.redact import safe_line
 from harness.targets.endpoint.address import Address
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What came back: status, headers in lower case, the body as bytes, and the seconds that it took."""
 
@@ -32,16 +33,20 @@ class Answer:
         return 200 <= self.status < 300
 
     def value(self) -> Any:
-        """The body as JSON; None for what is no JSON."""
+        """The body as JSON; None for what is no JSON. Read once: not to be changed."""
+        return self._value
+
+    def fields(self) -> dict[str, Any]:
+        """The body as a JSON object; empty for anything else."""
+        value = self._value
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def _value(self) -> Any:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-
-    def fields(self) -> dict[str, Any]:
-        """The body as a JSON object; empty for anything else."""
-        value = self.value()
-        return value if isinstance(value, dict) else {}
 
     @property
     def complaint(self) -> str:

@@ -7,12 +7,17 @@ import json
 import pytest
 
 from harness.targets.endpoint.replies import Reply, reply_of
-from harness.targets.endpoint.told import BROKEN, read_told, unsound
+from harness.targets.endpoint.told import BROKEN, Told, read_told
 
 
 def choice(*entries):
     """A choice whose tokens come with these entries."""
     return {"message": {"content": "ab"}, "logprobs": {"content": list(entries)}}
+
+
+def pairs(entry):
+    """What is read of one token."""
+    return read_told(choice(entry)).pairs()
 
 
 def test_llamacpp_tells_ids():
@@ -21,7 +26,7 @@ def test_llamacpp_tells_ids():
         "id": 5, "token": "a", "bytes": [97], "logprob": -1.0,
         "top_logprobs": [{"id": 7, "token": "b", "logprob": -0.9}, {"id": 5, "token": "a", "logprob": -1.0}],
     }  # fmt: skip
-    assert read_told(choice(entry)) == (((5, -1.0), (7, -0.9)),)
+    assert pairs(entry) == [[(5, -1.0), (7, -0.9)]]
 
 
 def test_vllm_writes_ids_in_place_of_tokens():
@@ -30,22 +35,24 @@ def test_vllm_writes_ids_in_place_of_tokens():
         "token": "token_id:504", "bytes": [84], "logprob": -1.0,
         "top_logprobs": [{"token": "token_id:9", "bytes": [116, 111], "logprob": -9999.0}],
     }  # fmt: skip
-    assert read_told(choice(entry)) == (((504, -1.0), (9, -9999.0)),)
+    assert pairs(entry) == [[(504, -1.0), (9, -9999.0)]]
     assert reply_of({"choices": [choice(entry)]}).ids == (504,)
 
 
 def test_a_host_without_ids_tells_bytes():
     """Half a character has bytes and no text; without bytes the token's own text counts."""
     half = {"token": "\\xe2", "bytes": [0xE2], "logprob": -1.0, "top_logprobs": [{"token": "é", "logprob": -2.0}]}
-    assert read_told(choice(half)) == ((("\xe2", -1.0), ("\xc3\xa9", -2.0)),)
+    assert pairs(half) == [[("\xe2", -1.0), ("\xc3\xa9", -2.0)]]
+    listed = read_told(choice(half)).listed(lambda name: 7 if name == "\xe2" else -1)
+    assert listed.ids.tolist() == [[7, -1]]
 
 
 @pytest.mark.parametrize("value", [float("nan"), None, "x", True, float("inf"), 3.0])
 def test_what_is_no_logarithm_of_a_probability_is_kept_as_such(value):
     """It must be told, and must survive being stored as JSON."""
     told = read_told(choice({"id": 1, "logprob": value, "top_logprobs": [{"id": 2, "logprob": -1.0}]}))
-    assert told == (((1, BROKEN), (2, -1.0)),)
-    assert unsound(told[0])
+    assert told.pairs() == [[(1, BROKEN), (2, -1.0)]]
+    assert told.unsound().tolist() == [True]
     reply = Reply(told=told)
     assert Reply.model_validate_json(reply.model_dump_json()) == reply
 
@@ -62,6 +69,6 @@ def test_what_cannot_be_read_is_nothing(content):
 
 def test_probabilities_that_sum_to_more_than_one_are_unsound():
     """Rounding is allowed for."""
-    assert unsound(((1, -0.1), (2, -0.2)))
-    assert not unsound(((1, -0.6931), (2, -0.6931)))
+    told = Told.of([[(1, -0.1), (2, -0.2)], [(1, -0.6931), (2, -0.6931)], [(3, -0.1)]])
+    assert told.unsound().tolist() == [True, False, False]
     assert json.loads(json.dumps(BROKEN)) > 0
