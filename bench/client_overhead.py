@@ -35,7 +35,7 @@ from harness.targets.endpoint.pace import Pace
 from harness.targets.endpoint.replies import PLAIN, WAYS, ask_reply
 from harness.targets.sampler import Sampler
 
-AT_ONCE, ROUND, ROUNDS, MANY = 16, 1000, 3, 5_000
+AT_ONCE, ROUND, ROUNDS, MANY = 16, 1000, 9, 20_000
 TOKENS = 64
 QUESTIONS = draw_questions(ROUND, "overhead")
 

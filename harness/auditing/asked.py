@@ -38,6 +38,7 @@ class Asked:
             # the process may be killed at any moment and nothing is lost; a power cut may cost the last rows
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute("PRAGMA wal_autocheckpoint=8192")
             self._file.execute("PRAGMA locking_mode=EXCLUSIVE")  # the folder is one process's alone: no locks per row
             self._file.executescript(_SCHEMA)
 
@@ -52,7 +53,7 @@ class Asked:
         with storage(self.path.parent):
             found = self._file.execute(
                 "INSERT INTO attempts (item, started, request, prompt, output) VALUES (?, ?, ?, ?, ?)",
-                (item, time.time(), self._pack.compress(content), *reserved),
+                (item, time.time(), content, *reserved),
             )
         return int(found.lastrowid or 0)
 
@@ -91,7 +92,7 @@ class Asked:
             number = int(item.removeprefix("reply-"))
             if number not in found:
                 came = Answer(200, json.loads(headers or "{}"), self._unpacked(answer), 0.0)
-                found[number] = read_reply(came).model_copy(update={"way": way_of(json.loads(self._unpacked(request)))})
+                found[number] = read_reply(came).model_copy(update={"way": way_of(json.loads(request))})
         return dict(sorted(found.items()))
 
     def _unpacked(self, blob: bytes) -> bytes:
@@ -100,7 +101,7 @@ class Asked:
     def request_of(self, item: str) -> bytes:
         """The body of an item's last attempt; empty if there was none."""
         row = self._file.execute("SELECT request FROM attempts WHERE item = ? ORDER BY id DESC", (item,)).fetchone()
-        return self._unpacked(row[0]) if row else b""
+        return bytes(row[0]) if row else b""
 
     def spent(self) -> Spent:
         """What all attempts have used; seconds are those in which a request was on its way."""

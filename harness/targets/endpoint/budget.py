@@ -54,14 +54,14 @@ class Budget:
 
     def reserve(self, prompt: int, tokens: int) -> None:
         """Count a request that is about to go out; raises BudgetSpent if a cap would be passed."""
-        spent, caps = self.spent, self.caps
-        for name, used, more, cap in (
-            ("requests", spent.requests, 1, caps.requests),
-            ("tokens of output", spent.tokens, tokens, caps.tokens),
-            ("money", spent.money, caps.cost(prompt, tokens), caps.money),
-            ("seconds", spent.seconds, 0, caps.seconds),
+        caps = self.caps
+        for name, then, cap in (
+            ("requests", self.requests + 1, caps.requests),
+            ("tokens of output", self.tokens + tokens, caps.tokens),
+            ("money", caps.cost(self.prompt + prompt, self.tokens + tokens), caps.money),
+            ("seconds", self._seconds, caps.seconds),
         ):
-            if cap is not None and used + more > cap:
+            if cap is not None and then > cap:
                 raise BudgetSpent(f"the budget of {cap:g} {name} is used up", fix="allow more, or judge what there is")
         self.requests += 1
         self.prompt += prompt
@@ -82,8 +82,11 @@ class Budget:
     @property
     def spent(self) -> Spent:
         """What was used so far."""
-        seconds = self._before + self.clock() - self._began
         return Spent(
             requests=self.requests, prompt=self.prompt, tokens=self.tokens,
-            money=self.caps.cost(self.prompt, self.tokens), seconds=seconds,
+            money=self.caps.cost(self.prompt, self.tokens), seconds=self._seconds,
         )  # fmt: skip
+
+    @property
+    def _seconds(self) -> float:
+        return self._before + self.clock() - self._began

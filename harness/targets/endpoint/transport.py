@@ -95,10 +95,16 @@ class Transport:
                     )
             return Answer(
                 response.status_code,
-                {name.lower(): self.without_key(value.encode()).decode() for name, value in response.headers.items()},
+                self._headers(response),
                 self.without_key(bytes(data)),
                 time.monotonic() - started,
             )
+
+    def _headers(self, response: httpx2.Response) -> dict[str, str]:
+        named = {name.lower(): value for name, value in response.headers.items()}
+        if not self._key:
+            return named
+        return {name: self.without_key(value.encode()).decode() for name, value in named.items()}
 
     def without_key(self, data: bytes) -> bytes:
         """The same bytes without the key: hosts repeat it in complaints, and complaints are published."""
