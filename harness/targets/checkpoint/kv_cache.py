@@ -20,6 +20,8 @@ from torch import Tensor
 
 _BLOCK = 32
 _TURNED = 64  # width of the smallest block that is turned
+#: Models whose rotary pairs lie side by side in GGUF files, so that other neighbours share a scale.
+_INTERLEAVED = frozenset({"llama", "mistral", "mixtral", "granite", "smollm3"})
 
 
 def round_e4m3(states: Tensor) -> Tensor:
@@ -39,6 +41,16 @@ def round_blocks(states: Tensor, bits: int) -> Tensor:
     low, high = (-127, 127) if bits == 8 else (-8, 7)
     levels = (blocks * inverse).round().clamp(low, high)
     return (levels * scale).flatten(-2).to(states.dtype)
+
+
+def interleaved(keys: Tensor) -> Tensor:
+    """Heads in the order in which GGUF files of some models hold them: the two halves that turn together side by side."""
+    return keys.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
+
+
+def separated(keys: Tensor) -> Tensor:
+    """The order of transformers again."""
+    return keys.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
 
 
 def hadamard(width: int) -> Tensor:
@@ -91,11 +103,13 @@ def attention_with(kind: str) -> str:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: PLC0415
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask  # noqa: PLC0415
 
-    keys, values = ROUNDINGS[kind]
+    round_keys, round_values = ROUNDINGS[kind]
     name = f"fidelity_kv_{kind}"
 
     def forward(module: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Any:
-        return sdpa_attention_forward(module, query, keys(key), values(value), *rest, **options)
+        model = getattr(getattr(module, "config", None), "model_type", "")
+        stored = separated(round_keys(interleaved(key))) if kind != "e4m3" and model in _INTERLEAVED else round_keys(key)
+        return sdpa_attention_forward(module, query, stored, round_values(value), *rest, **options)
 
     AttentionInterface.register(name, forward)
     AttentionMaskInterface.register(name, sdpa_mask)

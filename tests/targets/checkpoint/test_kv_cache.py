@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.targets.checkpoint.kv_cache import ROUNDINGS, hadamard, round_blocks, round_cache, turned
+from harness.targets.checkpoint.kv_cache import (
+    ROUNDINGS,
+    hadamard,
+    interleaved,
+    round_blocks,
+    round_cache,
+    separated,
+    turned,
+)
 
 
 @pytest.fixture
@@ -43,6 +51,12 @@ def test_outliers_cost_less_where_heads_are_turned(heads, bits):
     assert max(key, value) < 0.9 * plain
     narrow = heads[..., :96]
     assert torch.equal(round_cache(narrow, bits, key=True), round_blocks(narrow, bits))
+
+
+def test_heads_go_into_the_order_of_the_file_and_back(heads):
+    """The halves that turn together lie side by side."""
+    assert torch.equal(separated(interleaved(heads)), heads)
+    assert interleaved(torch.arange(6.0)).tolist() == [0, 3, 1, 4, 2, 5]
 
 
 def test_every_kind_keeps_shape_and_number_format(heads):
