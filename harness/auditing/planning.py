@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from harness.auditing.asking import render_prompts
 from harness.auditing.scorable import Scorable, until_silent
@@ -12,7 +14,7 @@ from harness.auditing.scoring import Scoring
 from harness.comparisons.recut import measure_charges
 from harness.comparisons.replies import divergence_interval
 from harness.errors import NoChatTemplate, UsageError
-from harness.evidence.clustered import Estimate
+from harness.evidence.clustered import Estimate, Floats
 from harness.observations.events import Event, StageStarted
 from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.questions import draw_questions
@@ -20,17 +22,23 @@ from harness.targets.bank import bank_members, honest_members
 from harness.targets.checkpoint.target import Workers
 from harness.targets.prompt_source import open_prompt_source
 from harness.targets.spec import Runtime, parse_spec
+from harness.targets.token_evidence import TokenEvidence
 
 _QUESTIONS, _TOKENS = 16, 64
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A suspected build on this machine: its divergence, tokens per reply, and what a reply without ids is charged."""
+    """A suspected build on this machine: its divergence, tokens per reply, and what a reply without ids is charged.
+
+    ``distances`` and ``bands`` are means per reply of the build's and of honest arithmetic's distance from the reference.
+    """
 
     divergence: Estimate
     length: float
     charge: float
+    distances: Floats
+    bands: Floats
 
 
 def measure_suspect(
@@ -47,14 +55,14 @@ def measure_suspect(
             "a plan needs a reference with a chat template and a tokenizer", where=source.name, fix="or give --kl"
         )
     spec = parse_spec(reference, runtime)
-    centre, (member,) = honest_members(spec)[0], bank_members((suspect,), spec)
+    (centre, other), (member,) = honest_members(spec)[:2], bank_members((suspect,), spec)
     questions = draw_questions(_QUESTIONS, "plan")
     prompts = render_prompts(source, questions, [member.fault] if member.fault else [], [FROZEN_CLOCK])
     asked = prompts[member.fault]
     if member.fault and asked == prompts[""]:
         raise UsageError(f"{suspect} changes no prompt of this reference", fix="suspect something else")
     with Workers() as workers:
-        bench = Scoring(workers, cache, [centre, member], prompts)
+        bench = Scoring(workers, cache, [centre, other, member], prompts)
         yield StageStarted("replies", f"{_QUESTIONS} replies of {member.name}")
         replies = bench.open(member.spec).generate(asked, [_TOKENS] * len(asked), 1, len(asked))
         evidence = yield from bench.evidence([Scorable(until_silent(reply, bench.silent)) for reply in replies])
@@ -63,4 +71,11 @@ def measure_suspect(
         if draws:
             moved = yield from bench.moved(draws, _TOKENS)
             charge = measure_charges(moved, bench.honest).members[member.name]
-    return Measured(found, found.tokens / max(len(replies), 1), charge)
+    sizes = [_sizes(evidence[name]) for name in (member.name, other.name)]
+    return Measured(found, found.tokens / max(len(replies), 1), charge, *sizes)
+
+
+def _sizes(replies: Sequence[TokenEvidence]) -> Floats:
+    """Mean divergence from the reference per reply, over the tokens that count."""
+    means = [rows["kl_cand_ref"][rows["silent"] == 0] for rows in replies]
+    return np.array([float(one.mean()) for one in means if len(one)])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.display import make_display
 from harness.comparisons.audit import audit_bank
 from harness.config import Places
-from harness.evidence.planning import barrier, requests_needed, smallest_divergence
+from harness.evidence.planning import barrier, requests_needed, requests_over_band, smallest_divergence
 from harness.numbers import number
 from harness.targets.bank import FULL, QUICK, bank_members
 from harness.targets.spec import Runtime, parse_spec
+
+if TYPE_CHECKING:
+    from harness.auditing.planning import Measured
 
 
 @click.command("plan")
@@ -31,8 +35,8 @@ from harness.targets.spec import Runtime, parse_spec
     "--access",
     default="ids",
     show_default=True,
-    type=click.Choice(["ids", "text"]),
-    help="Whether the host tells the ids of its tokens (logprobs, token_ids) or text alone, where every reply is charged.",
+    type=click.Choice(["logprobs", "ids", "text"]),
+    help="Whether the host tells log-probabilities, the ids of its tokens, or text alone, where every reply is charged.",
 )
 @click.option("--charge", default=0.0, help="That charge, in nats per reply; --suspect measures it.")
 @click.option("--price", default=0.0, help="Price of a million tokens of output, in any currency.")
@@ -55,7 +59,7 @@ def command(
     """Say how many requests of text decide about a suspected build, before any host is asked.
 
     Give the build's divergence with --kl, or REFERENCE and --suspect to measure it on this machine; with --budget the
-    question is turned around. What is planned is an audit of sampled text, with the ids of its tokens or without.
+    question is turned around. What is planned is an audit of sampled text, with log-probabilities, with ids, or with neither.
     """
     _check(reference, suspect, kl, budget, {"--alpha": alpha, "--power": power, "--share": share}, access, charge)
     names = {"quick": QUICK, "full": FULL}.get(bank) or tuple(bank.split(","))
@@ -65,7 +69,7 @@ def command(
     bars = [(barrier(weighed, place, share, alpha), weighed.alternatives[place].tolerance) for place in places]
     lines = []
     if suspect:
-        from harness.auditing.planning import Measured, measure_suspect  # noqa: PLC0415 - brings the models along
+        from harness.auditing.planning import measure_suspect  # noqa: PLC0415 - brings the models along
         from harness.auditing.preparing import DRAWS  # noqa: PLC0415 - brings the models along
 
         display = make_display("auto")
@@ -77,7 +81,7 @@ def command(
                 try:
                     display.show(next(steps))
                 except StopIteration as end:
-                    measured: Measured = end.value
+                    measured = end.value
                     break
         found, length, charge = measured.divergence, measured.length, measured.charge
         kl = found.value
@@ -85,7 +89,9 @@ def command(
             f"{suspect}: {number(kl)} nat/token ({number(found.low)} to {number(found.high)}, 95 % over {found.clusters} replies)"
             + (f", less {charge:.2g} nat per reply of {length:.0f} tokens without ids" if charge else "")
         )
-    if kl:
+    if suspect and access == "logprobs":
+        lines.append(_by_logprobs(measured, alpha, power, share, price))
+    elif kl:
         need = max(
             (requests_needed(kl, length, bar, power, share, slack, charge=charge) for bar, slack in bars),
             key=lambda one: one.requests,
@@ -109,6 +115,19 @@ def command(
     return 0
 
 
+def _by_logprobs(measured: Measured, alpha: float, power: float, share: float, price: float) -> str:
+    """How soon told log-probabilities accuse such a host, beside honest arithmetic."""
+    requests = requests_over_band(measured.distances, measured.bands, alpha / 2, power, share)
+    if math.isinf(requests):
+        raise click.UsageError("told log-probabilities do not tell such a build from honest arithmetic")
+    tokens = math.ceil(requests * measured.length)
+    cost = f", {tokens * price / 1e6:.2g} at {price:g} per million" if price else ""
+    return (
+        f"found by told log-probabilities with {power:.0%} probability within {requests:,.0f} requests, {tokens:,} tokens{cost} "
+        f"(honest arithmetic lies {number(float(measured.bands.mean()))} nat/token away)"
+    )
+
+
 def _check(
     reference: str, suspect: str, kl: float, budget: int, chances: dict[str, float], access: str, charge: float
 ) -> None:
@@ -120,7 +139,9 @@ def _check(
         raise click.UsageError("give --kl, or REFERENCE and --suspect, or --budget")
     if suspect and not reference:
         raise click.UsageError("--suspect is measured on a REFERENCE")
-    if charge < 0 or (charge and access == "ids"):
+    if charge < 0 or (charge and access != "text"):
         raise click.UsageError("--charge is what a reply costs with --access text")
+    if access == "logprobs" and not suspect:
+        raise click.UsageError("--access logprobs is measured: give REFERENCE and --suspect")
     if access == "text" and not suspect and not charge:
         raise click.UsageError("--access text needs --charge, or REFERENCE and --suspect to measure it")

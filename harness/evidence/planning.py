@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.evidence.clustered import Floats
+from harness.evidence.sequential.band import first_reached, log_over
 from harness.evidence.sequential.bank import SHARES, Bank
 from harness.evidence.sequential.recut import MOST_PER_REPLY
 
@@ -148,3 +149,25 @@ def _drawn(
         found = np.minimum(found, first)
         state, passed = paths[:, :, -1].T, passed + _BLOCK
     return np.where(found <= most, found, math.inf)
+
+
+def requests_over_band(
+    distance: Floats, band: Floats, alpha: float, power: float, share: float = 1.0, seed: int = 1
+) -> float:
+    """Requests within which told log-probabilities accuse, with the given power; infinite if ``_LONGEST`` are not enough.
+
+    By drawing replies anew from a few that were measured: ``distance`` and ``band`` are those of a build and of an honest
+    stack, per reply; a host serves the build on ``share`` of its requests. Trust it as an order of size: how much replies
+    differ is known from the measured ones alone.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(_DRAWN):
+        place = rng.integers(0, len(band), _LONGEST)
+        served = rng.random(_LONGEST) < share
+        path = log_over(np.where(served, distance[place], band[place]), band[place])
+        found.append(first_reached(path, alpha) or math.inf)
+    return float(np.quantile(found, power, method="inverted_cdf"))
+
+
+_DRAWN, _LONGEST = 200, 2000

@@ -9,6 +9,7 @@ from harness.comparisons.logprobs import LogprobFacts
 from harness.evidence.sequential.band import LEAST, MOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
+_ALIKE = 1.2  # times a build's own distance up to which a host is as far away as it
 _CAUSES = {
     "quantization": Cause.QUANTIZATION,
     "kv-cache": Cause.KV_CACHE,
@@ -84,13 +85,22 @@ def _far(facts: LogprobFacts) -> str:
         where = "" if best.share > 0.9 else f" on about {best.share:.0%} of requests"
         like = f"best explained by {best.family}: {best.name}{where}, which leaves {best.left:.2g}"
     else:
-        like = "no listed build explains them"
+        like = f"no listed build explains them{_alike(facts)}"
     forged = f" The text was not drawn from them either (log e {facts.log_forged:.1f})." if facts.forged_at else ""
     return (
         f"The log-probabilities that the host tells are further from the reference's than {LEAST:g} times the honest band, after "
         f"{_requests(facts.over_at)} (an honest host gets here with probability at most {facts.alpha:g}; log e "
         f"{facts.log_over:.1f} in the end); {like}. {_size(facts)}{forged}"
     )
+
+
+def _alike(facts: LogprobFacts) -> str:
+    """Builds whose own distance is about that of the host: no cause, because any build may have that size, but a lead.
+
+    What a quantized cache does to a reply is not repeated bit for bit elsewhere, so that it can be known by its size alone.
+    """
+    near = [one.name for one in facts.builds if one.band and 1 / _ALIKE < facts.distance / one.band < _ALIKE]
+    return f", though {' and '.join(near)} would lie as far away" if near else ""
 
 
 def _size(facts: LogprobFacts) -> str:

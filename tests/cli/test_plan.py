@@ -52,6 +52,15 @@ def test_a_suspected_build_and_its_charge_are_measured_here(smollm, monkeypatch)
     assert re.search(r"less [\d.]+ nat per reply of \d+ tokens without ids", output)
 
 
+@pytest.mark.slow
+def test_told_log_probabilities_need_far_fewer_requests(smollm, monkeypatch):
+    """A 4-bit build at the edge: three requests, because no single one counts for more than a bounded factor."""
+    monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
+    output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1, "--access", "logprobs", "--power", 0.9)
+    assert 2 <= requests(output) <= 6
+    assert "honest arithmetic lies" in output
+
+
 def test_a_stated_charge_lengthens_the_plan():
     """As it will the audit."""
     assert requests(plan("--kl", 0.01, "--access", "text", "--charge", 0.2)) > requests(plan("--kl", 0.01))
@@ -60,7 +69,8 @@ def test_a_stated_charge_lengthens_the_plan():
 @pytest.mark.parametrize(
     "arguments",
     [(), ("--suspect", "fp8"), ("--kl", 0.1, "--share", 0), ("--kl", 0.1, "--alpha", 2), ("--kl", -1),
-     ("--kl", 0.1, "--access", "text"), ("--kl", 0.1, "--charge", 0.1), ("--kl", 0.001, "--access", "text", "--charge", 2)],
+     ("--kl", 0.1, "--access", "text"), ("--kl", 0.1, "--charge", 0.1),
+     ("--kl", 0.1, "--access", "logprobs"), ("--kl", 0.001, "--access", "text", "--charge", 2)],
 )  # fmt: skip
 def test_what_cannot_be_planned_is_refused(arguments):
     """Nothing to plan for, no reference, impossible probabilities."""

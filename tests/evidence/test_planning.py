@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.evidence.planning import barrier, requests_needed, smallest_divergence
+from harness.evidence.planning import barrier, requests_needed, requests_over_band, smallest_divergence
 from harness.evidence.sequential.bank import Alternative, Bank
 
 BANK = Bank((Alternative("a", "eight"), Alternative("b", "four")))
@@ -73,3 +73,12 @@ def test_a_charge_comes_off_every_reply_and_can_eat_all_of_it():
     assert requests_needed(0.02, 64, bar, 0.5, charge=1.3).requests == math.inf
     far, capped = (requests_needed(1.0, 64, 40.0, 0.5, charge=charge).requests for charge in (0.0, 1e-9))
     assert far == pytest.approx(2) or far < 40 / 6 < capped
+
+
+def test_told_log_probabilities_are_planned_by_drawing_replies_anew():
+    """The further a build, the fewer requests; a part of the traffic takes longer; honest arithmetic is never accused."""
+    band = 1e-3 * np.exp(0.3 * np.random.default_rng(1).normal(size=16))
+    far, near = (requests_over_band(times * band, band, 0.005, 0.95) for times in (100, 4))
+    assert 2 <= far <= 4 < near < 60
+    assert requests_over_band(100 * band, band, 0.005, 0.95, share=0.2) > far
+    assert math.isinf(requests_over_band(band, band, 0.005, 0.95))

@@ -108,7 +108,9 @@ def attention_with(kind: str) -> str:
 
     def forward(module: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Any:
         model = getattr(getattr(module, "config", None), "model_type", "")
-        stored = separated(round_keys(interleaved(key))) if kind != "e4m3" and model in _INTERLEAVED else round_keys(key)
+        stored = (
+            separated(round_keys(interleaved(key))) if kind != "e4m3" and model in _INTERLEAVED else round_keys(key)
+        )
         return sdpa_attention_forward(module, query, stored, round_values(value), *rest, **options)
 
     AttentionInterface.register(name, forward)
