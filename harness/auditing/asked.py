@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS replies (number INTEGER PRIMARY KEY, reply TEXT NOT N
 #: Headers that are kept: what tells which engine, cache or route answered, and nothing about the account.
 _KEPT = ("content-type", "date", "server", "retry-after", "x-cache", "cf-cache-status", "x-request-id", "via", "age")
 _MOST = 64 << 20
+_LONGEST = 600.0  # seconds of one attempt: no attempt takes longer, but clocks are set while it runs
 
 
 class Asked:
@@ -112,6 +113,6 @@ class Asked:
         seconds, until = 0.0, 0.0
         for started, finished, asked, written in rows:
             requests, prompt, output = requests + 1, prompt + asked, output + written
-            seconds += max(finished - max(started, until), 0.0)
-            until = max(until, finished)
+            seconds += min(max(finished - max(started, until), 0.0), _LONGEST)
+            until = max(until, finished) if finished - started < _LONGEST else until
         return Spent(requests=requests, prompt=prompt, tokens=output, seconds=seconds)

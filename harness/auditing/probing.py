@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.auditing.store import AuditFolder
 from harness.comparisons.parameters import ParameterFacts, parameter_facts
-from harness.errors import TargetRefused
+from harness.errors import EndpointRefused, TargetRefused
 from harness.prompts.trials import draw_trials
 from harness.targets.checkpoint.files import read_json
 from harness.targets.endpoint.client import Client
@@ -23,12 +23,25 @@ def probed(client: Client, folder: AuditFolder, reference: str, checks: str) -> 
     if known:
         return known
     profile, facts = probe(client), None
+    _refuse_unknown(profile)
     if checks != "none":
         facts = parameter_facts(try_all(client, draw_trials(context_of(reference), thorough=checks == "thorough")))
         rows = (*profile.capabilities, *facts.rows)
         profile = profile.model_copy(update={"capabilities": rows, "requests": profile.requests + facts.requests})
     folder.keep_profile(profile, facts)
     return profile, facts
+
+
+def _refuse_unknown(profile: Profile) -> None:
+    """Raise EndpointRefused where the address or the model is not there: nothing is said of a host by asking it on."""
+    chat = next((one for one in profile.capabilities if one.name == "chat"), None)
+    if chat and chat.detail.startswith("404"):
+        serves = f"it serves {', '.join(profile.models[:5])}" if profile.models else "its list of models is empty"
+        raise EndpointRefused(
+            f"the endpoint does not know what is asked for ({chat.detail}); {serves}",
+            where=profile.endpoint,
+            fix="write the model's name behind '#', as in https://host/v1#model, and check the path",
+        )
 
 
 def context_of(reference: str) -> int:

@@ -78,3 +78,14 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_written(tmp_path):
         kept = asked.replies()
         assert set(range(max(told) + 1)) <= set(kept)
         assert asked.spent().requests >= len(kept)
+
+
+def test_a_clock_that_is_set_while_a_request_is_on_its_way_costs_no_budget(tmp_path, monkeypatch):
+    """A day forwards counts as the longest attempt, a day back as none; what follows counts as it should."""
+    moments = iter([0.0, 86400.0, 86401.0, 1.0, 10.0, 12.0])
+    with Asked(tmp_path / "asked.sqlite") as asked:
+        monkeypatch.setattr("harness.auditing.asked.time.time", lambda: next(moments))
+        for _ in range(3):
+            number = asked.sent("reply-0000", b"{}", (1, 1))
+            asked.ended(number, None, "time-out", (None, None))
+        assert 0.0 <= asked.spent().seconds <= 602.0

@@ -151,6 +151,32 @@ def test_a_host_that_answers_nothing_is_not_testable(smollm, tmp_path):
     assert sum(card.losses.values()) == 2
 
 
+def test_a_model_that_is_not_there_is_the_users_error(smollm, tmp_path):
+    """With the models that are; nothing more is asked."""
+
+    def answer(asked, _):
+        if asked.path == "/v1/models":
+            return 200, {}, b'{"data": [{"id": "served"}]}'
+        return 404, {}, b'{"error": {"message": "no such model"}}'
+
+    with host(answer) as running, pytest.raises(EndpointRefused, match="served"):
+        audit(smollm, running.address + "#wrong", tmp_path, requests=2)
+
+
+def test_two_processes_do_not_share_a_folder(smollm, tmp_path):
+    """An audit that is being made is not resumed by another one: it gets a folder of its own."""
+    with host(lambda *_: (400, {}, b'{"error": {"message": "no"}}')) as running:
+        request = AuditRequest(str(smollm), **(DEFAULTS | {"requests": 2}))
+        with Client(parse_address(running.address)) as client:
+            steps = audit_endpoint(request, client, Places(tmp_path, Places.default().cache))
+            next(steps)
+            _, folder = audit(smollm, running.address, tmp_path, requests=2)
+            held = {path.name for path in tmp_path.glob("*-audit-*")}
+            steps.close()
+    assert len(held) == 2
+    assert (folder / "audit.json").exists()
+
+
 def test_a_key_that_is_refused_half_way_is_a_loss_and_not_an_end(smollm, llamacpp, tmp_path):
     """At the first request it is the user's error; later on a host could erase its evidence by it."""
     questions = []

@@ -146,6 +146,54 @@ def test_nobody_there_is_an_error_with_a_way_out():
     assert refused.value.fix
 
 
+def test_a_broken_tls_handshake_is_an_error_with_a_way_out():
+    """A server that speaks plain HTTP behind https, or a certificate that nobody signed: no answer, and never an insecure one."""
+    with host(lambda *_: (200, {}, b"{}")) as running:
+        address = parse_address(running.address.replace("http://", "https://"))
+        with (
+            Client(address, limits=SMALL, sleep=no_sleep) as asker,
+            pytest.raises(EndpointUnreachable, match="did not answer"),
+        ):
+            asker.chat({})
+    assert not running.asked
+
+
+def test_a_request_that_is_put_off_until_the_budget_ends_is_lost_and_not_repeated():
+    """A host could otherwise choose which requests count."""
+    from harness.targets.endpoint.budget import Budget, Caps
+
+    with host(lambda *_: (503, {}, b"")) as running, client(running, budget=Budget(Caps(requests=2))) as asker:
+        with pytest.raises(EndpointUnreachable, match="until the budget ended"):
+            drawn(asker)
+        assert len(running.asked) == 2
+
+
+def test_many_waiting_requests_keep_their_order_and_their_places():
+    """Two at once of forty: all are answered, never more than two on their way, first come first served."""
+    import threading
+
+    under_way, most, lock = [0], [0], threading.Lock()
+
+    def answer(*_):
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.005)
+        with lock:
+            under_way[0] -= 1
+        return 200, {}, b"{}"
+
+    from harness.targets.endpoint.pace import Pace
+
+    with host(answer) as running, client(running, pace=Pace(2)) as asker:
+        jobs = [lambda n=n: asker.ask({"n": n}) for n in range(40)]
+        found = [number for number, _ in asker.together(jobs)]
+    assert sorted(found) == list(range(40))
+    assert most[0] <= 2
+    places = [asked.body["n"] for asked in running.asked]
+    assert all(abs(place - n) <= 2 for place, n in enumerate(places))
+
+
 def test_the_key_is_sent_and_shown_nowhere(monkeypatch):
     """As a bearer token by the variable's name; a refusal does not repeat it; a variable that is not set is an error."""
     monkeypatch.setenv("THEIR_KEY", "sk-planted-1234")
