@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.comparisons.logprobs import LogprobFacts, logprob_facts
 from harness.comparisons.model import Result
+from harness.comparisons.processes import ProcessFacts, process_facts, run_process
 from harness.comparisons.recut import RecutFacts
 from harness.comparisons.replies import (
     LENGTHS,
@@ -26,28 +27,21 @@ from harness.comparisons.replies import (
     warm_names,
     weight_ratios,
 )
+from harness.comparisons.settings import SettingFacts, required_lengths, required_samplers, setting_facts
 from harness.errors import NumericsError
-from harness.evidence.clustered import Floats
 from harness.evidence.planning import barrier, smallest_divergence
 from harness.evidence.sequential.bank import STRENGTHS, TOLERANCE_OF_FAR, Alternative, Bank
-from harness.evidence.sequential.causes import exclusions, explanations, routing_shares
+from harness.evidence.sequential.causes import exclusions, routing_shares
 from harness.evidence.sequential.certified import certified_effect
-from harness.evidence.sequential.eprocess import EProcess, Path
+from harness.evidence.sequential.eprocess import EProcess
 from harness.evidence.sequential.ratios import Charges, TokenRatios
 from harness.targets.sampler import Sampler
-from harness.targets.token_evidence import CLIPS, CUTS, POWERS, TokenEvidence
+from harness.targets.token_evidence import CLIPS, TokenEvidence
 
 #: Probability that an honest host's replies are called repeated.
 REPEATED = 1e-6
 #: The family that has half of the bank's weight.
 FAVOURED = "quantization"
-#: Distance in temperature, in logs, from which on another temperature must be ruled out before a sampler is cleared.
-_FAR_TEMPERATURE = math.log(1.2) - 1e-9
-_CLIPPED = 10.0  # odds of ending, over the reference's, that must be ruled out
-_WIDE_CUTS = (("top_p", 0.8), ("top_p", 0.9), ("top_k", 20), ("min_p", 0.05))
-#: Positions in a reply at which the profile of the evidence is cut: a changed prompt speaks early, changed weights evenly.
-PROFILE = (0, 4, 20)
-_PLACES = 60
 
 
 class BuildFacts(Result):
@@ -60,52 +54,6 @@ class BuildFacts(Result):
     excluded: bool
     share_low: float  # interval of the share of requests that it may have served; NaN where none is possible
     share_high: float
-
-
-class ExplanationFacts(Result):
-    """A family of causes by how well it explains the replies."""
-
-    family: str
-    best: str
-    probability: float
-    share: float
-    strength: float
-    lead: float
-
-
-class ProfileFacts(Result):
-    """What the best explanation gains over the reference at some positions of the replies."""
-
-    first: int  # position from which on, 0 for the first token
-    tokens: int
-    gain: float  # mean log ratio, nats per token; NaN without tokens
-
-
-class ProcessFacts(Result):
-    """One e-process at the end of the audit, and the first request at which it decided (0: it did not)."""
-
-    log_e: float  # against every honest host that was computed
-    log_e_tolerant: float  # against everything within the tolerance
-    crossed_at: int
-    crossed_tokens: int
-    best: float  # log of the best member's likelihood over the reference's, nats
-    explanations: tuple[ExplanationFacts, ...]
-    profile: tuple[ProfileFacts, ...]  # of the best explanation
-    path: tuple[tuple[int, int, float], ...]  # requests, tokens and evidence (nats) on the way, at most 60 places
-
-    @property
-    def evidence(self) -> float:
-        """The smaller of both, nats."""
-        return min(self.log_e, self.log_e_tolerant)
-
-
-class SettingFacts(Result):
-    """What the replies say of one other sampler, or of one other length, on the reference's weights."""
-
-    name: str
-    log_e_against: float
-    excluded: bool
-    required: bool  # so far from what was asked for that it must be ruled out before the host is cleared
 
 
 class AuditFacts(Result):
@@ -172,26 +120,25 @@ def weigh_replies(
     settings: tuple[SettingFacts, ...] = ()
     if recut is None:
         bank = audit_bank({name: families[name] for name in members}, near)
-        drawing, drawn = _run(
+        drawing, drawn = run_process(
             sampler_ratios(evidence, honest, lost, asked), [(n, "sampling") for n in sampler_names(asked)], alpha / 2
         )
-        settings = _settings(
+        settings = setting_facts(
             drawing,
             setting_likelihoods(evidence, honest, asked, bank.floor),
-            _samplers(asked),
+            required_samplers(asked),
             alpha,
             f"{asked.cut} {asked.value:g}",
         )
         if not asked.cut:  # a cut-off cuts the odds of ending, too
             ended = [*((name, families[name]) for name in members), *((name, "clipping") for name, _ in LENGTHS)]
-            ending, length = _run(length_ratios(evidence, honest, members, lost), ended, alpha / 2)
-            odds = {name: odds >= _CLIPPED for name, odds in LENGTHS}
-            settings += _settings(ending, length_likelihoods(evidence, honest), odds, alpha)
+            ending, length = run_process(length_ratios(evidence, honest, members, lost), ended, alpha / 2)
+            settings += setting_facts(ending, length_likelihoods(evidence, honest), required_lengths(), alpha)
     else:
         bank = Bank(tuple(Alternative(n, families[n]) for n in members), FAVOURED)
         ratios = _charged(ratios, members, recut)
     process = EProcess(bank)
-    weights = _facts(process, process.fold(ratios), ratios, alpha)
+    weights = process_facts(process, process.fold(ratios), ratios, alpha)
     kept = EProcess(bank)
     kept.fold(replace(ratios, lost=()))
     untold = _untold(process, weights, drawn, recut)
@@ -237,11 +184,11 @@ def first_accusation(
     ratios = weight_ratios(evidence, honest, members, (), 0, far)
     process = EProcess(audit_bank(families, near))
     weights = process.first_crossing(process.fold(ratios), alpha) or 0
-    _, drawn = _run(
+    _, drawn = run_process(
         sampler_ratios(evidence, honest, ()), [(n, "sampling") for n in sampler_names(Sampler())], alpha / 2
     )
     ended = [*families.items(), *((name, "clipping") for name, _ in LENGTHS)]
-    _, length = _run(length_ratios(evidence, honest, members, ()), ended, alpha / 2)
+    _, length = run_process(length_ratios(evidence, honest, members, ()), ended, alpha / 2)
     around = min(drawn.crossed_at or math.inf, length.crossed_at or math.inf)
     at, axis = min((weights or math.inf, "identity"), (around, "integrity"))
     log_e = min(process.log_e(), process.log_e_tolerant())
@@ -317,76 +264,6 @@ def _charged(ratios: TokenRatios, members: Sequence[str], recut: RecutFacts) -> 
     return TokenRatios(
         ratios.requests, ratios.request, ratios.members[:, : len(members)], ratios.honest, ratios.lost, charges
     )
-
-
-def _run(ratios: TokenRatios, names: Sequence[tuple[str, str]], alpha: float) -> tuple[EProcess, ProcessFacts]:
-    process = EProcess(Bank(tuple(Alternative(name, family) for name, family in names)))
-    return process, _facts(process, process.fold(ratios), ratios, alpha)
-
-
-def _samplers(asked: Sampler) -> dict[str, bool]:
-    """Other samplers, and which of them are far from the one that was asked for: a fifth in temperature, and wide cut-offs.
-
-    Under a cut-off only its absence is far: of two cut-offs neither may be far from the other.
-    """
-    far = [abs(math.log(power)) >= _FAR_TEMPERATURE for power in POWERS if power != 1.0]
-    wide = [(kind, value) in _WIDE_CUTS and not asked.cut for kind, value in CUTS]
-    return dict(zip(sampler_names(asked), [*far, *wide, *([True] if asked.cut else [])], strict=True))
-
-
-def _settings(
-    process: EProcess, likelihoods: Floats, names: Mapping[str, bool], alpha: float, claimed: str = ""
-) -> tuple[SettingFacts, ...]:
-    """Which samplers or lengths are ruled out, on every honest configuration; the ``claimed`` one is no alternative."""
-    return tuple(
-        SettingFacts(name=one.name, log_e_against=one.log_e, excluded=one.excluded, required=names[one.name])
-        for one in exclusions(process, likelihoods, list(names), alpha)
-        if one.name != claimed
-    )
-
-
-def _facts(process: EProcess, path: Path, ratios: TokenRatios, alpha: float) -> ProcessFacts:
-    crossed = process.first_crossing(path, alpha) or 0
-    found = explanations(process)
-    return ProcessFacts(
-        log_e=process.log_e(),
-        log_e_tolerant=process.log_e_tolerant(),
-        crossed_at=crossed,
-        crossed_tokens=int((ratios.request < crossed).sum()),
-        best=float(process.numerators.max()),
-        explanations=tuple(
-            ExplanationFacts(
-                family=one.family, best=one.best, probability=one.probability, share=one.share,
-                strength=one.strength, lead=one.lead,
-            )
-            for one in found
-        ),
-        profile=_profile(ratios, process.bank.names.index(found[0].best)),
-        path=_course(process, path, ratios),
-    )  # fmt: skip
-
-
-def _course(process: EProcess, path: Path, ratios: TokenRatios) -> tuple[tuple[int, int, float], ...]:
-    """The smaller of both e-processes after some of the requests, the last among them."""
-    every = max(math.ceil(ratios.requests / _PLACES), 1)
-    found = []
-    for n in sorted({*range(every, ratios.requests + 1, every), ratios.requests} - {0}):
-        plain = process.log_e(n, float(path.log_numerator[n - 1]))
-        tokens = int((ratios.request < n).sum())
-        found.append((n, tokens, min(plain, float(path.log_tolerant[n - 1]))))
-    return tuple(found)
-
-
-def _profile(ratios: TokenRatios, column: int) -> tuple[ProfileFacts, ...]:
-    """Mean log ratio of one alternative by position in the reply."""
-    starts = np.flatnonzero(np.diff(ratios.request, prepend=-1))
-    lengths = np.diff(np.append(starts, len(ratios.request)))
-    position = np.arange(len(ratios.request)) - np.repeat(starts, lengths)
-    found = []
-    for first, after in zip(PROFILE, (*PROFILE[1:], np.inf), strict=True):
-        gains = ratios.members[(position >= first) & (position < after), column]
-        found.append(ProfileFacts(first=first, tokens=len(gains), gain=float(gains.mean()) if len(gains) else math.nan))
-    return tuple(found)
 
 
 def _certified(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.comparisons.audit import AuditFacts, ExplanationFacts, ProcessFacts
+from harness.comparisons.audit import AuditFacts
 from harness.comparisons.controls import ControlFacts
+from harness.comparisons.processes import ExplanationFacts, ProcessFacts
 from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.targets.sampler import Sampler
 from harness.verdicts.logprobs import judge_logprobs, settled_logprobs
