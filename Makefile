@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-client clean
+.PHONY: setup demo demo-hosts test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client clean
 
 setup: $(READY)
 
@@ -75,6 +75,9 @@ bench-live: $(READY)
 # Live replies of seven hosts, recorded once (20 minutes at 60 replies each); then audits of them.
 bench-hosts: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/record_hosts.py
+
+bench-live-audits: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/live_audits.py
 
 bench-client: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/client_overhead.py

@@ -71,12 +71,12 @@ def _served(number: int, cache: Path) -> Iterator[str]:
         address = held.enter_context(local_host(requantized(demo_gguf(cache), kinds[number], cache / "hosts"), faulty))
         if number == len(ACTS) - 1:
             other = held.enter_context(local_host(requantized(demo_gguf(cache), "Q4_0", cache / "hosts")))
-            address = held.enter_context(_router(address, other))
+            address = held.enter_context(routed(address, other))
         yield address
 
 
 @contextmanager
-def _router(usual: str, cheap: str) -> Iterator[str]:
+def routed(usual: str, cheap: str) -> Iterator[str]:
     """A gateway that sends a quarter of the chat requests elsewhere, decided by each request's own seed."""
 
     class Handler(BaseHTTPRequestHandler):

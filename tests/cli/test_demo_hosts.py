@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 
-from harness.cli.demo_hosts import ACTS, _router
+from harness.cli.demo_hosts import ACTS, routed
 from harness.verdicts.model import Outcome
 from tests.support.hosts import host
 
@@ -23,7 +23,7 @@ def test_a_quarter_goes_to_the_other_host():
     with (
         host(lambda *_: (200, {}, b"usual")) as usual,
         host(lambda *_: (200, {}, b"cheap")) as cheap,
-        _router(usual.address.removesuffix("/v1"), cheap.address.removesuffix("/v1")) as address,
+        routed(usual.address.removesuffix("/v1"), cheap.address.removesuffix("/v1")) as address,
     ):
         first = [asked(address, seed) for seed in range(120)]
         assert [asked(address, seed) for seed in range(20)] == first[:20]
