@@ -39,6 +39,7 @@ class LogprobFacts(Result):
     alpha: float  # of each of its two accusations: too far, and not drawn from what is told
     requests: int
     tokens: int
+    covered: float  # part of the scored tokens of which anything is told
     listed: float  # ids that are told per token, on average
     distance: float  # from what is told to the reference, with its interval over requests
     low: float
@@ -99,7 +100,8 @@ def logprob_facts(
     )  # fmt: skip
     xx, xy, yy = rows[centre]["slope"][told].sum(0)
     return LogprobFacts(
-        alpha=alpha / 2, requests=len(distance), tokens=int(told.sum()), listed=float(rows[centre]["count"][told].mean()),
+        alpha=alpha / 2, requests=len(distance), tokens=int(told.sum()),
+        covered=float(told.sum() / max((rows[centre]["silent"] == 0).sum(), 1)), listed=float(rows[centre]["count"][told].mean()),
         distance=size.value, low=size.low, high=size.high, band=means.mean(band),
         log_over=float(over[-1]), over_at=means.named(first_reached(over, alpha / 2)),
         log_under=float(under[-1]), under_at=means.named(first_reached(under, alpha)),

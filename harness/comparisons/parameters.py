@@ -38,7 +38,8 @@ def parameter_facts(tried: Sequence[Tried]) -> ParameterFacts:
     trials = {one.name: one for one in tried}
     texts = {name: [_plain(reply.text) for reply in one.replies if not reply.lost] for name, one in trials.items()}
     greedy = [text for text in texts.get("greedy", []) if text]
-    stuck, temperature = _temperature(greedy, [text for text in texts.get("sampled", []) if text])
+    sampled = [text for text in texts.get("sampled", []) if text]
+    stuck, temperature = _temperature(greedy, sampled, texts.get("plain", []))
     differs, streamed = _streamed(greedy, texts.get("streamed", []))
     clipped, length = _long(trials.get("long"))
     rungs = _rungs(trials)
@@ -80,14 +81,19 @@ def _repeats(greedy: Sequence[str]) -> Judged:
     return (State.YES, "") if distinct == 1 else (State.NO, f"{distinct} texts in {len(greedy)} repetitions")
 
 
-def _temperature(greedy: Sequence[str], sampled: Sequence[str]) -> tuple[str, Judged]:
-    """Temperature 0 must begin alike, temperature 1 must not end alike."""
+def _temperature(greedy: Sequence[str], sampled: Sequence[str], plain: Sequence[str]) -> tuple[str, Judged]:
+    """Temperature 0 must begin alike, temperature 1 must not end alike.
+
+    A busy host breaks ties anew in every batch: replies at 0 are called drawn only if two questions begin otherwise each time.
+    """
     if len(greedy) < 3 or len(sampled) < 3:
         return "", (State.UNKNOWN, "")
-    if len({text.split()[0] for text in greedy}) >= len(greedy) - 1 and len(set(greedy)) == len(greedy):
+    begin = {text.split()[0] for text in greedy}
+    varied = len(begin) >= len(greedy) - 1 and len(set(greedy)) == len(greedy)
+    if varied and len({text.split()[0] for text in plain if text}) > 1:
         return "random", (State.IGNORED, f"temperature 0 gives {len(set(greedy))} beginnings in {len(greedy)} replies")
     if len(set(sampled)) == 1:
-        same = sampled[0] == greedy[0]
+        same = any(sampled[0].startswith(text) for text in greedy)
         how = "the one of temperature 0" if same else "the same"
         return ("greedy" if same else "stored"), (State.IGNORED, f"{len(sampled)} draws at temperature 1 are {how}")
     return "", (State.YES, "")
@@ -200,9 +206,17 @@ def _seen(pair: Sequence[Tried]) -> State:
 
 
 def _gap(one: Reply, other: Reply) -> float:
-    """The largest difference of log-probabilities at the first token; as good as infinite without a common id."""
-    first, second = (reply.told.first() if reply.told else {} for reply in (one, other))
-    return max((abs(first[name] - second[name]) for name in first.keys() & second.keys()), default=1e3)
+    """The largest difference of log-probabilities over all tokens of two replies; as good as infinite where they have none in
+    common. One token would not do: logits in bf16 are so coarse that many are the same by chance.
+    """
+    first, second = (reply.told.pairs() if reply.told else [] for reply in (one, other))
+    if not first or len(first) != len(second):
+        return 1e3
+    gaps = []
+    for here, there in zip(map(dict, first), map(dict, second), strict=True):
+        shared = here.keys() & there.keys()
+        gaps += [abs(here[name] - there[name]) for name in shared] if shared else [1e3]
+    return max(gaps)
 
 
 def _heard(trial: Tried | None) -> tuple[list[str], str]:

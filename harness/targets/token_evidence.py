@@ -58,8 +58,9 @@ EVIDENCE: Final = np.dtype(
         # among them: distance of what it tells from this configuration, and of this configuration from the reference
         ("told", "<f8"),
         ("band", "<f8"),
-        # of the reference alone: what the host tells of the label (log) and of the likeliest audible id (log), whether the
-        # label is that id; mass of listed silent ids, mass that is not listed, the smallest listed probability
+        # of the reference alone: what the host tells of the label (log) and of the likeliest audible ids (log of their sum,
+        # if several are alike), whether the label is one of them; mass of listed silent ids, mass that is not listed, the
+        # smallest listed probability
         ("said", "<f8"),
         ("surest", "<f8"),
         ("is_surest", "<u1"),

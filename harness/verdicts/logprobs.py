@@ -9,6 +9,7 @@ from harness.comparisons.logprobs import LogprobFacts
 from harness.evidence.sequential.band import LEAST, MOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
+_COVERED = 0.9  # part of the tokens of which something must be told; some hosts leave out what they cannot show
 _ALIKE = 1.2  # times a build's own distance up to which a host is as far away as it
 _CAUSES = {
     "quantization": Cause.QUANTIZATION,
@@ -63,6 +64,8 @@ def settled_logprobs(facts: LogprobFacts | None, required: Sequence[str]) -> boo
 def _missing(facts: LogprobFacts, required: Sequence[str]) -> str:
     if not facts.under_at:
         return f"what is told may lie as far away as {MOST:g} times the honest band; ask more"
+    if facts.covered < _COVERED:
+        return f"the host tells log-probabilities of {facts.covered:.0%} of the tokens only"
     if facts.log_over > math.log(10.0) or facts.log_forged > math.log(10.0):
         return "something stirs that is not enough for an accusation"
     missed = [one.name for one in facts.builds if one.name in required and not one.found_at]

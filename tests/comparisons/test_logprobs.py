@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from harness.comparisons.audit import weigh_replies
 from harness.comparisons.logprobs import logprob_facts
 from harness.verdicts.audit import judge_replies, settled
 from harness.verdicts.logprobs import judge_logprobs, settled_logprobs
+from tests.support import evidence as support
 from tests.support.evidence import evidence_of
 from tests.support.worlds import make_world
 
@@ -119,18 +121,26 @@ def test_a_host_that_tells_nothing_has_no_such_axis():
             assert settled(facts, ("b",))
 
 
-def test_rounded_values_are_not_taken_for_another_model():
-    """Two digits are what some gateways leave."""
-    from tests.support import evidence as support
+@pytest.mark.parametrize("digits", [2, 4])
+def test_rounded_values_are_not_taken_for_another_model(digits, monkeypatch):
+    """Few digits are what some gateways leave: likeliest ids then are told alike, and count together."""
+    monkeypatch.setattr(support, "tell", partial(support.tell, digits=digits))
+    for seed in range(4):
+        facts = facts_of("p", "p", seed=seed, requests=60)
+        assert facts.over_at == facts.forged_at == 0
+        assert facts.log_forged < math.log(10.0)
 
-    plain = support.tell
-    support.tell = lambda served, tokens: plain(served, tokens, digits=2)
-    try:
-        facts = facts_of("p", "p")
-    finally:
-        support.tell = plain
-    assert facts.over_at == facts.forged_at == 0
-    assert judge_logprobs(facts, ("b",)).outcome == "WITHIN"
+
+def test_a_host_that_tells_of_some_tokens_only_is_not_cleared():
+    """It could choose which."""
+    rows = rows_of("p", "p", requests=60)
+    for name in rows:
+        for part in rows[name][::2]:
+            part["told"] = np.nan
+    facts = logprob_facts(rows, HONEST, FAMILIES, 0.01)
+    verdict = judge_logprobs(facts, ("b",))
+    assert verdict.outcome == "INCONCLUSIVE"
+    assert "% of the tokens only" in verdict.reason
 
 
 def test_what_is_told_where_a_reply_falls_silent_counts_for_nothing():

@@ -95,5 +95,6 @@ def test_replies_that_never_vary_are_told_apart():
         facts = parameter_facts([GREEDY, tried("sampled", *[text] * 4)])
         assert facts.stuck == stuck
         assert judge_parameters(facts).cause == "sampling"
-    drawn = tried("greedy", "One", "Two", "Three", "Four")
-    assert parameter_facts([drawn, tried("sampled", "a", "b", "c", "d")]).stuck == "random"
+    drawn, sampled = tried("greedy", "One", "Two", "Three", "Four"), tried("sampled", "a", "b", "c", "d")
+    assert parameter_facts([drawn, sampled, tried("plain", "Five", "Six")]).stuck == "random"
+    assert parameter_facts([drawn, sampled, tried("plain", "Five six", "Five seven")]).stuck == ""  # ties, broken anew

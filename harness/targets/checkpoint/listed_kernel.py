@@ -50,8 +50,11 @@ def fill_claims(logs: NDArray[np.float64], listed: Listed, silent: NDArray[np.bo
         rest = 1.0 - np.exp(told).sum(-1)
     smallest = np.exp(np.where(known, told, np.inf).min(-1, initial=np.inf))
     rows["said"] = np.where(known[:, 0], told[:, 0], np.nan)
-    rows["surest"] = np.where((known & ~quiet).any(-1), loud.max(-1, initial=-np.inf), np.nan)
-    rows["is_surest"] = loud[:, 0] >= loud.max(-1, initial=-np.inf)
+    # ids that are told alike, as rounded ones often are, count together
+    best = loud.max(-1, initial=-np.inf)
+    alike = (np.exp(loud) * (loud >= best[:, None])).sum(-1)
+    rows["surest"] = np.where((known & ~quiet).any(-1), np.log(np.maximum(alike, 1e-300)), np.nan)
+    rows["is_surest"] = loud[:, 0] >= best
     rows["hushed"] = np.where(_any(listed), (np.exp(told) * quiet).sum(-1), np.nan)
     rows["unlisted"] = np.where(_any(listed), np.clip(rest, 0.0, 1.0), np.nan)
     rows["smallest"] = np.where(np.isfinite(smallest), smallest, np.nan)

@@ -78,10 +78,6 @@ class Told:
             for ids, logs in zip(self.ids, self.logs, strict=True)
         ]
 
-    def first(self) -> dict[Name, float]:
-        """What was told of the first token."""
-        return dict(self.head(1).pairs()[0]) if len(self) else {}
-
     def head(self, count: int) -> Told:
         """The first tokens alone."""
         return Told(self.ids[:count], self.logs[:count], self.names)

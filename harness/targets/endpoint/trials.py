@@ -25,13 +25,17 @@ class Tried(Frozen):
 
 
 def try_all(client: Client, trials: Sequence[Trial]) -> list[Tried]:
-    """Ask every trial; a request that fails is a lost reply. Raises BudgetSpent at the budget's end."""
-    jobs = [(trial, number) for trial in trials for number in range(trial.repeat)]
-    work: list[Callable[[], Awaitable[Reply]]] = [partial(_ask, client, trial) for trial, _ in jobs]
-    replies = dict(client.together(work))
-    found: dict[str, list[Reply]] = {}
-    for place, (trial, _) in enumerate(jobs):
-        found.setdefault(trial.name, []).append(replies[place])
+    """Ask every trial; a request that fails is a lost reply. Raises BudgetSpent at the budget's end.
+
+    One round per repetition: a store of answers shows only to a request that comes after the first was answered.
+    """
+    found: dict[str, list[Reply]] = {trial.name: [] for trial in trials}
+    for number in range(max((trial.repeat for trial in trials), default=0)):
+        due = [trial for trial in trials if trial.repeat > number]
+        work: list[Callable[[], Awaitable[Reply]]] = [partial(_ask, client, trial) for trial in due]
+        replies = dict(client.together(work))
+        for place, trial in enumerate(due):
+            found[trial.name].append(replies[place])
     return [Tried(name=trial.name, asked=_most(trial), replies=tuple(found[trial.name])) for trial in trials]
 
 

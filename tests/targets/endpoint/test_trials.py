@@ -42,7 +42,13 @@ def test_an_honest_server_does_as_it_is_told(llamacpp):
     ("vice", "trials", "row", "state", "code"),
     [
         ({"asked": always(temperature=0)}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
-        ({"asked": always(temperature=1.0, seed=-1)}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
+        (
+            {"asked": always(temperature=1.0, seed=-1)},
+            ("greedy", "sampled", "plain"),
+            "temperature",
+            "ignored",
+            "INTG513",
+        ),
         ({"stores": True}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
         ({"asked": without("top_p")}, ("greedy", "top_p"), "top_p", "ignored", ""),
         ({"asked": without("top_k")}, ("greedy", "top_k"), "top_k", "ignored", ""),
