@@ -18,6 +18,8 @@ PARTED = "the host keeps a part of what the model writes out of the text"
 #: A reply of so many characters for each token that was asked for is no reply to this request.
 _MOST_PER_TOKEN = 200
 
+_BROKEN = "\ufffd"
+
 Ids = tuple[int, ...]
 
 
@@ -82,7 +84,8 @@ def scorable(
         if problem:
             found.append(Scorable(lost=problem))
             continue
-        pieces = bool(rest) and bool(next_ids) and bool(silent[next_ids[0]])  # what the ids leave out begins in pieces
+        # what the ids leave out begins in pieces, or is a piece that never became a character
+        pieces = rest == _BROKEN or (bool(rest) and bool(next_ids) and bool(silent[next_ids[0]]))
         found.append(_judged(reply, ids, said, length, whole=whole, pieces=pieces, stop=stop, tokens=limit))
     return found
 

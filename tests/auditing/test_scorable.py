@@ -78,6 +78,14 @@ def test_ids_that_were_left_out_end_a_reply_where_they_are_missing(target, silen
     assert found.ids == (*ids(target, "ab"), stop(silent))
 
 
+def test_a_piece_that_never_became_a_character_ends_a_reply_where_it_stands(target, silent):
+    """The text shows a replacement character, the ids leave the piece out, and the bill counts it."""
+    before, after = ids(target, "ab"), ids(target, "cd")
+    found = scored(target, silent, 5, text="ab\ufffdcd", ids=(*before, *after), finish="length", billed=5)
+    assert found.ids == (*before, stop(silent))
+    assert scored(target, silent, 4, text="ab\ufffdcd", ids=(*before, *after), finish="length", billed=4).lost
+
+
 def test_a_reply_that_was_cut_before_its_tokens_were_used_up_ends_there(target, silent):
     """finish_reason length after three of eight tokens: the host clips, and the length process must see it."""
     said = ids(target, "abc")
