@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.auditing.store import AuditFolder
 from harness.comparisons.parameters import ParameterFacts, parameter_facts
-from harness.errors import EndpointRefused, TargetRefused
+from harness.errors import BudgetSpent, EndpointRefused, TargetRefused
 from harness.prompts.trials import draw_trials
 from harness.targets.checkpoint.files import read_json
 from harness.targets.endpoint.client import Client
@@ -25,7 +25,11 @@ def probed(client: Client, folder: AuditFolder, reference: str, checks: str) -> 
     profile, facts = probe(client), None
     _refuse_unknown(profile)
     if checks != "none":
-        facts = parameter_facts(try_all(client, draw_trials(context_of(reference), thorough=checks == "thorough")))
+        try:
+            facts = parameter_facts(try_all(client, draw_trials(context_of(reference), thorough=checks == "thorough")))
+        except BudgetSpent:
+            folder.keep_profile(profile, None)
+            raise
         rows = (*profile.capabilities, *facts.rows)
         profile = profile.model_copy(update={"capabilities": rows, "requests": profile.requests + facts.requests})
     folder.keep_profile(profile, facts)

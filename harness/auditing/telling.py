@@ -43,6 +43,11 @@ def with_ids(replies: Sequence[Reply], names: Names) -> list[Reply]:
     return found
 
 
+def names_tell(replies: Sequence[Reply], scored: Sequence[Scorable]) -> bool:
+    """Whether ids that were read from bytes hold: every reply got some, and none is lost for them. One rule holds for all."""
+    return all(reply.ids is not None or not reply.text for reply in replies) and not any(one.lost for one in scored)
+
+
 def told_of(replies: Sequence[Reply], scored: Sequence[Scorable], names: Names, first: int) -> Mapping[str, Listed]:
     """What was told of each scored token, by the keys of ``sequences_of``; empty where nothing was.
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from harness.auditing.scorable import PARTED, Scorable, recut_replies, scorable, tells_no_ids
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder, Gathered
-from harness.auditing.telling import Names, told_of, with_ids
+from harness.auditing.telling import Names, names_tell, told_of, with_ids
 from harness.comparisons.audit import AuditFacts, weigh_replies
 from harness.comparisons.recut import RecutFacts, measure_charges
 from harness.observations.events import Event, Noticed
@@ -38,9 +38,10 @@ class Weighing:
         """Score and weigh the replies of one more round, in plan order."""
         if not replies:
             return
-        replies = with_ids(replies, self._names)
         if self._recut is None:
-            self._recut = tells_no_ids(replies)
+            self._recut = tells_no_ids(replies) and not self._named(replies)
+        if not self._recut:
+            replies = with_ids(replies, self._names)
         self._neutral &= all(reply.way < NEUTRAL for reply in replies)
         read = recut_replies if self._recut else scorable
         scored = read(replies, self.bench.centre, self.bench.silent, self.bench.stop, self._plan.tokens)
@@ -69,6 +70,12 @@ class Weighing:
             self._own.evidence, plan.honest, plan.families, plan.near, self._own.lost, plan.alpha, plan.seed,
             self._charges, neutral=self._neutral, sampler=plan.sampler,
         )  # fmt: skip
+
+    def _named(self, replies: Sequence[Reply]) -> bool:
+        """Whether the ids that a host does not tell can be read from its log-probabilities, for every reply of a round."""
+        named = with_ids(replies, self._names)
+        bench = self.bench
+        return names_tell(named, scorable(named, bench.centre, bench.silent, bench.stop, self._plan.tokens))
 
     @property
     def decided(self) -> bool:

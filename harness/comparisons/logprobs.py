@@ -19,6 +19,7 @@ EXPLAINED = 0.5
 #: Told logarithms are another temperature's if they are a multiple of the reference's, this well.
 STRAIGHT, BENT = 0.98, 0.03
 _SURE = 0.99  # confidence with which one family's best leaves less than any other's
+_LONE = 2  # a list of the likeliest id alone has so many where another one was drawn
 _FEWEST = 4  # requests from which on anything is named
 
 
@@ -139,13 +140,14 @@ def _forged(
 ) -> tuple[float, int]:
     """Log evidence that tokens were not drawn from what was told, and the request at which it decided."""
     centre = rows[names[0]]
-    used = told & np.isfinite(centre["said"]) & np.isfinite(centre["surest"])
+    used = told & np.isfinite(centre["surest"])
     if not used.any():
         return 0.0, 0
     held = centre[used]
     path = log_forged(
         held["is_surest"].astype(float), np.exp(held["surest"]), held["said"], held["hushed"],
-        spare_mass(held["unlisted"], held["smallest"]), np.stack([rows[name]["logp"][used] for name in names], axis=1),
+        spare_mass(held["unlisted"], held["smallest"], held["hushed"], np.exp(held["log_silent"])),
+        np.stack([rows[name]["logp"][used] for name in names], axis=1), lists=bool(held["count"].max() > _LONE),
     )  # fmt: skip
     reached = first_reached(path, alpha)
     return float(path[-1]), int(request[used][reached - 1]) + 1 if reached else 0

@@ -169,22 +169,19 @@ def _long(trial: Tried | None) -> tuple[int, Judged]:
     cut = [
         reply.billed or 0 for reply in ended if reply.finish == "length" and (reply.billed or 0) < _SHORT * trial.asked
     ]
-    if len(cut) == len(ended):
+    if len(cut) == len(ended) > 2 and len(set(cut)) == 1:  # who counts with another tokenizer bills each otherwise
         return max(cut), (State.IGNORED, f"cut after {max(cut):,} of {trial.asked:,} tokens")
     whole = any(reply.billed == trial.asked for reply in ended)
     return 0, (State.YES if whole else State.UNKNOWN, "" if whole else "replies ended before")
 
 
 def _rungs(trials: Mapping[str, Tried]) -> dict[int, State]:
-    """Per length of prompts, in tokens as billed or as planned, whether the beginning is seen."""
+    """Per planned length of prompts, in tokens, whether the beginning is seen; what is billed proves nothing."""
     pairs: dict[int, list[Tried]] = {}
     for name, trial in trials.items():
         if name.startswith("context-"):
             pairs.setdefault(int(name.split("-")[1]), []).append(trial)
-    return {
-        max((reply.prompt or 0 for one in pair for reply in one.replies), default=0) or planned: _seen(pair)
-        for planned, pair in sorted(pairs.items())
-    }
+    return {planned: _seen(pair) for planned, pair in sorted(pairs.items())}
 
 
 def _seen(pair: Sequence[Tried]) -> State:
@@ -214,9 +211,12 @@ def _gap(one: Reply, other: Reply) -> float:
         return 1e3
     gaps = []
     for here, there in zip(map(dict, first), map(dict, second), strict=True):
-        shared = here.keys() & there.keys()
-        gaps += [abs(here[name] - there[name]) for name in shared] if shared else [1e3]
-    return max(gaps)
+        told = [abs(here[name] - there[name]) for name in here.keys() & there.keys() if _SURE < here[name] < _NEVER]
+        gaps += told if len(told) >= _SHARED else []
+    return max(gaps) if len(gaps) >= _SHARED * _SHARED else 1e3
+
+
+_SURE, _NEVER, _SHARED = -50.0, -1e-3, 3  # logarithms between which a value says something, and how many must
 
 
 def _heard(trial: Tried | None) -> tuple[list[str], str]:

@@ -32,7 +32,7 @@ def draw_trials(limit: int, *, thorough: bool) -> list[Trial]:
     found = [
         Trial(name, _asking(raw["questions"][one["ask"]]), dict(one["fields"]), one["repeat"], bool(one.get("stream")))
         for name, one in raw["trials"].items()
-        if thorough or not one.get("thorough")
+        if (thorough or not one.get("thorough")) and one["fields"]["max_tokens"] + _ROOM <= limit
     ]
     ladder = raw["ladder"]
     most = min(limit, 1 << 20 if thorough else ladder["thorough_from"])
@@ -46,6 +46,7 @@ def draw_trials(limit: int, *, thorough: bool) -> list[Trial]:
     return found
 
 
+_ROOM = 200  # tokens of a prompt that a long reply comes on top of
 _PER_SENTENCE = 26  # tokens of the filler in common vocabularies; how long a prompt is exactly is measured, not assumed
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: What hosts tell of a token that is not in their list, or that a cut-off rules out, lies below.
+PLACEHOLDER = -9990.0
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

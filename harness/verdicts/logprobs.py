@@ -9,7 +9,7 @@ from harness.comparisons.logprobs import LogprobFacts
 from harness.evidence.sequential.band import LEAST, MOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
-_COVERED = 0.9  # part of the tokens of which something must be told; some hosts leave out what they cannot show
+_COVERED = 0.99  # part of the tokens of which something must be told: a host could choose which
 _ALIKE = 1.2  # times a build's own distance up to which a host is as far away as it
 _CAUSES = {
     "quantization": Cause.QUANTIZATION,
@@ -27,7 +27,10 @@ def judge_logprobs(facts: LogprobFacts, required: Sequence[str] = (), *, neutral
     serves; the text's own test, on the identity axis, is the one that stands against that.
     """
     if facts.over_at:
-        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=_cause(facts), reason=_far(facts))
+        cause = _cause(facts)
+        if not neutral and cause in {Cause.UNLISTED, Cause.SAMPLING}:  # cut-offs of its own may change what it tells
+            return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=_far(facts))
+        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=_far(facts))
     if facts.forged_at:
         return AxisVerdict(
             axis="displacement",
@@ -64,6 +67,8 @@ def settled_logprobs(facts: LogprobFacts | None, required: Sequence[str]) -> boo
 def _missing(facts: LogprobFacts, required: Sequence[str]) -> str:
     if not facts.under_at:
         return f"what is told may lie as far away as {MOST:g} times the honest band; ask more"
+    if not facts.high <= MOST * facts.band:
+        return f"the mean distance may be more than {MOST:g} times the honest band, whatever most requests say"
     if facts.covered < _COVERED:
         return f"the host tells log-probabilities of {facts.covered:.0%} of the tokens only"
     if facts.log_over > math.log(10.0) or facts.log_forged > math.log(10.0):

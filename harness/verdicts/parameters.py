@@ -33,23 +33,27 @@ def parameter_findings(facts: ParameterFacts) -> tuple[Finding, ...]:
 def judge_parameters(facts: ParameterFacts) -> AxisVerdict:
     """The integrity axis as far as parameters go.
 
-    BEYOND only for what a host cannot do by accident: sampling that ignores the temperature, replies and prompts that are cut
-    without a word. Parameters that a host takes and ignores are findings: OpenAI's own form does not know all of them.
+    BEYOND only for replies that are cut at one length without a word. Sampling that ignores the temperature, and prompts whose
+    beginning seems not to be seen, are findings that keep a host from being cleared: some models say the same every time, or
+    forget what is far away, and whether this one does is for the text's own tests to say. Parameters that a host takes and
+    ignores are findings: OpenAI's own form does not know all of them.
     """
-    for seen, cause, reason in (
-        (facts.stuck, Cause.SAMPLING, _STUCK.get(facts.stuck, "")),
-        (facts.blind_from, Cause.CLIPPING, f"the beginning of prompts of {facts.blind_from:,} tokens is not seen"),
-        (facts.clipped, Cause.CLIPPING, f"replies are cut after {facts.clipped:,} tokens, though more were asked for"),
-    ):
-        if seen:
-            said = f"By its effects: {reason}."
-            return AxisVerdict(axis="integrity", outcome=Outcome.BEYOND, cause=cause, reason=said)
+    if facts.clipped:
+        said = f"By its effects: replies are cut after {facts.clipped:,} tokens, though more were asked for."
+        return AxisVerdict(axis="integrity", outcome=Outcome.BEYOND, cause=Cause.CLIPPING, reason=said)
     done = [row.name for row in facts.rows if row.state is State.YES]
     left = [row.name for row in facts.rows if row.state is not State.YES]
-    outcome = Outcome.WITHIN if "temperature" in done else Outcome.NOT_TESTABLE
+    odd = _STUCK.get(facts.stuck, "")
+    if facts.blind_from:
+        odd = odd or f"the beginning of prompts of {facts.blind_from:,} tokens seems not to be seen"
+    if odd or any(row.name == "finish_reason" and row.state is State.IGNORED for row in facts.rows):
+        said = odd or "finish_reason does not say that a reply ran out of length"
+        return AxisVerdict(
+            axis="integrity", outcome=Outcome.INCONCLUSIVE, reason=f"By its effects: {said}. Not cleared by them."
+        )
     return AxisVerdict(
         axis="integrity",
-        outcome=outcome,
+        outcome=Outcome.WITHIN if "temperature" in done else Outcome.NOT_TESTABLE,
         reason=f"It does as it is told: {', '.join(done) or 'nothing shown'}. Not shown: {', '.join(left) or 'nothing'}.",
     )
 

@@ -54,10 +54,10 @@ def test_a_suspected_build_and_its_charge_are_measured_here(smollm, monkeypatch)
 
 @pytest.mark.slow
 def test_told_log_probabilities_need_far_fewer_requests(smollm, monkeypatch):
-    """A 4-bit build at the edge: three requests, because no single one counts for more than a bounded factor."""
+    """A 4-bit build: few requests, though no single one counts for more than a bounded factor."""
     monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
     output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1, "--access", "logprobs", "--power", 0.9)
-    assert 2 <= requests(output) <= 6
+    assert 6 <= requests(output) <= 12
     assert "honest arithmetic lies" in output
 
 

@@ -52,7 +52,7 @@ def test_a_build_is_found_at_once_and_named_if_it_is_listed(served, cause):
     facts = facts_of(served, served)
     verdict = judge_logprobs(facts, ("b",))
     assert (verdict.outcome, verdict.cause) == ("BEYOND", cause)
-    assert 1 <= facts.over_at <= 8
+    assert 6 <= facts.over_at <= 26
     truth = WORLD.divergence(served)
     assert 0.5 * truth < facts.distance < 1.3 * truth
     if cause == "quantization":
@@ -112,7 +112,7 @@ def test_a_host_that_tells_nothing_has_no_such_axis():
     """Neither accused nor cleared by it; one that tells has it, last, and an accusation there settles an audit."""
     silent = evidence_of(WORLD, WORLD.distribution("p"), tuple(FAMILIES), HONEST, 8, 8, 1)
     assert logprob_facts(silent, HONEST, FAMILIES, 0.01) is None
-    for rows, axes in ((silent, 2), (rows_of("a", "a", requests=12), 3)):
+    for rows, axes in ((silent, 2), (rows_of("a", "a", requests=28), 3)):
         facts = weigh_replies(rows, HONEST, FAMILIES, ("a",), (), 0.01, 1)
         found = judge_replies(facts)
         assert len(found) == axes
@@ -159,3 +159,61 @@ def test_few_requests_clear_nobody():
     verdict = judge_logprobs(facts, ("b",))
     assert verdict.outcome == "INCONCLUSIVE"
     assert "ask more" in verdict.reason
+
+
+def test_tokens_outside_the_list_that_come_with_a_placeholder_are_not_told_to_be_impossible(monkeypatch):
+    """OpenAI's form: -9999 for a token that is not among the likeliest. An honest host sends it, and is not accused."""
+    plain = support.tell
+
+    def short(served, tokens, **_):
+        listed = plain(served, tokens, count=5)
+        outside = listed.logs[:, 0] < np.nanmin(listed.logs[:, 1:], axis=1)
+        listed.logs[outside, 0] = -9999.0
+        return listed
+
+    monkeypatch.setattr(support, "tell", short)
+    for seed in range(3):
+        facts = facts_of("p", "p", seed=seed, requests=60)
+        assert facts.forged_at == facts.over_at == 0, facts.log_forged
+
+
+def test_a_host_that_tells_the_sent_token_alone_is_not_accused_by_that(monkeypatch):
+    """The only id of a list is always its likeliest: that says nothing."""
+    monkeypatch.setattr(support, "tell", partial(support.tell, count=0))
+    facts = facts_of("p", "p", requests=60)
+    assert facts.forged_at == 0
+
+
+@pytest.mark.parametrize("silent", [-1, -2])
+def test_silent_ids_that_a_host_cannot_name_are_not_held_against_it(silent, monkeypatch):
+    """Left out of its lists, or told by bytes that nobody can look up."""
+    plain = support.tell
+
+    def nameless(served, tokens, **_):
+        listed = plain(served, tokens, count=10)
+        hidden = (listed.ids < support.SILENT) & (listed.ids >= 0)
+        listed.ids[hidden] = -1
+        if silent == -1:
+            listed.logs[hidden] = np.nan
+        return listed
+
+    monkeypatch.setattr(support, "tell", nameless)
+    for seed in range(3):
+        assert facts_of("p", "p", seed=seed, requests=100).forged_at == 0
+
+
+def test_a_few_far_requests_keep_a_host_from_being_cleared():
+    """One in twenty on a 4-bit build: most requests say nothing, and the mean does."""
+    rows, bad = rows_of("p", "p", requests=120), rows_of("b", "b", requests=120)
+    mixed = {
+        name: [bad[name][k] if k % 20 == 7 else part for k, part in enumerate(parts)] for name, parts in rows.items()
+    }
+    verdict = judge_logprobs(logprob_facts(mixed, HONEST, FAMILIES, 0.01), ("b",))
+    assert verdict.outcome != "WITHIN"
+    assert "mean distance" in verdict.reason
+
+
+def test_a_host_that_was_not_told_to_be_neutral_is_only_accused_of_what_is_named():
+    """Cut-offs of its own change what it tells; a build that explains it is still one."""
+    for told, outcome in (("c", "INCONCLUSIVE"), ("a", "BEYOND")):
+        assert judge_logprobs(facts_of(told, told), neutral=False).outcome == outcome

@@ -62,13 +62,16 @@ def test_a_penalty_is_only_missed_where_it_must_show():
 
 
 def test_short_stories_say_nothing_of_a_cap():
-    """A reply that stops by itself is none that was cut; one of two that is cut is none of both."""
+    """A reply that stops by itself is none that was cut; nor are replies of other lengths, as another tokenizer bills them."""
     ended = tried("long", "a", "b", asked=512, finish="stop", billed=80)
     assert states(ended)["long replies"] == "unknown"
     mixed = Tried(
         name="long", asked=512,
         replies=(Reply(text="a", finish="length", billed=100), Reply(text="b", finish="length", billed=512)),
     )  # fmt: skip
+    for billed, cut in (((430, 441, 436), 0), ((256, 256, 256), 256), ((256, 256), 0)):
+        replies = tuple(Reply(text="a", finish="length", billed=one) for one in billed)
+        assert parameter_facts([Tried(name="long", asked=512, replies=replies)]).clipped == cut
     facts = parameter_facts([mixed])
     assert (facts.clipped, states(mixed)["long replies"]) == (0, "yes")
 
@@ -77,7 +80,7 @@ def test_log_probabilities_that_are_nearly_the_same_are_not_blindness():
     """Between what rounding does and what a word must do lies nothing that can be called."""
 
     def rung(tokens, gap):
-        told = [Told.of([[(1, -0.5 - shift), (2, -1.5)]]) for shift in (0.0, gap)]
+        told = [Told.of([[(1, -0.5 - shift), (2, -1.5), (3, -3.0)]] * 4) for shift in (0.0, gap)]
         pairs = zip(("copper", "violin"), told, strict=True)
         return [tried(f"context-{tokens}-{word}", "x", told=one, prompt=tokens) for word, one in pairs]
 
@@ -85,6 +88,10 @@ def test_log_probabilities_that_are_nearly_the_same_are_not_blindness():
         facts = parameter_facts([*rung(100, 0.3), *rung(900, gap)])
         assert str(facts.rows[-1].state) == state
         assert facts.blind_from == (900 if state == "ignored" else 0)
+    one_hot, alone, broken = [(1, 0.0), (2, -9999.0), (3, -9999.0)], [(1, -0.5)], [(1, 1.0), (2, 1.0)]
+    for told in (Told.of([one] * 8) for one in (one_hot, alone, broken)):
+        says_nothing = [tried(f"context-900-{word}", "x", told=told) for word in ("copper", "violin")]
+        assert parameter_facts([*rung(100, 0.3), *says_nothing]).blind_from == 0
     refused = [tried(f"context-900-{word}", None) for word in ("copper", "violin")]
     assert str(parameter_facts([*rung(100, 0.3), *refused]).rows[-1].state) == "no"
 
@@ -94,7 +101,8 @@ def test_replies_that_never_vary_are_told_apart():
     for text, stuck in (("One two three four five", "greedy"), ("Six seven", "stored")):
         facts = parameter_facts([GREEDY, tried("sampled", *[text] * 4)])
         assert facts.stuck == stuck
-        assert judge_parameters(facts).cause == "sampling"
+        assert judge_parameters(facts).outcome == "INCONCLUSIVE"
+        assert [one.code for one in parameter_findings(facts)] == ["INTG513"]
     drawn, sampled = tried("greedy", "One", "Two", "Three", "Four"), tried("sampled", "a", "b", "c", "d")
     assert parameter_facts([drawn, sampled, tried("plain", "Five", "Six")]).stuck == "random"
     assert parameter_facts([drawn, sampled, tried("plain", "Five six", "Five seven")]).stuck == ""  # ties, broken anew

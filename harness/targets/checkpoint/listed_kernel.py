@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.targets.listed import Listed
+from harness.targets.listed import PLACEHOLDER, Listed
 from harness.targets.token_evidence import TokenEvidence
 
 _LOWEST = -700.0  # e^-700 times any logarithm here is 0 in fp64
@@ -41,24 +41,29 @@ def fill_band(logs: NDArray[np.float64], centre: NDArray[np.float64], listed: Li
 
 
 def fill_claims(logs: NDArray[np.float64], listed: Listed, silent: NDArray[np.bool_], rows: TokenEvidence) -> None:
-    """What the host claims of the token that it sent, beside the centre's ``logs``: see the fields of ``EVIDENCE``."""
+    """What the host claims of the token that it sent, beside the centre's ``logs``: see the fields of ``EVIDENCE``.
+
+    A token of which only a placeholder is told (-9999) is not listed: OpenAI's form says so of tokens outside the list. What
+    cannot be named counts with the silent ids, because a reply that holds it is not scored.
+    """
     known = np.isfinite(logs)
     told = np.where(known, np.nan_to_num(listed.logs, nan=-np.inf), -np.inf)
     quiet = known & silent[np.clip(listed.ids, 0, len(silent) - 1)]
     loud = np.where(known & ~quiet, told, -np.inf)
-    with np.errstate(divide="ignore"):
-        rest = 1.0 - np.exp(told).sum(-1)
-    smallest = np.exp(np.where(known, told, np.inf).min(-1, initial=np.inf))
-    rows["said"] = np.where(known[:, 0], told[:, 0], np.nan)
+    unnamed = np.where((listed.ids < 0) & ~np.isnan(listed.logs), listed.logs, -np.inf)
     # ids that are told alike, as rounded ones often are, count together
     best = loud.max(-1, initial=-np.inf)
     alike = (np.exp(loud) * (loud >= best[:, None])).sum(-1)
-    rows["surest"] = np.where((known & ~quiet).any(-1), np.log(np.maximum(alike, 1e-300)), np.nan)
-    rows["is_surest"] = loud[:, 0] >= best
-    rows["hushed"] = np.where(_any(listed), (np.exp(told) * quiet).sum(-1), np.nan)
-    rows["unlisted"] = np.where(_any(listed), np.clip(rest, 0.0, 1.0), np.nan)
-    rows["smallest"] = np.where(np.isfinite(smallest), smallest, np.nan)
-    rows["count"] = np.where(_any(listed), known.sum(-1), np.nan)
+    some = _any(listed)
+    rows["said"] = np.where(known[:, 0], told[:, 0], np.nan)
+    rows["surest"] = np.where(np.isfinite(best), np.log(np.maximum(alike, 1e-300)), np.nan)
+    rows["is_surest"] = known[:, 0] & (loud[:, 0] >= best)
+    hushed = (np.exp(told) * quiet).sum(-1) + np.exp(unnamed).sum(-1)
+    rows["hushed"] = np.where(some, hushed, np.nan)
+    rows["unlisted"] = np.where(some, np.clip(1.0 - np.exp(loud).sum(-1) - hushed, 0.0, 1.0), np.nan)
+    others = np.where(known[:, 1:], told[:, 1:], np.inf).min(-1, initial=np.inf)  # not the token itself: it is drawn
+    rows["smallest"] = np.where(np.isfinite(others), np.exp(others), np.nan)
+    rows["count"] = np.where(some, known.sum(-1), np.nan)
     rows["slope"] = _moments(told, np.where(known, logs, -np.inf))
 
 
@@ -84,7 +89,9 @@ def _moments(told: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.
 
 def _known(listed: Listed, ids: int) -> NDArray[np.bool_]:
     """Which places hold an id of this tokenizer with a value."""
-    return np.array((listed.ids >= 0) & (listed.ids < ids) & ~np.isnan(listed.logs), dtype=np.bool_)
+    inside = (listed.ids >= 0) & (listed.ids < ids) & ~np.isnan(listed.logs)
+    inside[:, 0] &= listed.logs[:, 0] > PLACEHOLDER
+    return np.array(inside, dtype=np.bool_)
 
 
 def _any(listed: Listed) -> NDArray[np.bool_]:

@@ -174,8 +174,11 @@ def evidence_batch(
             if brief:
                 rows["claimed"][part], rows["granted"][part] = 0.0, 0.0
                 continue
-            if listed:
-                _fill_listed(z, reference, part, Listed(listed.ids[part], listed.logs[part]), silent, rows, base=base)
+            if listed:  # engines hand out logits in the model's own format: that is a part of honest arithmetic
+                told = z.to(loaded.model.dtype).float()
+                _fill_listed(
+                    z, told, reference, part, Listed(listed.ids[part], listed.logs[part]), silent, rows, base=base
+                )
             fill_powers(log_q, rows[part])
             fill_cuts(z, log_q, labels[part], rows[part])
             fill_claimed(z, log_q, labels[part], sampler, rows[part])
@@ -189,6 +192,7 @@ def evidence_batch(
 
 def _fill_listed(
     z: Tensor,
+    coarse: Tensor,
     reference: ReplayedReference,
     part: slice,
     listed: Listed,
@@ -197,13 +201,18 @@ def _fill_listed(
     *,
     base: bool,
 ) -> None:
-    """What the host told of some positions against this configuration."""
+    """What the host told of some positions against this configuration; ``coarse`` are its logits as an engine hands them out."""
     logs = listed_logs(z, listed)
     fill_told(logs, listed, rows[part])
     if base:
         fill_claims(logs, listed, silent, rows[part])
     else:
-        fill_band(logs, listed_logs(reference.logits(part)[:, : len(silent)], listed), listed, rows[part])
+        fill_band(
+            listed_logs(coarse, listed),
+            listed_logs(reference.logits(part)[:, : len(silent)], listed),
+            listed,
+            rows[part],
+        )
 
 
 def _tempered(logits: Tensor, ids: int, sampler: Sampler) -> Tensor:

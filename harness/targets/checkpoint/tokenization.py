@@ -93,12 +93,26 @@ def recut(tokenizer: Any, text: str) -> list[int]:
 
 
 def ids_of_bytes(tokenizer: Any, names: Sequence[str]) -> list[int]:
-    """The id of each token, given as the bytes that it spells (as Latin-1); -1 where no id or more than one spells them."""
+    """The id of each token, given as the bytes that it spells (as Latin-1); -1 where no id or more than one spells them.
+
+    Hosts write a replacement character for every piece of one: it names nobody. Of a byte and a letter that spell the same the
+    letter is meant.
+    """
     known: dict[bytes, int] = {}
+    raw: set[bytes] = set()
     for token in range(len(tokenizer)):
         spelled_bytes = _bytes_of(tokenizer, token)
-        known[spelled_bytes] = -1 if spelled_bytes in known else token
-    return [known.get(name.encode("latin-1", "replace"), -1) for name in names]
+        if str(tokenizer.convert_ids_to_tokens(token)).startswith("<0x"):
+            raw.add(spelled_bytes)
+            known.setdefault(spelled_bytes, token)
+        elif spelled_bytes in raw:
+            raw.discard(spelled_bytes)
+            known[spelled_bytes] = token
+        else:
+            known[spelled_bytes] = -1 if spelled_bytes in known else token
+    broken = "\ufffd".encode()
+    wanted = [name.encode("latin-1", "replace") for name in names]
+    return [-1 if broken in one else known.get(one, -1) for one in wanted]
 
 
 def _bytes_of(tokenizer: Any, token: int) -> bytes:

@@ -93,11 +93,15 @@ _OWN = frozenset({"seed", "top_k", "min_p"})
 
 
 def way_of(body: dict[str, Any]) -> int:
-    """Which of ``WAYS`` a request was sent in: the first whose fields it has, and no more of them than those."""
-    known = {name for way in WAYS for name in way}
+    """Which of ``WAYS`` a request was sent in: the first whose fields it has, and no more of them than those.
+
+    A sampler that was asked for adds its own field to every way.
+    """
+    asked = {name for name in ("top_k", "min_p") if body.get(name) not in {None, 0, -1}}
+    known = {name for way in WAYS for name in way} - asked
     sent = {name for name in body if name in known}
     for number, way in enumerate(WAYS):
-        if set(way) == sent and all(body[name] == value for name, value in way.items() if name not in _OWN):
+        if set(way) - asked == sent and all(body[name] == value for name, value in way.items() if name not in _OWN):
             return number
     return len(WAYS) - 1
 

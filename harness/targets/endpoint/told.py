@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import core_schema
 
-from harness.targets.listed import Listed
+from harness.targets.listed import PLACEHOLDER, Listed
 
 MOST_LISTED, FEW_LISTED = 20, 5  # tokens at each place: the most that OpenAI's form allows, and what most hosts do
 
@@ -23,8 +23,9 @@ _PREFIX = "token_id:"
 _LOWEST = -9999.0
 _ABOVE, _OVER = 1e-3, 0.02  # what rounding may put a logarithm above 0, and a sum of probabilities above 1
 BROKEN = 1.0  # no logarithm of a probability, and a number that JSON can hold
-_MOST_PLACES = 1 << 16
+_MOST_PLACES = 1 << 12  # longer replies than any audit asks for
 _NONE, _SPELLED = -1, -2
+_ROUNDED = 0.05  # nats by which rounding may put a token on the other side of the end of its list
 
 Name = int | str
 Pair = tuple[Name, float]
@@ -86,7 +87,7 @@ class Told:
         """With the ids of what is told by its bytes; ``look`` gives -1 for what is not known."""
         table = np.array([look(name) for name in self.names] or [_NONE], dtype=np.int64)
         ids = np.where(self.ids <= _SPELLED, table[np.clip(_SPELLED - self.ids, 0, len(table) - 1)], self.ids)
-        return Listed(ids, np.where(ids == _NONE, np.nan, self.logs))
+        return Listed(ids, np.where(self.ids == _NONE, np.nan, self.logs))  # what cannot be named keeps its value
 
     def unsound(self) -> NDArray[np.bool_]:
         """For each token, whether what is told of it cannot be a part of a distribution."""
@@ -134,6 +135,9 @@ def read_told(choice: dict[str, Any]) -> Told | None:
         if own is None or None in others:
             return None
         known = dict(reversed([one for one in others if one]))
+        real = [value for value in known.values() if value > PLACEHOLDER]
+        if real and own[0] not in known and min(real) + _ROUNDED < own[1] <= 0.0:
+            return None  # it belongs into the list, and the list names it otherwise
         known.pop(own[0], None)
         found.append([own, *known.items()])
     return Told.of(found) if any(len(one) > 1 or one[0][1] != 0.0 for one in found) else None
@@ -146,6 +150,8 @@ def _whole(entries: list[Any]) -> Told | None:
         logs = np.array([[one["logprob"], *(other["logprob"] for other in one["top_logprobs"])] for one in entries])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    if ids.ndim != 2 or ids.shape != logs.shape:
+        return None
     if ids.dtype != np.int64 or logs.dtype != np.float64 or not 1 < ids.shape[-1] <= 4 * MOST_LISTED:
         return None
     if not ((ids >= 0) & (ids < 1 << 24) & (logs >= _LOWEST) & (logs <= 0.0)).all():
@@ -154,6 +160,9 @@ def _whole(entries: list[Any]) -> Told | None:
     if (listed[:, 1:] == listed[:, :-1]).any():
         return None
     again = ids[:, 1:] == ids[:, :1]
+    least = np.where(logs[:, 1:] > PLACEHOLDER, logs[:, 1:], 0.0).min(-1)
+    if (~again.any(-1) & (logs[:, 0] > least + _ROUNDED)).any():
+        return None
     ids[:, 1:][again], logs[:, 1:][again] = _NONE, np.nan
     return Told(ids, logs)
 
@@ -173,7 +182,11 @@ def _one(entry: Any) -> Pair | None:
     return (token.encode("utf-8", "replace")[:256].decode("latin-1"), number) if isinstance(token, str) else None
 
 
+def _nan(value: float) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or _nan(value):
         return BROKEN
-    return min(max(float(value), _LOWEST), BROKEN)
+    return float(min(max(value, _LOWEST), BROKEN))  # compared before it is converted: JSON's integers have no end

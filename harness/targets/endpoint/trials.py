@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from harness.errors import EndpointUnreachable
+from harness.errors import EndpointRefused, EndpointUnreachable
 from harness.prompts.trials import Trial
 from harness.redact import safe_line
 from harness.suites.model import Frozen
@@ -32,22 +32,24 @@ def try_all(client: Client, trials: Sequence[Trial]) -> list[Tried]:
     found: dict[str, list[Reply]] = {trial.name: [] for trial in trials}
     for number in range(max((trial.repeat for trial in trials), default=0)):
         due = [trial for trial in trials if trial.repeat > number]
-        work: list[Callable[[], Awaitable[Reply]]] = [partial(_ask, client, trial) for trial in due]
+        work: list[Callable[[], Awaitable[Reply]]] = [partial(_ask, client, trial, number) for trial in due]
         replies = dict(client.together(work))
         for place, trial in enumerate(due):
             found[trial.name].append(replies[place])
     return [Tried(name=trial.name, asked=_most(trial), replies=tuple(found[trial.name])) for trial in trials]
 
 
-async def _ask(client: Client, trial: Trial) -> Reply:
+async def _ask(client: Client, trial: Trial, number: int) -> Reply:
     body: dict[str, object] = {**chat_fields(trial.conversation), "stream": trial.stream, **trial.fields}
+    if number:  # some servers are started with a seed for all; the first goes without, for those that know none
+        body["seed"] = number
     if trial.stream:
         body["stream_options"] = {"include_usage": True}
     if client.address.model:
         body["model"] = client.address.model
     try:
         answer = await client.ask(body, f"trial-{trial.name}")
-    except EndpointUnreachable as error:
+    except (EndpointRefused, EndpointUnreachable) as error:
         return Reply(lost=safe_line(error.problem, 200))
     if not answer.ok:
         return Reply(lost=f"refused: {answer.complaint}")

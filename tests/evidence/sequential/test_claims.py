@@ -30,8 +30,8 @@ def path(rng, drawn_from, told, listed=8):
     builds = drawn_from / drawn_from[:, SILENT:].sum(-1, keepdims=True)
     return log_forged(
         (loud.argmax(-1) == tokens).astype(float), loud.max(-1), np.log(p[np.arange(len(tokens)), tokens]),
-        (p * shown)[:, :SILENT].sum(-1), spare_mass(unlisted, smallest),
-        np.log(builds[contexts, tokens])[:, None],
+        (p * shown)[:, :SILENT].sum(-1), spare_mass(unlisted, smallest, (p * shown)[:, :SILENT].sum(-1), p[:, :SILENT].sum(-1)),
+        np.log(builds[contexts, tokens])[:, None], lists=listed > 1,
     )  # fmt: skip
 
 

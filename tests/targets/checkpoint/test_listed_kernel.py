@@ -82,7 +82,7 @@ def test_claims_are_those_of_the_token_that_came(sides):
     assert np.exp(first["said"]) == pytest.approx(0.2)
     assert np.exp(first["surest"]) == pytest.approx(0.25)
     assert not first["is_surest"]
-    assert (first["hushed"], first["unlisted"], first["smallest"]) == pytest.approx((0.5, 0.05, 0.2))
+    assert (first["hushed"], first["unlisted"], first["smallest"]) == pytest.approx((0.5, 0.05, 0.25))
 
 
 def test_logarithms_of_another_temperature_are_a_straight_multiple(sides):

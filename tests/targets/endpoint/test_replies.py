@@ -9,7 +9,7 @@ import pytest
 from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Answer, Client
-from harness.targets.endpoint.replies import NEUTRAL, WAYS, ask_reply, read_reply
+from harness.targets.endpoint.replies import NEUTRAL, WAYS, ask_reply, read_reply, way_of
 from harness.targets.sampler import Sampler
 from tests.support.hosts import host
 
@@ -82,3 +82,12 @@ def test_a_refusal_of_every_way_is_a_lost_reply():
         reply = drawn(client, 0, Sampler())
     assert "refused" in reply.lost
     assert len(running.asked) == len(WAYS)
+
+
+@pytest.mark.parametrize("sampler", [Sampler(), Sampler(cut="top_k", value=20), Sampler(cut="min_p", value=0.05)])
+def test_the_way_of_a_request_is_read_from_it_whatever_its_sampler(sampler):
+    """So that an audit that is resumed asks on as it began; two ways of writing "no limit" count as one."""
+    for way in WAYS:
+        found = way_of({"messages": [], "max_tokens": 8, **way, **sampler.fields()})
+        limits = {"top_k", "min_p"} if sampler.cut else set()
+        assert set(WAYS[found]) - limits == set(way) - limits

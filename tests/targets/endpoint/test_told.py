@@ -41,8 +41,8 @@ def test_vllm_writes_ids_in_place_of_tokens():
 
 def test_a_host_without_ids_tells_bytes():
     """Half a character has bytes and no text; without bytes the token's own text counts."""
-    half = {"token": "\\xe2", "bytes": [0xE2], "logprob": -1.0, "top_logprobs": [{"token": "é", "logprob": -2.0}]}
-    assert pairs(half) == [[("\xe2", -1.0), ("\xc3\xa9", -2.0)]]
+    half = {"token": "\\xe2", "bytes": [0xE2], "logprob": -3.0, "top_logprobs": [{"token": "é", "logprob": -2.0}]}
+    assert pairs(half) == [[("\xe2", -3.0), ("\xc3\xa9", -2.0)]]
     listed = read_told(choice(half)).listed(lambda name: 7 if name == "\xe2" else -1)
     assert listed.ids.tolist() == [[7, -1]]
 
@@ -72,3 +72,30 @@ def test_probabilities_that_sum_to_more_than_one_are_unsound():
     told = Told.of([[(1, -0.1), (2, -0.2)], [(1, -0.6931), (2, -0.6931)], [(3, -0.1)]])
     assert told.unsound().tolist() == [True, False, False]
     assert json.loads(json.dumps(BROKEN)) > 0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"id": 1, "logprob": -(10**400), "top_logprobs": [{"id": 2, "logprob": -1.0}]},
+        {"id": [1, 2], "logprob": -1.0, "top_logprobs": [{"id": [3, 4], "logprob": -1.0}]},
+        {"id": [1], "logprob": [-1.0], "top_logprobs": [{"id": [3], "logprob": [-1.0]}]},
+        {"id": 1, "logprob": -1.0, "top_logprobs": [{"id": 2, "logprob": 10**400}]},
+        {"id": 1 << 60, "logprob": -1.0, "top_logprobs": []},
+    ],
+)
+def test_numbers_that_no_machine_holds_break_nothing(entry):
+    """A host must not be able to end an audit by an answer."""
+    told = read_told({"logprobs": {"content": [entry, entry]}})
+    assert told is None or told.ids.ndim == told.logs.ndim == 2
+
+
+def test_a_list_that_names_the_sent_token_otherwise_is_not_believed():
+    """Its own value belongs into the list, and is there under another name: the names are not those of the tokens."""
+    entry = {
+        "token": "the", "bytes": [116, 104, 101], "logprob": -0.2,
+        "top_logprobs": [{"token": " the", "logprob": -0.2}, {"token": "a", "logprob": -2.0}],
+    }  # fmt: skip
+    assert read_told(choice(entry)) is None
+    ids = {"id": 1, "logprob": -0.2, "top_logprobs": [{"id": 2, "logprob": -0.2}, {"id": 3, "logprob": -2.0}]}
+    assert read_told(choice(ids)) is None

@@ -86,11 +86,7 @@ def test_a_prompt_that_is_cut_at_its_front_is_told_by_what_the_host_does_not_see
     assert set(states(alone).values()) >= {"ignored"}
     with Client(parse_address(llamacpp)) as client:
         seen = [one.model_copy(update={"name": one.name.replace("200", "100")}) for one in try_all(client, rungs)]
-    shorter = [
-        one.model_copy(update={"replies": tuple(r.model_copy(update={"prompt": 90}) for r in one.replies)})
-        for one in seen
-    ]
-    facts = parameter_facts([*shorter, *found])
-    assert 90 < facts.blind_from < 200
-    assert judge_parameters(facts).cause == "clipping"
+    facts = parameter_facts([*seen, *found])
+    assert (facts.sees_to, facts.blind_from) == (100, 200)
+    assert judge_parameters(facts).outcome == "INCONCLUSIVE"
     assert [one.code for one in parameter_findings(facts)] == ["INTG515"]
