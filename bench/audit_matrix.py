@@ -57,7 +57,7 @@ HOSTS: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "routed-25": (60, 20, ("quantization",)),
     "clipped": (20, 20, ("clipping",)),
     "other-model": (20, 20, ("other-model",)),
-    "Q8_0": (200, 20, ("quantization",)),
+    "Q8_0": (200, 60, ("quantization",)),
 }
 
 

@@ -43,7 +43,8 @@ def test_the_numbers_of_the_readme_are_committed_results():
         for server in ("int8", "fp8", "nf4")
     ]
     honest = [row for row in result("evidence_calibration")["rows"] if "held out" not in row["host"]]
-    live_audits = {row["host"]: row for row in result("audit_matrix")["rows"]}
+    audits = {(row["host"], row["access"]): row for row in result("audit_matrix")["rows"]}
+    client = {row["listed"]: row for row in result("client_overhead")["rows"]}
     routed = next(row for row in result("evidence_routing")["rows"] if row["host"] == "nf4 on 10%")
     expected = [
         "; ".join(f"{found[s]['bank_median']:.2f}, {found[s]['bank_p95']:.2f}" for s in ("int8", "fp8", "nf4")),
@@ -51,9 +52,14 @@ def test_the_numbers_of_the_readme_are_committed_results():
         f"| {sum(row['weights_0.01'] for row in honest)} of {sum(row['runs'] for row in honest):,} |",
         f"| {min(row['cause'] for row in result('evidence_attribution')['rows']):.1%} |",
         f"| {routed['found_in_50']:.1%} |",
-        "| " + "; ".join(f"{live_audits[name]['named']} of {live_audits[name]['blocks']}, {live_audits[name]['worst']:.0f}"
-                         for name in ("Q4_0", "wrong-template", "temperature-0.7")) + " |",
-        f"| {live_audits['honest']['found']} in {live_audits['honest']['requests']} requests |",
+        *("| " + "; ".join(f"{audits[name, access]['named']} of {audits[name, access]['blocks']}, "
+                           f"{audits[name, access]['worst']:.0f}" for name in names) + " |"
+          for access, names in (("L3", ("Q4_0", "wrong-template", "temperature-0.7", "clipped")),
+                                ("L1", ("other-model",)))),
+        "| " + "; ".join(f"{audits[name, 'L1']['worst']:.0f}" for name in ("Q8_0", "kv-q4_0", "injected-prompt")) + " |",
+        "| " + "; ".join(f"{audits[name, access]['found']} in {audits[name, access]['requests']}"
+                         for name in ("honest", "honest-bf16") for access in ("L3", "L1")) + " |",
+        f"| {client[0]['ratio']:.2f}; {max(row['grown_mb'] for row in client.values()):.1f} MB |",
         f"| {result('honest_stacks')['facts']['largest_upper_below_0.05_nat']:.1%} |",
         f"| {max(row['seconds'] for row in result('evidence_speed')['rows']):.2f} s |",
         f"KL {q8['kl']:.6f}", f"perplexity {q8['ppl_reference']:.4f}", f"{q8['same_top']:.1%}",
