@@ -16,6 +16,7 @@ from harness.targets.endpoint.trials import Tried
 
 #: Log-probabilities of two prompts that differ by less than this were made without what tells the prompts apart.
 BLIND, SEEN = 1e-3, 1e-2
+_SURE, _NEVER, _SHARED = -50.0, -1e-3, 3  # logarithms between which a value says something, and how many must
 _OVER_FLOOR = 2.0  # times what repetitions of one prompt differ by
 _REPEATS = 6  # times that a word must come before a penalty on its count must show
 _SHORT = 0.98  # part of what was asked for under which a reply that "ran out of length" was cut
@@ -214,9 +215,6 @@ def _gap(one: Reply, other: Reply) -> float:
         told = [abs(here[name] - there[name]) for name in here.keys() & there.keys() if _SURE < here[name] < _NEVER]
         gaps += told if len(told) >= _SHARED else []
     return max(gaps) if len(gaps) >= _SHARED * _SHARED else 1e3
-
-
-_SURE, _NEVER, _SHARED = -50.0, -1e-3, 3  # logarithms between which a value says something, and how many must
 
 
 def _heard(trial: Tried | None) -> tuple[list[str], str]:

@@ -23,6 +23,7 @@ _NODES = 96
 #: Replies can be empty: no plan rests on a single one.
 _LEAST = 2.0
 _RUNS = 2000
+_DRAWN, _LONGEST = 200, 2000  # audits by log-probabilities that are drawn, and requests in each
 _BLOCK = 64
 _MOST = 20_000  # requests beyond which nobody plans
 
@@ -168,6 +169,3 @@ def requests_over_band(
         path = log_over(np.where(served, distance[place], band[place]), band[place])
         found.append(first_reached(path, alpha) or math.inf)
     return float(np.quantile(found, power, method="inverted_cdf"))
-
-
-_DRAWN, _LONGEST = 200, 2000
