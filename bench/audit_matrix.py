@@ -38,6 +38,7 @@ from harness.targets.bank import bank_members, honest_members
 from harness.targets.checkpoint.target import Workers
 from harness.targets.demo_model import demo_reference
 from harness.targets.endpoint.replies import Reply
+from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
 from harness.targets.spec import Runtime, parse_spec
 from harness.targets.token_evidence import EVIDENCE_VERSION
@@ -76,7 +77,7 @@ class Scored:
     def of(self, name: str, replies: Sequence[Reply]) -> Gathered:
         """Evidence of all replies."""
         found = Gathered()
-        with Workers() as workers:
+        with Workers(room_for_models()) as workers:
             bench = Scoring(workers, self.places.cache, self.members, self.prompts)
             names = Names(bench.centre)
             for first in range(0, len(replies), PART):

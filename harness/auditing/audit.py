@@ -30,6 +30,7 @@ from harness.targets.endpoint.budget import Budget
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.probe import Profile, State
 from harness.targets.endpoint.replies import Reply
+from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
 from harness.verdicts.audit import judge_replies
 from harness.verdicts.model import Finding
@@ -71,7 +72,7 @@ def _asked(
     """The audit in its folder, from the first request to the stored card."""
     plan = prepared.plan
     asked = Questions(questions, plan.tokens, plan.sampler, [plan.seed_of(n) for n in range(plan.requests)])
-    with Asked(folder.folder / "asked.sqlite") as log, Workers() as workers:
+    with Asked(folder.folder / "asked.sqlite") as log, Workers(room_for_models()) as workers:
         client.log, client.budget = log, Budget(plan.caps)
         client.budget.resume(log.spent())
         yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
@@ -133,7 +134,7 @@ def audit_replies(
         )
     prepared = prepare(request, source, [conversation for conversation, _ in logged], name, digest)
     folder = AuditFolder.create(places.results, prepared.plan)
-    with folder, Workers() as workers:
+    with folder, Workers(room_for_models()) as workers:
         scoring = Scoring(workers, places.cache, prepared.members, prepared.prompts, prepared.plan.sampler)
         weighing = Weighing(scoring, prepared.plan, folder)
         yield from weighing.add([reply for _, reply in logged])

@@ -18,7 +18,7 @@ from harness.targets.sampler import EDGE, Sampler
 from harness.targets.token_evidence import CLAIMED, CLIPS, CUTS, POWERS, TILTS, TokenEvidence
 
 _BARRED = -1e30  # stands for -inf in places where -inf times 0 would be NaN
-_LIKELIEST = 2048  # ids among which cut-offs mostly end
+_LIKELIEST = (512, 8192)  # ids among which most cut-offs end, and nearly all
 _NEGLIGIBLE = -80.0  # a probability of e^-80 times any of its powers or logs is 0 in fp32 sums
 
 
@@ -106,13 +106,14 @@ def fill_cuts(z_whole: Tensor, log_p: Tensor, labels: Tensor, rows: TokenEvidenc
     ids are looked at first; rows whose cut-offs reach further are sorted whole.
     """
     whole = z_whole.double().logsumexp(-1)
-    top = min(_LIKELIEST, z_whole.shape[1])
-    ordered, order = z_whole.topk(top, -1)
-    found, reach = _cuts(ordered, order, whole, log_p, labels)
-    further = (reach >= top).nonzero()[:, 0]
-    if len(further) and top < z_whole.shape[1]:
-        ordered, order = z_whole[further].sort(-1, descending=True)
-        found[further], _ = _cuts(ordered, order, whole[further], log_p[further], labels[further])
+    found = torch.empty(len(labels), len(CUTS), dtype=torch.float64, device=z_whole.device)
+    left = torch.arange(len(labels), device=z_whole.device)
+    for top in (*(few for few in _LIKELIEST if few < z_whole.shape[1]), z_whole.shape[1]):
+        ordered, order = z_whole[left].topk(top, -1)
+        found[left], reach = _cuts(ordered, order, whole[left], log_p[left], labels[left])
+        left = left[reach >= top]
+        if not len(left):
+            break
     rows["kept"] = host(found)
 
 

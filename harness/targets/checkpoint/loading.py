@@ -187,8 +187,8 @@ def _refuse_incomplete(info: dict[str, Any], where: str) -> None:
 
 def _refuse_non_finite(model: Any) -> None:
     for name, parameter in model.named_parameters():
-        plain = parameter.dtype.is_floating_point and parameter.element_size() > 1
-        if plain and not bool(torch.isfinite(parameter).all()):
+        plain = parameter.dtype.is_floating_point and parameter.element_size() > 1 and parameter.numel()
+        if plain and not bool(torch.isfinite(torch.stack(torch.aminmax(parameter))).all()):
             raise BrokenCheckpoint(
                 f"the weights hold NaN or infinite values, first in {name}",
                 fix="the file is damaged or was quantized with an overflow; no score of it would mean anything",

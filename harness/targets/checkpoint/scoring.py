@@ -87,13 +87,12 @@ class ReplayedReference:
         self._tile = torch.empty(min(self.step, len(self._hidden)), self._head.vocabulary, device=self._device)
 
     def logits(self, part: slice) -> Tensor:
-        """fp32 logits of some of the opened positions, ``[tokens, ids]``."""
-        return self._head.logits(self._hidden[part])
+        """fp32 logits of some of the opened positions, ``[tokens, ids]``; the next call overwrites them."""
+        return self._head.logits(self._hidden[part], out=self._tile[: part.stop - part.start])
 
     def reduce(self, part: slice, z_cand: Tensor, labels: Tensor, vocabulary: int, rows: Rows) -> None:
         """Fill the rows of some of the opened positions from the candidate's logits."""
-        z_ref = self._head.logits(self._hidden[part], out=self._tile[: len(z_cand)])
-        reduce_tile(z_ref, z_cand, labels, vocabulary, rows)
+        reduce_tile(self.logits(part), z_cand, labels, vocabulary, rows)
 
 
 class SketchedReference:
@@ -168,7 +167,7 @@ def evidence_batch(
     if not base:
         reference.open(keys)
     with torch.inference_mode():
-        for part, logits in logit_tiles(loaded, batch, ROWS_ON_CPU):
+        for part, logits, theirs in _evidence_tiles(loaded, batch, reference, alone=base or brief):
             z = _tempered(logits, len(silent), sampler)
             log_q = fill_evidence(z.clone(), labels[part], quiet, rows[part])
             if brief:
@@ -176,43 +175,45 @@ def evidence_batch(
                 continue
             if listed:  # engines hand out logits in the model's own format: that is a part of honest arithmetic
                 told = z.to(loaded.model.dtype).float()
-                _fill_listed(
-                    z, told, reference, part, Listed(listed.ids[part], listed.logs[part]), silent, rows, base=base
-                )
+                _fill_listed(z, told, theirs, Listed(listed.ids[part], listed.logs[part]), silent, rows[part])
             fill_powers(log_q, rows[part])
             fill_cuts(z, log_q, labels[part], rows[part])
             fill_claimed(z, log_q, labels[part], sampler, rows[part])
-            if base:
+            if theirs is None:
                 fill_ranks(log_q, z, labels[part], rows[part])
             else:
-                ours = _tempered(reference.logits(part), len(silent), sampler)
+                ours = _tempered(theirs, len(silent), sampler)
                 fill_against(log_q, fill_evidence(ours, labels[part], quiet, empty_evidence(len(z))), rows[part])
     return rows
 
 
+def _evidence_tiles(
+    loaded: Loaded, batch: Batch, reference: ReplayedReference, *, alone: bool
+) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+    """fp32 logits of the scored positions and, unless ``alone``, the reference's, few positions at a time: they stay in a
+    core's cache. The heads themselves run over wide tiles, because they would read their weights again for every narrow one.
+    """
+    for wide, logits in logit_tiles(loaded, batch, reference.step):
+        theirs = None if alone else reference.logits(wide)
+        for start in range(0, len(logits), ROWS_ON_CPU):
+            few = slice(start, min(start + ROWS_ON_CPU, len(logits)))
+            part = slice(wide.start + few.start, wide.start + few.stop)
+            yield part, logits[few], None if theirs is None else theirs[few]
+
+
 def _fill_listed(
-    z: Tensor,
-    coarse: Tensor,
-    reference: ReplayedReference,
-    part: slice,
-    listed: Listed,
-    silent: NDArray[np.bool_],
-    rows: TokenEvidence,
-    *,
-    base: bool,
+    z: Tensor, coarse: Tensor, theirs: Tensor | None, listed: Listed, silent: NDArray[np.bool_], rows: TokenEvidence
 ) -> None:
-    """What the host told of some positions against this configuration; ``coarse`` are its logits as an engine hands them out."""
+    """What the host told of some positions against this configuration; ``coarse`` are its logits as an engine hands them out.
+
+    ``theirs`` are the reference's logits, None if this is the reference.
+    """
     logs = listed_logs(z, listed)
-    fill_told(logs, listed, rows[part])
-    if base:
-        fill_claims(logs, listed, silent, rows[part])
+    fill_told(logs, listed, rows)
+    if theirs is None:
+        fill_claims(logs, listed, silent, rows)
     else:
-        fill_band(
-            listed_logs(coarse, listed),
-            listed_logs(reference.logits(part)[:, : len(silent)], listed),
-            listed,
-            rows[part],
-        )
+        fill_band(listed_logs(coarse, listed), listed_logs(theirs[:, : len(silent)], listed), listed, rows)
 
 
 def _tempered(logits: Tensor, ids: int, sampler: Sampler) -> Tensor:

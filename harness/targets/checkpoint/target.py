@@ -34,7 +34,7 @@ from harness.targets.weight_evidence import WeightEvidence
 
 
 class WorkerProcess:
-    """One isolated process. It serves every target built from the same checkpoint, one model in memory at a time."""
+    """One isolated process. It serves every target built from the same checkpoint."""
 
     def __init__(self) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -103,9 +103,13 @@ class WorkerProcess:
 
 
 class Workers:
-    """The isolated processes of a run, one per checkpoint folder: targets that share weights share a process."""
+    """The isolated processes of a run, one per checkpoint folder: targets that share weights share a process.
 
-    def __init__(self) -> None:
+    ``room`` is how many bytes of models stay in memory beside the one in use; with 0 there is one model at a time.
+    """
+
+    def __init__(self, room: int = 0) -> None:
+        self.room = room
         self._by_base: dict[str, WorkerProcess] = {}
 
     def for_base(self, base: str) -> WorkerProcess:
@@ -150,7 +154,7 @@ class CheckpointTarget:
         """Load the model and say what it can do."""
         process = self._workers.for_base(self.spec.base)
         hello, _ = process.ask("hello")
-        info, _ = process.ask("load", self._spec_body())
+        info, _ = process.ask("load", {**self._spec_body(), "room": self._workers.room})
         return Capabilities.model_validate(
             {
                 "level": "L0",
@@ -280,7 +284,7 @@ class CheckpointTarget:
 
     def _loaded(self) -> WorkerProcess:
         process = self._workers.for_base(self.spec.base)
-        process.ask("load", self._spec_body())
+        process.ask("load", {**self._spec_body(), "room": self._workers.room})
         return process
 
     def _encode(self, entries: list[dict[str, JsonValue]]) -> list[Encoded]:

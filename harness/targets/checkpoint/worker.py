@@ -1,4 +1,4 @@
-"""The isolated process of one checkpoint: reads requests, answers them, holds at most one model at a time.
+"""The isolated process of one checkpoint: reads requests and answers them.
 
 Started by ``target.py`` as ``python -I -m harness.targets.checkpoint.worker``. It isolates itself before it imports
 anything that could touch the checkpoint.
@@ -6,9 +6,6 @@ anything that could touch the checkpoint.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import os
 import sys
 from pathlib import Path
@@ -25,6 +22,7 @@ from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, TargetSpec
 
 if TYPE_CHECKING:
+    from harness.targets.checkpoint.kept import KeptModels
     from harness.targets.checkpoint.loading import Loaded
     from harness.targets.checkpoint.scoring import Reference
 
@@ -37,6 +35,7 @@ class Worker:
     def __init__(self, achieved: dict[str, str]) -> None:
         self.achieved = achieved
         self.loaded: Loaded | None = None
+        self.kept: KeptModels | None = None
         self.reference: Reference | None = None
         self.tokenizers: dict[str, Any] = {}
 
@@ -53,14 +52,14 @@ class Worker:
         return {"versions": dict(versions), "isolation": dict(self.achieved)}, {}
 
     def load(self, body: Body, arrays: Arrays) -> Answer:
-        """Load the specified model, unless it is the one in memory."""
-        from harness.targets.checkpoint.loading import load  # noqa: PLC0415
+        """Load the specified model, unless it is in memory; others stay there as far as there is room for them."""
+        from harness.targets.checkpoint.kept import KeptModels  # noqa: PLC0415
 
         spec = read_spec(body)
         if self.loaded is None or self.loaded.spec != spec:
+            self.kept = self.kept or KeptModels()
             self.loaded = None
-            free_memory()  # before the next model comes: two may not fit
-            self.loaded = load(spec)
+            self.loaded = self.kept.model(spec, int(str(body["room"])))
         model, head = self.loaded.model, self.loaded.head
         return {
             "vocabulary": self.loaded.vocabulary,
@@ -210,6 +209,8 @@ class Worker:
         from harness.targets.checkpoint.weights import weight_evidence  # noqa: PLC0415
 
         self.loaded = None
+        if self.kept:
+            self.kept.clear()
         model, _ = load_model(read_spec(body))
         return {"evidence": weight_evidence(model, Path(str(body["reference"]))).model_dump(mode="json")}, {}
 
@@ -241,13 +242,6 @@ class Worker:
         if spec.base not in self.tokenizers:
             self.tokenizers[spec.base] = load_tokenizer(spec)
         return self.tokenizers[spec.base]
-
-
-def free_memory() -> None:
-    """Give the memory of what is no longer held back to the system, as far as it can be done."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_spec(body: Body) -> TargetSpec:

@@ -84,7 +84,7 @@ def test_ranks_and_moments(tile):
 def test_cuts_that_reach_far_down_the_ranking_are_the_same(tile, monkeypatch):
     """Whichever of the likeliest ids are looked at first."""
     labels, ours, _, ((whole, heard), _) = tile
-    monkeypatch.setattr(evidence_kernel, "_LIKELIEST", 30)
+    monkeypatch.setattr(evidence_kernel, "_LIKELIEST", (10, 30))
     found = empty_evidence(TOKENS)
     barred = torch.from_numpy(np.maximum(heard, -1e30)).float()
     fill_cuts(torch.from_numpy(whole).float(), barred, torch.from_numpy(labels), found)
