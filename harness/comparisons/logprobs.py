@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.comparisons.model import Result
-from harness.evidence.clustered import Floats, mean_interval, positive_mean_interval
+from harness.evidence.clustered import Floats, mean_interval, positive_mean_interval, t_quantile
 from harness.evidence.sequential.band import first_reached, log_over, log_under
 from harness.evidence.sequential.claims import log_forged, spare_mass
 from harness.targets.token_evidence import TokenEvidence, empty_evidence
 
 #: A build explains what is told if the distance that it leaves is at most this part of the reference's.
 EXPLAINED = 0.5
+#: Or if it leaves at most this part, and its own displacement lies in what is told once, within these bounds: an engine that
+#: rounds activations adds as much again that no build repeats (docs/decisions/0006).
+PARTLY, ONCE = 0.8, (0.75, 1.33)
 #: Told logarithms are another temperature's if they are a multiple of the reference's, this well.
 STRAIGHT, BENT = 0.98, 0.03
 _SURE = 0.99  # confidence with which one family's best leaves less than any other's
@@ -32,6 +35,15 @@ class ToldBuild(Result):
     share: float  # requests that lie nearer to the build
     band: float  # its own distance from the reference on the same tokens
     found_at: int  # request after which it would have been accused, 0: not within this audit
+    # how often its own displacement lies in what is told: 0 for the reference, 1 for the build with whatever comes on top of it
+    contained: float
+    contained_low: float  # interval, 99 %
+    contained_high: float
+
+    def explains(self, distance: float) -> bool:
+        """Whether it accounts for so much of what lies at ``distance`` that it is a cause."""
+        once = ONCE[0] <= self.contained_low and self.contained_high <= ONCE[1]
+        return self.left <= EXPLAINED * distance or (once and self.left <= PARTLY * distance)
 
 
 class LogprobFacts(Result):
@@ -88,17 +100,17 @@ def logprob_facts(
     over, under = log_over(distance, band), log_under(distance, band)
     size = positive_mean_interval(np.repeat(distance, means.counts), np.repeat(np.arange(len(distance)), means.counts))
     forged, forged_at = _forged(rows, told, request, [centre, *families], alpha / 2)
-    lefts = {name: np.minimum(means.of(rows[name]["told"][told]), distance) for name in families}
-    builds = sorted(
-        (
-            ToldBuild(
-                name=name, family=families[name], left=means.mean(left), share=float((left < distance).mean()),
-                band=means.mean(bands[name]), found_at=means.named(first_reached(log_over(bands[name], band), alpha / 2)),
-            )
-            for name, left in lefts.items()
-        ),
-        key=lambda build: build.left,
-    )  # fmt: skip
+    away = {name: means.of(rows[name]["told"][told]) for name in families}
+    lefts = {name: np.minimum(own, distance) for name, own in away.items()}
+    builds = []
+    for name, left in lefts.items():
+        contained = means.ratio((distance - away[name] + bands[name]) / 2.0, bands[name])
+        builds.append(ToldBuild(
+            name=name, family=families[name], left=means.mean(left), share=float((left < distance).mean()),
+            band=means.mean(bands[name]), found_at=means.named(first_reached(log_over(bands[name], band), alpha / 2)),
+            contained=contained[0], contained_low=contained[1], contained_high=contained[2],
+        ))  # fmt: skip
+    builds.sort(key=lambda build: build.left)
     xx, xy, yy = rows[centre]["slope"][told].sum(0)
     return LogprobFacts(
         alpha=alpha / 2, requests=len(distance), tokens=int(told.sum()),
@@ -125,6 +137,19 @@ class _Means:
     def mean(self, values: Floats) -> float:
         """Over all tokens, of a mean per request."""
         return float((values * self.counts).sum() / self.counts.sum())
+
+    def ratio(self, above: Floats, below: Floats) -> tuple[float, float, float]:
+        """Ratio of two means over tokens with its interval, requests being the unit; NaN where the lower one is 0.
+
+        From the residuals of each request (delta method, with the small-sample factor of a mean): too narrow under about ten.
+        """
+        a, b, many = above * self.counts, below * self.counts, len(self.counts)
+        if many < 2 or not b.sum() > 0:
+            return math.nan, math.nan, math.nan
+        value = float(a.sum() / b.sum())
+        error = math.sqrt(many / (many - 1) * float(((a - value * b) ** 2).sum())) / float(b.sum())
+        reach = t_quantile(many, _SURE) * error
+        return value, value - reach, value + reach
 
     def named(self, place: int) -> int:
         """The number of a request in the audit, from 1, by its place among those that count; 0 stays 0."""
@@ -155,7 +180,7 @@ def _forged(
 
 def _named(builds: Sequence[ToldBuild], lefts: Mapping[str, Floats], distance: Floats, means: _Means) -> bool:
     """Whether the best build explains what is told, and leaves surely less than the best of any other family."""
-    if not builds or len(distance) < _FEWEST or builds[0].left > EXPLAINED * means.mean(distance):
+    if not builds or len(distance) < _FEWEST or not builds[0].explains(means.mean(distance)):
         return False
     best = builds[0]
     for other in (build for build in builds if build.family != best.family):

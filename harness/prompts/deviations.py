@@ -97,6 +97,18 @@ REGISTRY: tuple[Deviation, ...] = (
         "vllm/entrypoints/chat_utils.py; srt/entrypoints/openai, normalize_assistant_tool_call_arguments",
         "arguments given as JSON text are parsed before rendering",
     ),
+    Deviation(
+        ("vLLM",), "developer-as-system", "0.32.0", "", "vllm/renderers/hf.py, _convert_developer_to_system",
+        "the developer role is mapped to system for templates that do not name it",
+    ),
+    Deviation(
+        ("vLLM",), "parts-joined-by-newline", "0.32.0", "", "vllm/renderers/chat_utils.py, content as text",
+        "text parts become one text with line breaks between them, for templates that take texts",
+    ),
+    Deviation(
+        ("vLLM",), "null-as-empty", "0.32.0", "", "vllm/renderers/chat_utils.py, content of an assistant",
+        "messages without content get an empty one",
+    ),
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.comparisons.logprobs import LogprobFacts
+from harness.comparisons.logprobs import EXPLAINED, LogprobFacts, ToldBuild
 from harness.evidence.sequential.band import LEAST, MOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
@@ -91,7 +91,7 @@ def _far(facts: LogprobFacts) -> str:
         like = f"they are those of temperature {facts.temperature:.2f}"
     elif facts.named and best:
         where = "" if best.share > 0.9 else f" on about {best.share:.0%} of requests"
-        like = f"best explained by {best.family}: {best.name}{where}, which leaves {best.left:.2g}"
+        like = f"best explained by {best.family}: {best.name}{where}, which leaves {best.left:.2g}{_contained(facts, best)}"
     else:
         like = f"no listed build explains them{_alike(facts)}"
     forged = f" The text was not drawn from them either (log e {facts.log_forged:.1f})." if facts.forged_at else ""
@@ -99,6 +99,16 @@ def _far(facts: LogprobFacts) -> str:
         f"The log-probabilities that the host tells are further from the reference's than {LEAST:g} times the honest band, after "
         f"{_requests(facts.over_at)} (an honest host gets here with probability at most {facts.alpha:g}; log e "
         f"{facts.log_over:.1f} in the end); {like}. {_size(facts)}{forged}"
+    )
+
+
+def _contained(facts: LogprobFacts, best: ToldBuild) -> str:
+    """What to say where a build is in it and much is left beside it."""
+    if best.left <= EXPLAINED * facts.distance:
+        return ""
+    return (
+        f"; its own displacement lies in it {best.contained:.2f} times ({best.contained_low:.2f} to "
+        f"{best.contained_high:.2f}), and the rest has no listed direction, as with engines that round activations, too"
     )
 
 

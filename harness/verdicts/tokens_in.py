@@ -214,7 +214,7 @@ def _template_findings(evidence: TokensIn) -> list[Finding]:
     if not different:
         return found
     one_sided = [pair for pair in different if pair.status == "only one side renders"]
-    if evidence.diagnosis and evidence.diagnosis.one_sided:
+    if one_sided and evidence.diagnosis and evidence.diagnosis.one_sided:
         found.append(_one_sided(one_sided))
         different = [pair for pair in different if pair not in one_sided]
         if not different:

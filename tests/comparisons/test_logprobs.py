@@ -63,6 +63,36 @@ def test_a_build_is_found_at_once_and_named_if_it_is_listed(served, cause):
         assert not settled_logprobs(facts, ("b",))
 
 
+def shaken(name, size, seed):
+    """A configuration with rounding on top that nothing repeats, ``[contexts, ids]``."""
+    z = WORLD.logs[WORLD.names.index(name)]
+    z = z + size * np.random.default_rng(seed).normal(size=z.shape)
+    return np.exp(z - np.logaddexp.reduce(z, axis=-1, keepdims=True))
+
+
+def test_a_build_is_named_under_rounding_that_nothing_repeats():
+    """As where an engine rounds activations, too: more than half is left, and the build lies in what is told once."""
+    served = shaken("a", 0.2, 5)
+    facts = facts_of(served, served, requests=40)
+    best = facts.builds[0]
+    assert (best.name, facts.named) == ("a", True)
+    assert best.left > 0.5 * facts.distance
+    assert 0.75 < best.contained_low < best.contained < best.contained_high < 1.33
+    verdict = judge_logprobs(facts)
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "quantization")
+    assert "the rest has no listed direction" in verdict.reason
+
+
+@pytest.mark.parametrize(("base", "size"), [("p", 0.25), ("p", 0.6), ("c", 0.0), ("c", 0.3)])
+def test_rounding_alone_and_unlisted_builds_are_never_named(base, size):
+    """Far enough to be accused, in no direction of the bank, over fresh draws."""
+    for seed in range(12):
+        served = shaken(base, size, seed)
+        facts = facts_of(served, served, requests=24, seed=seed)
+        assert facts.over_at, seed
+        assert not facts.named, (seed, facts.builds[0])
+
+
 def test_told_logarithms_of_another_temperature_are_called_that():
     """A multiple of the reference's, and of no build's; a host that samples so and tells so forges nothing."""
     cold = WORLD.tempered(1.3).distribution("p")
