@@ -32,15 +32,16 @@ def round_e4m3(states: Tensor) -> Tensor:
 def round_blocks(states: Tensor, bits: int) -> Tensor:
     """Symmetric integers with one fp16 scale per 32 neighbours of a head, as llama.cpp's q8_0 and q4_0.
 
-    q8_0 puts the largest magnitude at 127; q4_0 puts the value of largest magnitude, with its sign, at -8.
+    q8_0 puts the largest magnitude at 127; q4_0 puts the value of largest magnitude, with its sign, at -8. Levels are found with
+    the scale as it is before it is stored.
     """
     blocks = states.float().unflatten(-1, (-1, _BLOCK))
     extreme = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))
-    scale = (extreme.abs() / 127.0 if bits == 8 else extreme / -8.0).half().float()
+    scale = extreme.abs() / 127.0 if bits == 8 else extreme / -8.0
     inverse = torch.where(scale == 0, 0.0, 1.0 / scale)
     low, high = (-127, 127) if bits == 8 else (-8, 7)
     levels = (blocks * inverse).round().clamp(low, high)
-    return (levels * scale).flatten(-2).to(states.dtype)
+    return (levels * scale.half().float()).flatten(-2).to(states.dtype)
 
 
 def interleaved(keys: Tensor) -> Tensor:
