@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client clean
+.PHONY: setup demo demo-hosts test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable clean
 
 setup: $(READY)
 
@@ -78,6 +78,9 @@ bench-hosts: $(READY)
 
 bench-live-audits: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/live_audits.py
+
+bench-unrepeatable: $(READY)
+	$(BIN)/python bench/unrepeatable.py
 
 bench-client: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/client_overhead.py

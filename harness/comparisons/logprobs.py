@@ -19,11 +19,16 @@ EXPLAINED = 0.5
 #: Or if it leaves at most this part, and its own displacement lies in what is told once, within these bounds: an engine that
 #: rounds activations adds as much again that no build repeats (docs/decisions/0006).
 PARTLY, ONCE = 0.8, (0.75, 1.33)
+#: A cache is rounded anew at every token, and half of that is repeated elsewhere: it explains what is as large as it, within this
+#: factor, and of which this much is surely in its direction.
+SIZE, HALF = 1.25, 0.4
 #: Told logarithms are another temperature's if they are a multiple of the reference's, this well.
 STRAIGHT, BENT = 0.98, 0.03
+_ANEW = "kv-cache"  # the family of members that round within the forward pass
 _SURE = 0.99  # confidence with which one family's best leaves less than any other's
 _LONE = 2  # a list of the likeliest id alone has so many where another one was drawn
 _FEWEST = 4  # requests from which on anything is named
+_SPREAD = 8  # requests from which on their spread is known well enough for an interval
 
 
 class ToldBuild(Result):
@@ -42,8 +47,13 @@ class ToldBuild(Result):
 
     def explains(self, distance: float) -> bool:
         """Whether it accounts for so much of what lies at ``distance`` that it is a cause."""
+        if self.left <= EXPLAINED * distance:
+            return True
+        if self.family == _ANEW:
+            alike = distance / SIZE <= self.band <= distance * SIZE
+            return alike and self.contained_low >= HALF and self.contained_high <= ONCE[1]
         once = ONCE[0] <= self.contained_low and self.contained_high <= ONCE[1]
-        return self.left <= EXPLAINED * distance or (once and self.left <= PARTLY * distance)
+        return once and self.left <= PARTLY * distance
 
 
 class LogprobFacts(Result):
@@ -139,12 +149,12 @@ class _Means:
         return float((values * self.counts).sum() / self.counts.sum())
 
     def ratio(self, above: Floats, below: Floats) -> tuple[float, float, float]:
-        """Ratio of two means over tokens with its interval, requests being the unit; NaN where the lower one is 0.
+        """Ratio of two means over tokens with its interval, requests being the unit; NaN of few, and where the lower one is 0.
 
-        From the residuals of each request (delta method, with the small-sample factor of a mean): too narrow under about ten.
+        From the residuals of each request (delta method, with the small-sample factor of a mean).
         """
         a, b, many = above * self.counts, below * self.counts, len(self.counts)
-        if many < 2 or not b.sum() > 0:
+        if many < _SPREAD or not b.sum() > 0:
             return math.nan, math.nan, math.nan
         value = float(a.sum() / b.sum())
         error = math.sqrt(many / (many - 1) * float(((a - value * b) ** 2).sum())) / float(b.sum())

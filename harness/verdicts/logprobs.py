@@ -106,9 +106,14 @@ def _contained(facts: LogprobFacts, best: ToldBuild) -> str:
     """What to say where a build is in it and much is left beside it."""
     if best.left <= EXPLAINED * facts.distance:
         return ""
+    rest = (
+        "a cache is not rounded twice alike"
+        if best.family == "kv-cache"
+        else "the rest has no listed direction, as with engines that round activations, too"
+    )
     return (
         f"; its own displacement lies in it {best.contained:.2f} times ({best.contained_low:.2f} to "
-        f"{best.contained_high:.2f}), and the rest has no listed direction, as with engines that round activations, too"
+        f"{best.contained_high:.2f}); {rest}"
     )
 
 

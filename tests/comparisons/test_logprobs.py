@@ -15,7 +15,7 @@ from harness.verdicts.audit import judge_replies, settled
 from harness.verdicts.logprobs import judge_logprobs, settled_logprobs
 from tests.support import evidence as support
 from tests.support.evidence import evidence_of
-from tests.support.worlds import make_world
+from tests.support.worlds import World, make_world
 
 WORLD = make_world(contexts=30)
 FAMILIES = {"a": "quantization", "b": "quantization", "cold": "template"}
@@ -91,6 +91,25 @@ def test_rounding_alone_and_unlisted_builds_are_never_named(base, size):
         facts = facts_of(served, served, requests=24, seed=seed)
         assert facts.over_at, seed
         assert not facts.named, (seed, facts.builds[0])
+
+
+def test_a_cache_is_named_by_its_size_and_half_of_its_direction():
+    """What is rounded anew at every token comes out the same in part: enough of it names, none of it does not."""
+    rng = np.random.default_rng(3)
+    base = WORLD.logs[0]
+    same, again, other = (rng.normal(size=base.shape) for _ in range(3))
+    logits = {"cache": base + 0.4 * same + 0.33 * again, "host": base + 0.4 * same + 0.33 * other}
+    logits["alien"] = base + 0.5 * rng.normal(size=base.shape)
+    made = np.stack([z - np.logaddexp.reduce(z, axis=-1, keepdims=True) for z in logits.values()])
+    world = World((*WORLD.names, *logits), np.concatenate([WORLD.logs, made]))
+    families = FAMILIES | {"cache": "kv-cache"}
+    for served, named in (("host", True), ("alien", False)):
+        told = world.distribution(served)
+        rows = evidence_of(world, told, tuple(families), HONEST, 30, 16, 1, told=told)
+        facts = logprob_facts(rows, HONEST, families, 0.01)
+        verdict = judge_logprobs(facts)
+        assert (verdict.outcome, verdict.cause) == ("BEYOND", "kv-cache" if named else "unlisted"), verdict.reason
+        assert ("not rounded twice alike" in verdict.reason) == named
 
 
 def test_told_logarithms_of_another_temperature_are_called_that():
