@@ -10,6 +10,7 @@ from harness import __version__
 from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, ask_round, round_ends
 from harness.auditing.controlling import run_controls
+from harness.auditing.honest_host import PROMPTS, ask_honest_host
 from harness.auditing.preparing import AuditRequest, Prepared, days_of, prepare
 from harness.auditing.probing import probed
 from harness.auditing.scorable import Scorable
@@ -32,19 +33,22 @@ from harness.targets.endpoint.probe import Profile, State
 from harness.targets.endpoint.replies import Reply
 from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
-from harness.verdicts.audit import judge_replies
+from harness.verdicts.audit import judge_prompts, judge_replies
 from harness.verdicts.model import Finding
 from harness.verdicts.parameters import judge_parameters, parameter_findings
 from harness.verdicts.protocol import protocol_findings
 
 
 def audit_endpoint(
-    request: AuditRequest, client: Client, places: Places
+    request: AuditRequest, client: Client, places: Places, honest: Client | None = None
 ) -> Generator[Event, None, tuple[AuditCard, Path]]:
     """Ask an endpoint for text and judge whether the reference wrote it; returns the card and the folder that keeps it.
 
+    ``honest`` is a host that the user vouches for: it is asked the same, and what accuses it accuses nobody.
+
     Raises a TargetRefused for a reference without a chat template, or whose head cannot be replayed.
     """
+    request = replace(request, honest=(request.honest or honest.address.shown) if honest else "")
     source = open_prompt_source(request.reference, places.cache)
     questions = draw_questions(request.requests, request.nonce)
     prepared = prepare(request, source, questions, client.address.shown, questions_digest())
@@ -57,7 +61,7 @@ def audit_endpoint(
     else:
         folder = AuditFolder.create(places.results, prepared.plan)
     with folder:
-        card = yield from _asked(request, prepared, questions, folder, client, places)
+        card = yield from _asked(request, prepared, questions, folder, client, places, honest)
     return card, folder.folder
 
 
@@ -68,6 +72,7 @@ def _asked(
     folder: AuditFolder,
     client: Client,
     places: Places,
+    honest: Client | None,
 ) -> Generator[Event, None, AuditCard]:
     """The audit in its folder, from the first request to the stored card."""
     plan = prepared.plan
@@ -99,13 +104,18 @@ def _asked(
             if not whole or weighing.decided:
                 break
         controls = yield from _controlled(weighing, prepared, folder, done)
+        if honest and done:
+            vouched = yield from ask_honest_host(
+                weighing, prepared, folder, questions, honest, request.reference, places.cache, done
+            )
+            controls = (vouched, *controls)
         spent, sample = client.budget.spent, log.request_of("reply-0000")
         spent = spent.model_copy(update={"seconds": log.spent().seconds})  # of asking, not of scoring
     card = _card(weighing, prepared, controls).model_copy(
         update={
             "spent": spent,
             "profile": profile,
-            "prompts": below.verdict if below else None,
+            "prompts": judge_prompts(below.verdict, controls) if below else None,
             "parameters": judge_parameters(told) if told else None,
             "findings": (
                 *(below.findings if below else ()),
@@ -150,6 +160,11 @@ def judge_again(folder: AuditFolder) -> AuditCard:
     if card.facts is None or not folder.measured:
         return card
     facts, controls = folder.weigh_again()
+    kept = {
+        one.name: one for one in card.controls if one.untestable or one.axis == PROMPTS
+    }  # what no evidence is stored of
+    again = {one.name: one for one in controls} | kept
+    controls = tuple(again[one.name] for one in card.controls if one.name in again)
     axes = judge_replies(facts, "", card.plan.sampler, card.plan.required, controls)
     return card.model_copy(update={"facts": facts, "controls": controls, "axes": axes})
 

@@ -12,13 +12,15 @@ from harness.auditing.asking import round_ends
 from harness.auditing.scorable import Ids, Scorable, until_silent
 from harness.auditing.store import AuditFolder, Gathered
 from harness.auditing.weighing import Weighing
+from harness.comparisons.audit import AuditFacts
 from harness.comparisons.controls import Control, ControlFacts, control_facts
 from harness.observations.events import Event, StageStarted
 from harness.reports.audit_card import AuditPlan
 from harness.targets.bank import BankMember
 
 _AT_ONCE = 16  # replies that are sampled together
-_FEW = 16
+#: Questions that an honest host is asked where the candidate is not accused.
+FEW = 16
 _FIRST_ROUND = 4  # known-bad hosts are mostly found at once
 
 
@@ -30,27 +32,31 @@ def run_controls(
     folder: AuditFolder,
     requests: int,
 ) -> Generator[Event, None, tuple[ControlFacts, ...]]:
-    """Run the plan's controls, each until it is found.
+    """Run those of the plan's controls that are made here, each until it is found.
 
     Bad ones over as many questions as the candidate answered, and not where the candidate is accused: they show that a silence
     means something. The honest one over as many where the candidate is accused, and over the first few where it is not.
     """
     if weighing.recut:  # texts are weighed in another way than these replies, whose ids are known
         return ()
-    facts = weighing.facts
-    heard = (facts.weights, facts.sampler, facts.length) if facts else ()
-    told = facts.logprobs if facts else None
-    accused = any(process and process.crossed_at for process in heard) or bool(
-        told and (told.over_at or told.forged_at)
-    )
+    accused = is_accused(weighing.facts)
     found = []
     for number, control in enumerate(plan.controls):
-        if control.role == "honest" or not accused:
+        if control.member and (control.role == "honest" or not accused):
             member = next(one for one in members if one.name == control.member)
             yield StageStarted("control", f"{control.name}, sampled here")
-            count = min(requests, _FEW) if control.role == "honest" and not accused else requests
+            count = min(requests, FEW) if control.role == "honest" and not accused else requests
             found.append((yield from _run(weighing, plan, control, member, prompts, folder, count, number)))
     return tuple(found)
+
+
+def is_accused(facts: AuditFacts | None) -> bool:
+    """Whether any axis accuses the candidate."""
+    if facts is None:
+        return False
+    heard = (facts.weights, facts.sampler, facts.length)
+    told = facts.logprobs
+    return any(process and process.crossed_at for process in heard) or bool(told and (told.over_at or told.forged_at))
 
 
 def _run(

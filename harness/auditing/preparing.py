@@ -35,6 +35,7 @@ class AuditRequest:
     draws: int = DRAWS
     sampler: Sampler = field(default_factory=Sampler)  # what the host is asked for, and held to
     controls: bool = True
+    honest: str = ""  # what a running host is called that the user vouches for
     checks: Checks = "thorough"  # of parameters, by their effects, before anything else is asked
     caps: Caps = field(default_factory=Caps)
     fresh: bool = False  # begin anew even where an unfinished audit could be resumed
@@ -96,10 +97,11 @@ def days_of(source: PromptSource, clock: str = "") -> list[str]:
 
 
 def _controls(request: AuditRequest, members: Sequence[BankMember]) -> tuple[Control, ...]:
-    """Hosts that are made here; they sample from the whole distribution, so a forced sampler has none."""
+    """Hosts of known weights; those made here sample from the whole distribution, so a forced sampler has none of them."""
+    vouched = [Control(name=f"honest host: {request.honest}", role="honest")] if request.honest else []
     if not request.controls or not request.sampler.plain:
-        return ()
-    found = [Control(name="honest: bf16", role="honest", member="bf16")]
+        return tuple(vouched)
+    found = [*vouched, Control(name="honest: bf16", role="honest", member="bf16")]
     bad = known_bad(members)
     if bad:
         listed, hidden, out = bad

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from harness.comparisons.audit import AuditFacts, weigh_replies
-from harness.comparisons.controls import ControlFacts, control_facts
+from harness.comparisons.controls import ControlFacts, control_facts, host_facts
 from harness.comparisons.parameters import ParameterFacts
 from harness.comparisons.recut import RecutFacts
 from harness.config import writable
@@ -43,9 +43,16 @@ _PROFILE = "profile.json"
 class Part(Frozen):
     """Evidence of the replies of one source in one round: of the endpoint, or of a control."""
 
-    source: str  # empty for the endpoint
+    source: str  # empty for the endpoint, else the control's name
     rows: tuple[int, ...]  # scored tokens per request
     lost: tuple[int, ...]  # requests of this part without a readable reply, from 0
+
+
+class Terms(Frozen):
+    """What holds for all replies of a host."""
+
+    charges: RecutFacts | None = None  # where it tells no ids
+    neutral: bool = True  # whether it took it to add no cut-off and no penalty
 
 
 class StoredEvidence(Frozen):
@@ -53,8 +60,7 @@ class StoredEvidence(Frozen):
 
     version: int = EVIDENCE_VERSION
     parts: tuple[Part, ...] = ()
-    charges: RecutFacts | None = None  # where the host tells no ids
-    neutral: bool = True  # whether the host took it to add no cut-off and no penalty
+    terms: dict[str, Terms] = Field(default_factory=dict)  # by source
 
 
 class _Probed(Frozen):
@@ -195,9 +201,10 @@ class AuditFolder:
             partial.replace(self._arrays_of(len(self._head.parts)))
         self._store(self._head.model_copy(update={"parts": (*self._head.parts, part)}))
 
-    def keep_terms(self, charges: RecutFacts | None, *, neutral: bool) -> None:
-        """Store what holds for all rounds: charges for missing ids, and whether the host samples as it is told."""
-        self._store(self._head.model_copy(update={"charges": charges, "neutral": neutral}))
+    def keep_terms(self, source: str, charges: RecutFacts | None, *, neutral: bool) -> None:
+        """Store what holds for all rounds of a host: charges for missing ids, and whether it samples as it is told."""
+        terms = self._head.terms | {source: Terms(charges=charges, neutral=neutral)}
+        self._store(self._head.model_copy(update={"terms": terms}))
 
     def keep_card(self, card: AuditCard, request: bytes) -> None:
         """Store the result and its page; the audit is finished. ``request`` is the body of one question."""
@@ -219,17 +226,21 @@ class AuditFolder:
                 where=str(self.folder),
                 fix="judge it with the version of fidelity-harness that wrote it, or run the audit again",
             ) from error
-        own = gathered[""]
-        facts = weigh_replies(
-            own.evidence, plan.honest, plan.families, plan.near, own.lost, plan.alpha, plan.seed, self._head.charges,
-            neutral=self._head.neutral, sampler=plan.sampler,
-        )  # fmt: skip
         controls = tuple(
             control_facts(control, gathered[control.name].evidence, plan.honest, plan.families, plan.near, plan.alpha)
+            if control.member
+            else host_facts(control, self._weighed(control.name, gathered[control.name], plan), "")
             for control in plan.controls
             if control.name in gathered
         )
-        return facts, controls
+        return self._weighed("", gathered[""], plan), controls
+
+    def _weighed(self, source: str, own: Gathered, plan: AuditPlan) -> AuditFacts:
+        terms = self._head.terms.get(source, Terms())
+        return weigh_replies(
+            own.evidence, plan.honest, plan.families, plan.near, own.lost, plan.alpha, plan.seed, terms.charges,
+            neutral=terms.neutral, sampler=plan.sampler,
+        )  # fmt: skip
 
     def _store(self, head: StoredEvidence) -> None:
         self._head = head

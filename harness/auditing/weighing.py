@@ -17,15 +17,15 @@ from harness.verdicts.audit import settled
 
 
 class Weighing:
-    """The state of an audit between rounds."""
+    """The state of an audit between rounds; ``source`` is empty for the candidate, else the name of a control."""
 
-    def __init__(self, bench: Scoring, plan: AuditPlan, folder: AuditFolder) -> None:
+    def __init__(self, bench: Scoring, plan: AuditPlan, folder: AuditFolder, source: str = "") -> None:
         self.bench = bench
         self.scored: list[Scorable] = []
         self.replies: list[Reply] = []
         self.facts: AuditFacts | None = None
         self.untestable = ""  # why the text says nothing about weights
-        self._plan, self._folder = plan, folder
+        self._plan, self._folder, self._source = plan, folder, source
         self._own = Gathered()
         self._names = Names(bench.centre)
         self._recut: bool | None = (
@@ -62,8 +62,8 @@ class Weighing:
             if set(self._charges.dear) == set(self._plan.families):
                 self.untestable = "Without the ids of tokens, no member of this bank can be told from the reference."
                 return
-        self._folder.keep_terms(self._charges, neutral=self._neutral)
-        self._folder.keep_evidence("", rows, lost, [*self._plan.honest, *self._plan.families])
+        self._folder.keep_terms(self._source, self._charges, neutral=self._neutral)
+        self._folder.keep_evidence(self._source, rows, lost, [*self._plan.honest, *self._plan.families])
         self._own.add(rows, lost)
         plan = self._plan
         self.facts = weigh_replies(

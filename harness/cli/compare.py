@@ -56,6 +56,10 @@ from harness.targets.spec import Runtime
               help="Judge logged requests and answers (JSON lines) instead of a candidate; nothing is asked.")  # fmt: skip
 @click.option("--controls/--no-controls", default=True,
               help="Make an honest and two known-bad hosts here; without them nobody is cleared.")  # fmt: skip
+@click.option("--honest-control", "honest", default="", metavar="WHERE",
+              help="A host that you vouch for: an address, a GGUF file of 16 bits or more to serve here, or auto (the "
+              "reference's own file). It is asked the same; what accuses it accuses nobody.")  # fmt: skip
+@click.option("--honest-key-env", "honest_key", default="", metavar="NAME", help="Environment variable with its key.")
 @click.option("--checks", default="thorough", show_default=True, type=click.Choice(["thorough", "quick", "none"]),
               help="Trials of an endpoint's parameters, streams and limits: about 36, 26 or no requests.")  # fmt: skip
 @click.option(
@@ -89,6 +93,8 @@ def command(
     sampler: str,
     replies: Path | None,
     controls: bool,  # noqa: FBT001
+    honest: str,
+    honest_key: str,
     checks: str,
     budget: str,
     price: str,
@@ -114,7 +120,7 @@ def command(
 
         options = EndpointOptions(
             bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh,
-            cast("Checks", checks),
+            cast("Checks", checks), honest, honest_key,
         )  # fmt: skip
         places = Places(results or Places.default().results, Places.default().cache)
         runtime = Runtime(device=device, attention="auto", threads=threads)

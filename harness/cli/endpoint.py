@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import click
 from rich.console import Console
 
 from harness.auditing import AuditRequest, audit_endpoint, audit_replies
+from harness.auditing.honest_host import honest_address
 from harness.auditing.logged import read_logged
 from harness.cli.display import Display, follow
 from harness.config import Places
@@ -49,6 +51,8 @@ class EndpointOptions:
     per_minute: int
     fresh: bool
     checks: Checks = "thorough"
+    honest: str = ""
+    honest_key: str = ""
 
     def request(self, reference: str, runtime: Runtime) -> AuditRequest:
         """The audit that is asked for; raises UsageError for what cannot be."""
@@ -150,8 +154,16 @@ def _audited(
 ) -> tuple[AuditCard, Path]:
     pace = Pace(options.concurrency, per_minute=options.per_minute)
     limits = Limits(session=math.inf)  # the budget says when an audit ends
-    with Client(parse_address(candidate, options.key), limits, pace=pace) as client, display:
-        steps = audit_endpoint(request, client, places)
+    with ExitStack() as held:
+        client = held.enter_context(Client(parse_address(candidate, options.key), limits, pace=pace))
+        honest = None
+        if options.honest:
+            address, called = held.enter_context(honest_address(options.honest, request.reference, places.cache))
+            request = replace(request, honest=called)
+            slow = Pace(options.concurrency, per_minute=options.per_minute)
+            honest = held.enter_context(Client(parse_address(address, options.honest_key), limits, pace=slow))
+        held.enter_context(display)
+        steps = audit_endpoint(request, client, places, honest)
         try:
             return follow(steps, display)
         except KeyboardInterrupt as error:

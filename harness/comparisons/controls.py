@@ -1,12 +1,13 @@
-"""Controls of an audit: hosts of known weights, sampled here and weighed like the candidate. Pure."""
+"""Controls of an audit: hosts of known weights, weighed like the candidate. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from harness.comparisons.audit import first_accusation
+from harness.comparisons.audit import AuditFacts, first_accusation
 from harness.comparisons.model import Result
+from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.suites.model import Frozen
 from harness.targets.token_evidence import TokenEvidence
 
@@ -14,11 +15,11 @@ Role = Literal["honest", "listed", "unlisted"]
 
 
 class Control(Frozen):
-    """A host that is made here. ``listed`` ones are in the bank, ``unlisted`` ones have their whole kind taken out of it."""
+    """A host of known weights. ``listed`` ones are in the bank, ``unlisted`` ones have their whole kind taken out of it."""
 
     name: str
     role: Role
-    member: str  # the configuration that it serves
+    member: str = ""  # the configuration that it serves, sampled here; empty for a host that the user vouches for
     hidden: tuple[str, ...] = ()  # members of the bank that are left out when it is weighed
 
 
@@ -33,11 +34,12 @@ class ControlFacts(Result):
     log_e: float  # of the weights process, nats
     found_at: int  # the request after which it was accused, 0: it was not
     axis: str
+    untestable: str = ""  # why it could not be measured
 
     @property
     def sound(self) -> bool:
-        """Whether it behaved as it must: an honest host is not accused, a bad one is."""
-        return bool(self.found_at) != (self.role == "honest")
+        """Whether it behaved as it must: an honest host is not accused, a bad one is; none that was not measured."""
+        return not self.untestable and bool(self.found_at) != (self.role == "honest")
 
 
 def control_facts(
@@ -58,4 +60,28 @@ def control_facts(
     return ControlFacts(
         name=control.name, role=control.role, member=control.member, requests=len(replies),
         tokens=sum(int((rows["silent"] == 0).sum()) for rows in replies), log_e=log_e, found_at=found, axis=axis,
+    )  # fmt: skip
+
+
+def host_facts(control: Control, facts: AuditFacts | None, untestable: str) -> ControlFacts:
+    """What became of a running host that the user vouches for: whatever would accuse the candidate counts against it."""
+    if facts is None or untestable:
+        return ControlFacts(
+            name=control.name, role=control.role, member="", requests=0, tokens=0, log_e=0.0, found_at=0, axis="",
+            untestable=untestable or "nothing was answered",
+        )  # fmt: skip
+    told = facts.logprobs
+    crossings = [
+        (facts.weights.crossed_at, "identity"),
+        (facts.sampler.crossed_at if facts.sampler else 0, "integrity"),
+        (facts.length.crossed_at if facts.length else 0, "integrity"),
+        (facts.requests if facts.repeated else 0, "integrity"),
+        (told.over_at if told else 0, "displacement"),
+        (told.forged_at if told else 0, "displacement"),
+    ]
+    at, axis = min(((at, axis) for at, axis in crossings if at), default=(0, ""))
+    lost = f"{facts.lost} of {facts.requests} replies were lost" if facts.lost > MOST_LOST * facts.requests else ""
+    return ControlFacts(
+        name=control.name, role=control.role, member="", requests=facts.requests, tokens=facts.tokens,
+        log_e=facts.weights.evidence, found_at=at, axis=axis, untestable="" if at else lost,
     )  # fmt: skip

@@ -60,15 +60,35 @@ def judge_replies(
         )
     if not facts.tokens and not (facts.length and facts.length.crossed_at):
         return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")
-    honest = next((one for one in controls if one.role == "honest"), None)
-    if honest and not honest.sound:
-        return _both(
-            Outcome.INCONCLUSIVE,
-            f"The honest control ({honest.name}) was accused, too, after {_counted(honest.found_at, 'request')}: something "
-            "other than the host is wrong, and nothing is said of it.",
-        )
+    honest = next((one for one in controls if one.role == "honest" and not one.sound), None)
+    if honest:
+        return _both(Outcome.INCONCLUSIVE, _unsound(honest))
     text = _identity(facts, required, controls), _integrity(facts, sampler or Sampler(), controls)
     return (*text, judge_logprobs(facts.logprobs, required, neutral=facts.neutral)) if facts.logprobs else text
+
+
+def judge_prompts(verdict: AxisVerdict, controls: Sequence[ControlFacts]) -> AxisVerdict:
+    """The verdict on prompts, unless a host that is vouched for makes others than the reference, too."""
+    honest = next((one for one in controls if one.role == "honest" and one.axis == "prompts"), None)
+    if honest and verdict.outcome is Outcome.BEYOND:
+        return AxisVerdict(axis=verdict.axis, outcome=Outcome.INCONCLUSIVE, reason=_unsound(honest))
+    return verdict
+
+
+def _unsound(honest: ControlFacts) -> str:
+    if honest.untestable:
+        return (
+            f"The honest control ({honest.name}) could not be measured: {honest.untestable}. Without it nothing is said of the "
+            "host, because it was asked for."
+        )
+    how = (
+        "does not make the reference's prompts either"
+        if honest.axis == "prompts"
+        else f"was accused, too, after {_counted(honest.found_at, 'request')} ({honest.axis})"
+    )
+    return (
+        f"The honest control ({honest.name}) {how}: something other than the host is wrong, and nothing is said of it."
+    )
 
 
 def _cached(facts: AuditFacts) -> tuple[AxisVerdict, ...]:
