@@ -11,7 +11,7 @@ from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, ask_round, round_ends
 from harness.auditing.controlling import run_controls
 from harness.auditing.honest_host import PROMPTS, ask_honest_host
-from harness.auditing.preparing import AuditRequest, Prepared, days_of, prepare
+from harness.auditing.preparing import AuditRequest, Prepared, bill, days_of, prepare
 from harness.auditing.probing import probed
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
@@ -80,6 +80,7 @@ def _asked(
     with Asked(folder.folder / "asked.sqlite") as log, Workers(room_for_models()) as workers:
         client.log, client.budget = log, Budget(plan.caps)
         client.budget.resume(log.spent())
+        yield Noticed(bill(prepared))
         yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
         profile, told, below = None, None, folder.prompts()
         try:

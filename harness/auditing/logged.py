@@ -1,8 +1,9 @@
 """Logged traffic as evidence: a file of requests and answers, one JSON object per line, read strictly.
 
 Either ``{"request": {...}, "response": {...}}`` with the bodies as they went over the wire, or ``{"messages": [...],
-"text": "...", "ids": [...], "finish_reason": "stop", "completion_tokens": 12, "max_tokens": 64}``; ids, counts and limit may be
-missing. Lines are taken in the order of the file, all of them: a selection by content is no evidence.
+"text": "...", "ids": [...], "finish_reason": "stop", "completion_tokens": 12, "max_tokens": 64, "logprobs": {...}}``. Ids,
+counts, limit and log-probabilities (``content`` as in a response) may be missing. Lines are taken in the order of the file, all
+of them: a selection by content is no evidence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from harness.errors import TargetNotFound, UsageError
 from harness.identity import digest_bytes
 from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.replies import NEUTRAL, Reply, reply_of
+from harness.targets.endpoint.told import read_told
 from harness.targets.sampler import Sampler
 
 _MOST_BYTES = 1 << 30
@@ -89,6 +91,7 @@ def _read(value: Any, sampler: Sampler) -> tuple[Conversation, Reply, object]:
             ids=tuple(ids) if isinstance(ids, list) else None,
             finish=str(value.get("finish_reason") or ""),
             billed=value.get("completion_tokens"),
+            told=read_told(value),
         )
     messages, tools, options = (request.get(name) for name in ("messages", "tools", "chat_template_kwargs"))
     if not isinstance(messages, list) or not messages:

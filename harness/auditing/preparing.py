@@ -88,6 +88,19 @@ def prepare(
     return Prepared(plan, members, prompts)
 
 
+def bill(prepared: Prepared) -> str:
+    """What the questions cost at most, before the first of them goes out."""
+    plan = prepared.plan
+    tokens_in = sum(len(prompt) for prompt in prepared.prompts[""])
+    tokens_out = plan.requests * plan.tokens
+    money = plan.caps.cost(tokens_in, tokens_out)
+    return (
+        f"at most {plan.requests} questions, {tokens_in:,} tokens in and {tokens_out:,} out"
+        + (f", for {money:.2g}" if money else "")
+        + f"; {'probe, prompts and trials' if plan.checks != 'none' else 'probe and prompts'} come on top, short requests all"
+    )
+
+
 def days_of(source: PromptSource, clock: str = "") -> list[str]:
     """Noon of the day of asking, with its neighbours if prompts hold a date: hosts live in other time zones."""
     today = datetime.datetime.now(datetime.UTC).replace(hour=12, minute=0, second=0, microsecond=0, tzinfo=None)

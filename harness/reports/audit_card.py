@@ -93,8 +93,9 @@ class AuditCard(Result):
 
     @property
     def cause(self) -> Cause | None:
-        """That of the lowest layer which is as bad as the whole: a fault found low explains those above it."""
-        return next((one.cause for one in self.layers if one.outcome is self.outcome), None)
+        """That of the lowest layer which is as bad as the whole and names one: a fault found low explains those above it."""
+        causes = [one.cause for one in self.layers if one.outcome is self.outcome]
+        return next((cause for cause in causes if cause not in {None, Cause.UNLISTED}), causes[0] if causes else None)
 
     @property
     def exit_code(self) -> int:

@@ -12,6 +12,7 @@ from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.targets.sampler import Sampler
 from harness.verdicts.logprobs import judge_logprobs, settled_logprobs
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
+from harness.verdicts.naming import in_few_words
 
 #: A family is named when it explains the replies better than the best member of any other by this many nats (e^3 = 20).
 LEAD = 3.0
@@ -170,10 +171,10 @@ def settled(facts: AuditFacts, required: Sequence[str]) -> bool:
     """Whether more questions would change no verdict: repeated answers, a named accusation, or nothing left to rule out."""
     if facts.lost > MOST_LOST * facts.requests and not facts.repeated:
         return False  # more answers may bring the losses under what a verdict can bear
+    told = settled_logprobs(facts.logprobs, required)
     if facts.weights.crossed_at:
         best = facts.weights.explanations[0]
-        return best.lead >= LEAD and best.family != "unlisted"
-    told = settled_logprobs(facts.logprobs, required)
+        return bool(told) or (best.lead >= LEAD and best.family != "unlisted")
     cleared = told is None and not lacking(facts, required) and _sampler_cleared(facts)
     return bool(facts.repeated or told) or cleared
 
@@ -310,8 +311,9 @@ def _integrity(facts: AuditFacts, asked: Sampler, controls: Sequence[ControlFact
             cause=Cause.TEMPLATE if prompted else Cause.CLIPPING,
             reason=f"Replies do not end where the reference's would, {like} (log e {length.evidence:.1f}).",
         )
-    out = [one.name for one in facts.settings if one.excluded]
-    left = [one for one in facts.settings if not one.excluded]
+    every = [*(one.name for one in facts.settings), f"temperature {asked.temperature:g}"]  # no range reaches across it
+    out = in_few_words([one.name for one in facts.settings if one.excluded], every)
+    left = in_few_words([one.name for one in facts.settings if not one.excluded], every)
     controlled = {one.role for one in controls if one.sound} == {"honest", "listed", "unlisted"}
     cleared = _sampler_cleared(facts) and controlled
     return AxisVerdict(
@@ -319,7 +321,7 @@ def _integrity(facts: AuditFacts, asked: Sampler, controls: Sequence[ControlFact
         outcome=Outcome.WITHIN if cleared else Outcome.INCONCLUSIVE,
         reason=(
             f"No sign of another sampler (log e {sampler.evidence:+.1f}){_lengths(length)}. Ruled out for every "
-            f"request alike: {', '.join(out) or 'nothing'}. Not ruled out: {', '.join(one.name for one in left) or 'nothing'}."
+            f"request alike: {out or 'nothing'}. Not ruled out: {left or 'nothing'}."
             f"{'' if controlled else ' Not cleared: no honest and two known-bad controls came out as they must.'}"
         ),
     )

@@ -56,6 +56,19 @@ def test_both_forms_are_read_in_the_order_of_the_file(tmp_path):
     assert len(digest) == 64
 
 
+def test_log_probabilities_in_a_log_are_read_as_those_of_a_host(tmp_path):
+    """In both forms; the field of a request is a wish and no answer."""
+    content = [{"id": 5, "token": "Hi", "logprob": -0.5, "top_logprobs": [{"id": 5, "token": "Hi", "logprob": -0.5}]}]
+    wired = json.loads(json.dumps(WIRED))
+    wired["request"]["logprobs"] = True
+    wired["response"]["choices"][0]["logprobs"] = {"content": content}
+    found, _ = read_logged(log(tmp_path, wired, other(1, logprobs={"content": content}), other(2)), Sampler())
+    told = [reply.told for _, reply in found]
+    assert told[0] == told[1]
+    assert told[0].pairs() == [[(5, -0.5)]]
+    assert told[2] is None
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

@@ -52,11 +52,13 @@ def verdict_of(world, server, **options):
 def test_an_honest_host_is_not_accused(world, server):
     """Neither on identity nor on integrity, and the sentence says what was ruled out and what was not."""
     identity, _ = verdict_of(world, server, requests=60)
-    _, integrity = judge_replies(facts_of(world, server, requests=120), controls=controls())
+    many = facts_of(world, server, requests=120)
+    _, integrity = judge_replies(many, controls=controls())
     assert (identity.outcome, integrity.outcome) == ("INCONCLUSIVE", "WITHIN")
     assert "no honest and two known-bad controls were run" in identity.reason
-    assert "temperature 0.80" in integrity.reason.split("Not ruled out")[0]
-    assert "temperature 1.02" in integrity.reason.split("Not ruled out")[1]
+    assert "temperature 0.80" in {one.name for one in many.settings if one.excluded}
+    assert "temperature 0.5 to " in integrity.reason.split("Not ruled out")[0]
+    assert " and 1.02" in integrity.reason.split("Not ruled out")[1]
     assert "Builds ruled out: b" in identity.reason
     assert "Not ruled out: a" in identity.reason
     assert "not listed" in identity.reason

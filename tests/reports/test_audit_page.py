@@ -75,6 +75,10 @@ def test_a_lower_layer_explains_those_above_it():
     card = card_of("b", prompts=prompts, findings=(Finding(code="TMPL105", detail=EVIL),))
     assert (card.outcome, card.cause) == ("BEYOND", "template")
     assert "<script" not in render_audit(card, b"")
+    vague = AxisVerdict(axis="identity", outcome="BEYOND", cause="unlisted", reason="no listed cause")
+    named = AxisVerdict(axis="displacement", outcome="BEYOND", cause="kv-cache", reason="as large as it")
+    assert card_of("b", axes=(vague, named)).cause == "kv-cache"
+    assert card_of("b", axes=(vague, vague)).cause == "unlisted"
     card = card_of("b", prompts=prompts.model_copy(update={"outcome": "NOT_TESTABLE", "cause": None}))
     assert (card.outcome, card.cause) == ("BEYOND", "quantization")
 
