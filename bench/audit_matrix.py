@@ -3,10 +3,11 @@
     make bench-hosts bench-audits [HOSTS=honest,Q4_0] [REQUESTS=60]
 
 Every pool of ``record_hosts`` is scored under a bank of six, in parts of 20 replies that are kept in the cache, and cut into
-blocks in the recorded order, without replacement; each block is one audit. L3 has text and ids, L1 the told log-probabilities
-as well. Two hosts are made of recorded ones: a quarter of the requests routed to Q4_0, and replies clipped after 24 tokens.
-found: an axis accuses within the block; named: by the right cause; median and worst are requests until the accusation. Prompts
-are not compared here: what an audit finds in them, by their lengths, comes before the first reply.
+blocks in the recorded order, without replacement; each block is one audit. Rows of hosts that are not asked for are kept. L3
+has text and ids, L1 the told log-probabilities as well. Two hosts are made of recorded ones: a quarter of the requests routed to
+Q4_0, and replies clipped after 24 tokens. found: an axis accuses within the block; named: by the right cause; median and worst
+are requests until the accusation. Prompts are not compared here: what an audit finds in them, by their lengths, comes before the
+first reply.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from _sibling import sibling_checkpoint
-from _table import write
+from _table import RESULTS, write
 from record_hosts import MOST, NONCE, TOKENS, pool
 
 from harness.auditing.asking import render_prompts
@@ -173,11 +174,11 @@ def blocks(found: Gathered, members, length: int, right: Sequence[str], *, told:
     for first in range(0, found.requests - length + 1, length):
         facts = audited(found, members, first, first + length, told=told)
         axes = judge_replies(facts)
-        beyond = next((axis for axis in axes if axis.outcome == "BEYOND"), None)
+        beyond = [axis.cause for axis in axes if axis.outcome == "BEYOND"]
         logs = facts.logprobs
         crossed = [one.crossed_at for one in (facts.weights, facts.sampler, facts.length) if one and one.crossed_at]
         crossed += [at for at in (logs.over_at, logs.forged_at) if at] if logs else []
-        verdicts.append(str(beyond.cause) if beyond else "")
+        verdicts.append(str(next((one for one in beyond if one != "unlisted"), beyond[0])) if beyond else "")
         after.append(min(crossed) if beyond else np.inf)
         if logs and os.environ.get("SHOWN"):
             print(f"  {logs.distance:.3g} band {logs.band:.3g} over {logs.over_at} under {logs.under_at}", end=" ")
@@ -192,8 +193,9 @@ def blocks(found: Gathered, members, length: int, right: Sequence[str], *, told:
 
 
 def main() -> None:
-    rows = []
+    path = RESULTS / "audit_matrix.json"
     wanted = os.environ.get("HOSTS", ",".join(HOSTS)).split(",")
+    rows = [row for row in json.loads(path.read_text())["rows"] if row["host"] not in wanted] if path.exists() else []
     requests = int(os.environ.get("REQUESTS", "60"))
     places = Places.default()
     other = f"other:{sibling_checkpoint(demo_reference(places.cache), places.cache / 'hosts')}"
@@ -205,6 +207,7 @@ def main() -> None:
             done = blocks(found, scored.members, min(length, found.requests), right, told=access == "L1")
             rows.append({"host": name, "access": access, "lost": len(found.lost), **done})
             print(rows[-1], flush=True)
+    rows.sort(key=lambda row: list(HOSTS).index(row["host"]))
     write("audit_matrix", rows, {"alpha": ALPHA, "bank": list(BANK), "tokens": TOKENS})
 
 
