@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ demo-hosts: $(READY)
 
 test: $(READY)
 	$(TEST_ENV) $(BIN)/python -m pytest
+
+# a vLLM that serves the demo's reference: VLLM=http://127.0.0.1:8000/v1#name (docs/servers.md)
+test-vllm: $(READY)
+	FIDELITY_VLLM=$(VLLM) $(TEST_ENV) $(BIN)/python -m pytest tests/auditing/test_vllm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

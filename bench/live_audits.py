@@ -3,7 +3,8 @@
     make bench-live-audits [HOSTS=honest,Q4_0] [AUDITS=3]
 
 The hosts are those of ``audit_matrix``, served by llama.cpp on one thread; every audit has a nonce of its own and a bank of six.
-A host's rows are kept when the others are run later. requests and tokens: what the questions took; asked: all requests.
+A host's rows are kept when the others are run later; HOSTS=vllm takes the address of a running vLLM from VLLM (docs/servers.md).
+requests and tokens: what the questions took; asked: all requests.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ NAME = "live_audits"
 @contextmanager
 def live(host: str) -> Iterator[str]:
     """The address of a host; three of them are gateways before an honest one."""
+    if host == "vllm":
+        yield os.environ["VLLM"]
+        return
     if host not in {"temperature-0.7", "clipped", "routed-25"}:
         with served(host) as address:
             yield address
@@ -88,7 +92,7 @@ def audit(host: str, number: int) -> dict[str, object]:
 
 def _right(host: str, outcome: str, cause: str) -> bool:
     """An honest host is not accused; another one is accused, and by a cause that is its own."""
-    causes = EXPECTED[host][2]
+    causes = EXPECTED[host][2] if host in EXPECTED else ()
     return outcome == "BEYOND" and cause in causes if causes else outcome != "BEYOND"
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
 
 from harness.prompts.conversation import BY_THE_HOST, Conversation, Rendered
+from harness.prompts.deviations import profiles
 from harness.prompts.forms import Form, marked, read_form
 from harness.prompts.variants import Prompt
 from harness.targets.endpoint.engines import Engine, ServedPrompt
@@ -14,11 +18,16 @@ ONLY_IDS = "(only ids are shown)"
 
 
 class ServedPrompts:
-    """Asks an engine for prompts; answers are kept, so that no conversation is asked twice."""
+    """Asks an engine for prompts; answers are kept, so that no conversation is asked twice.
+
+    One that parses the arguments of calls is given them as text where it takes no objects: the prompt is the same.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._kept: dict[str, ServedPrompt] = {}
+        known = profiles(engine.name, engine.version).get(engine.name, ())
+        self._parses = any(deviation.name == "call-arguments-parsed" for deviation in known)
 
     def prompts(self, conversations: Sequence[Conversation]) -> list[Prompt]:
         """The prompts of conversations; one that the host refuses has no text, and the refusal as its problem."""
@@ -35,8 +44,32 @@ class ServedPrompts:
     def _ask(self, conversation: Conversation) -> ServedPrompt:
         key = conversation.model_dump_json()
         if key not in self._kept:
-            self._kept[key] = self.engine.prompt(conversation)
+            shown = self.engine.prompt(conversation)
+            wired = _arguments_as_text(conversation)
+            if self._parses and shown.text is None and shown.ids is None and wired != conversation:
+                shown = self.engine.prompt(wired)
+            self._kept[key] = shown
         return self._kept[key]
+
+
+def _arguments_as_text(conversation: Conversation) -> Conversation:
+    """Arguments of calls as the protocol has them: JSON in a text, which an engine that parses it turns into the same object."""
+    return conversation.model_copy(update={"messages": tuple(_wired(message) for message in conversation.messages)})
+
+
+def _wired(message: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return dict(message)
+    return {**message, "tool_calls": [_call(call) for call in calls]}
+
+
+def _call(call: JsonValue) -> JsonValue:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(call, dict) or not isinstance(function, dict) or not isinstance(function.get("arguments"), dict):
+        return call
+    text = json.dumps(function["arguments"], ensure_ascii=False)
+    return {**call, "function": {**function, "arguments": text}}
 
 
 def _prompt(shown: ServedPrompt, *, with_ids: bool) -> Prompt:
