@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import httpx2
+from pydantic_core import from_json
 
 from harness import __version__
 from harness.errors import EndpointRefused
@@ -44,6 +45,10 @@ class Answer:
     @cached_property
     def _value(self) -> Any:
         try:
+            return from_json(self.body, cache_strings="keys")
+        except ValueError:
+            pass
+        try:  # slower, and reads what is barely JSON: halves of characters, for one
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
@@ -62,6 +67,7 @@ class Transport:
     def __init__(self, address: Address, timeout: float, size: int, connections: int) -> None:
         self.address, self._size = address, size
         headers = {"User-Agent": f"fidelity-harness/{__version__}", "Accept-Encoding": "identity"}
+        self._urls: dict[str, httpx2.URL] = {}
         self._key = address.key()
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
@@ -77,7 +83,7 @@ class Transport:
         """Send once and read the whole answer, at most ``size`` bytes unpacked; the caller sets the deadline."""
         started = time.monotonic()
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        async with self._http.stream(method, url, content=content, headers=headers) as response:
+        async with self._http.stream(method, self._parsed(url), content=content, headers=headers) as response:
             packing = response.headers.get("content-encoding", "identity").lower()
             unpack = zlib.decompressobj(47) if packing in {"gzip", "deflate", "x-gzip"} else None
             if unpack is None and packing not in {"identity", ""}:
@@ -99,6 +105,12 @@ class Transport:
                 self.without_key(bytes(data)),
                 time.monotonic() - started,
             )
+
+    def _parsed(self, url: str) -> httpx2.URL:
+        """A host has few paths, and reading one takes a tenth of a request's time."""
+        if url not in self._urls:
+            self._urls[url] = httpx2.URL(url)
+        return self._urls[url]
 
     def _headers(self, response: httpx2.Response) -> dict[str, str]:
         named = {name.lower(): value for name, value in response.headers.items()}
