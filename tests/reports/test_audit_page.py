@@ -56,7 +56,7 @@ def test_the_page_tells_everything_and_runs_nothing(server):
     assert "default-src" in page
     for told in (
         "accused above this line",
-        "Controls made on",
+        "Controls: hosts of known weights",
         "ignored",
         "curl -sS",
         "$API_KEY",
