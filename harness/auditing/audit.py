@@ -33,7 +33,7 @@ from harness.targets.endpoint.probe import Profile, State
 from harness.targets.endpoint.replies import Reply
 from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
-from harness.verdicts.audit import judge_prompts, judge_replies
+from harness.verdicts.audit import controlled_below, judge_replies
 from harness.verdicts.model import Finding
 from harness.verdicts.parameters import judge_parameters, parameter_findings
 from harness.verdicts.protocol import protocol_findings
@@ -105,7 +105,7 @@ def _asked(
             if not whole or weighing.decided:
                 break
         controls = yield from _controlled(weighing, prepared, folder, done)
-        if honest and done:
+        if honest:
             vouched = yield from ask_honest_host(
                 weighing, prepared, folder, questions, honest, request.reference, places.cache, done
             )
@@ -116,8 +116,8 @@ def _asked(
         update={
             "spent": spent,
             "profile": profile,
-            "prompts": judge_prompts(below.verdict, controls) if below else None,
-            "parameters": judge_parameters(told) if told else None,
+            "prompts": controlled_below(below.verdict, controls, prompts=True) if below else None,
+            "parameters": controlled_below(judge_parameters(told), controls, prompts=False) if told else None,
             "findings": (
                 *(below.findings if below else ()),
                 *(parameter_findings(told) if told else ()),

@@ -12,8 +12,7 @@ from harness.auditing.asking import round_ends
 from harness.auditing.scorable import Ids, Scorable, until_silent
 from harness.auditing.store import AuditFolder, Gathered
 from harness.auditing.weighing import Weighing
-from harness.comparisons.audit import AuditFacts
-from harness.comparisons.controls import Control, ControlFacts, control_facts
+from harness.comparisons.controls import Control, ControlFacts, accusing_axes, control_facts
 from harness.observations.events import Event, StageStarted
 from harness.reports.audit_card import AuditPlan
 from harness.targets.bank import BankMember
@@ -39,7 +38,7 @@ def run_controls(
     """
     if weighing.recut:  # texts are weighed in another way than these replies, whose ids are known
         return ()
-    accused = is_accused(weighing.facts)
+    accused = bool(accusing_axes(weighing.facts))
     found = []
     for number, control in enumerate(plan.controls):
         if control.member and (control.role == "honest" or not accused):
@@ -48,15 +47,6 @@ def run_controls(
             count = min(requests, FEW) if control.role == "honest" and not accused else requests
             found.append((yield from _run(weighing, plan, control, member, prompts, folder, count, number)))
     return tuple(found)
-
-
-def is_accused(facts: AuditFacts | None) -> bool:
-    """Whether any axis accuses the candidate."""
-    if facts is None:
-        return False
-    heard = (facts.weights, facts.sampler, facts.length)
-    told = facts.logprobs
-    return any(process and process.crossed_at for process in heard) or bool(told and (told.over_at or told.forged_at))
 
 
 def _run(

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, ask_round, round_ends
-from harness.auditing.controlling import FEW, is_accused
+from harness.auditing.controlling import FEW
 from harness.auditing.preparing import Prepared
 from harness.auditing.store import AuditFolder
 from harness.auditing.weighing import Weighing
-from harness.comparisons.controls import Control, ControlFacts, host_facts
-from harness.errors import BudgetSpent, FidelityError, Interrupted, UsageError
+from harness.comparisons.controls import Control, ControlFacts, accusing_axes, host_facts
+from harness.errors import BudgetSpent, EndpointRefused, MissingExtra, UsageError
 from harness.observations.events import Event, StageStarted
 from harness.prompting import compare_endpoint
 from harness.prompts.conversation import Conversation
@@ -46,7 +46,7 @@ def ask_honest_host(
     own = Weighing(weighing.bench, plan, folder, control.name)
     seeds = [plan.seed_of(plan.requests * (number + 1) + place) for place in range(plan.requests)]
     questions = Questions(asked, plan.tokens, plan.sampler, seeds)
-    count = requests if is_accused(weighing.facts) else min(requests, FEW)
+    count = requests if accusing_axes(weighing.facts) else min(requests, FEW)
     try:
         with Asked(folder.folder / "honest.sqlite") as log:
             client.log, client.budget = log, Budget(plan.caps)
@@ -54,12 +54,12 @@ def ask_honest_host(
             card = compare_endpoint(reference, client, cache)
             if card.verdict.outcome is Outcome.BEYOND:
                 return _other_prompts(control)
+            if not count:  # the candidate answered nothing: its prompts are all that there is
+                return _stands(control)
             yield from _weighed(own, questions, log, client, count)
-    except Interrupted:
-        raise
-    except FidelityError as error:
-        return host_facts(control, None, safe_line(error.problem, 200))
-    return host_facts(control, own.facts, own.untestable)
+    except (EndpointRefused, BudgetSpent) as error:  # anything else ends the audit, which goes on by the same command
+        return host_facts(control, None, safe_line(error.problem, 200), weighing.facts)
+    return host_facts(control, own.facts, own.untestable, weighing.facts)
 
 
 def _weighed(
@@ -75,8 +75,12 @@ def _weighed(
 
 
 def _other_prompts(control: Control) -> ControlFacts:
+    return _stands(control).model_copy(update={"requests": 1, "found_at": 1, "axis": PROMPTS})
+
+
+def _stands(control: Control) -> ControlFacts:
     return ControlFacts(
-        name=control.name, role=control.role, member="", requests=1, tokens=0, log_e=0.0, found_at=1, axis=PROMPTS
+        name=control.name, role=control.role, member="", requests=0, tokens=0, log_e=0.0, found_at=0, axis=""
     )
 
 
@@ -91,14 +95,32 @@ def honest_address(where: str, reference: str, cache: Path) -> Iterator[tuple[st
         yield where, ""
         return
     file = _own_file(reference, cache) if where == "auto" else _given(where)
-    with local_host(file) as address:
-        yield address, f"{file.name} in llama.cpp here"  # its port is another one when the audit is resumed
+    _refuse_narrow(file)
+    with local_host(file) as address:  # its port is another one when the audit is resumed
+        yield address, f"{file.name} of {file.stat().st_size:,} bytes, in llama.cpp here"
 
 
 def _given(where: str) -> Path:
     if not where.endswith(".gguf") or not Path(where).is_file():
         raise UsageError(f"{where!r} is no honest host", fix="give an address, a GGUF file of 16 bits or more, or auto")
     return Path(where)
+
+
+def _refuse_narrow(file: Path) -> None:
+    """Raise UsageError for a file whose matrices are quantized: it would excuse what it is meant to find."""
+    try:
+        from gguf import GGUFReader  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtra(
+            "a GGUF file is read by the gguf package", fix="pip install 'fidelity-harness[gguf]'"
+        ) from error
+    kinds = {tensor.tensor_type.name for tensor in GGUFReader(file).tensors} - {"F32", "F16", "BF16"}
+    if kinds:
+        raise UsageError(
+            f"an honest host holds the weights as they were published; this file has {', '.join(sorted(kinds))}",
+            where=file.name,
+            fix="give a GGUF file of 16 bits or more",
+        )
 
 
 def _own_file(reference: str, cache: Path) -> Path:

@@ -98,6 +98,7 @@ def bill(prepared: Prepared) -> str:
         f"at most {plan.requests} questions, {tokens_in:,} tokens in and {tokens_out:,} out"
         + (f", for {money:.2g}" if money else "")
         + f"; {'probe, prompts and trials' if plan.checks != 'none' else 'probe and prompts'} come on top, short requests all"
+        + ("; the honest host is asked as much again at most" if any(not one.member for one in plan.controls) else "")
     )
 
 

@@ -149,7 +149,9 @@ class AuditFolder:
             raise StoredRunError(
                 "this audit has no result that can be read",
                 where=str(self.folder),
-                fix="give the same compare command again: it goes on where it ended",
+                fix="read it with the version of fidelity-harness that wrote it"
+                if self.finished
+                else "give the same compare command again: it goes on where it ended",
             ) from error
 
     @property
@@ -226,14 +228,15 @@ class AuditFolder:
                 where=str(self.folder),
                 fix="judge it with the version of fidelity-harness that wrote it, or run the audit again",
             ) from error
+        own = self._weighed("", gathered[""], plan)
         controls = tuple(
             control_facts(control, gathered[control.name].evidence, plan.honest, plan.families, plan.near, plan.alpha)
             if control.member
-            else host_facts(control, self._weighed(control.name, gathered[control.name], plan), "")
+            else host_facts(control, self._weighed(control.name, gathered[control.name], plan), "", own)
             for control in plan.controls
             if control.name in gathered
         )
-        return self._weighed("", gathered[""], plan), controls
+        return own, controls
 
     def _weighed(self, source: str, own: Gathered, plan: AuditPlan) -> AuditFacts:
         terms = self._head.terms.get(source, Terms())

@@ -113,6 +113,8 @@ def command(
     """
     if bool(candidates) == bool(replies):
         raise click.UsageError("give candidates, or a log of replies with --replies")
+    if honest and (replies or not any(is_address(candidate) for candidate in candidates)):
+        raise click.UsageError("--honest-control is asked beside an endpoint; logs and files have none")
     if replies or any(is_address(candidate) for candidate in candidates):
         if not all(is_address(candidate) for candidate in candidates):
             raise click.UsageError("endpoints and files are compared in commands of their own")

@@ -63,15 +63,15 @@ def control_facts(
     )  # fmt: skip
 
 
-def host_facts(control: Control, facts: AuditFacts | None, untestable: str) -> ControlFacts:
-    """What became of a running host that the user vouches for: whatever would accuse the candidate counts against it."""
-    if facts is None or untestable:
-        return ControlFacts(
-            name=control.name, role=control.role, member="", requests=0, tokens=0, log_e=0.0, found_at=0, axis="",
-            untestable=untestable or "nothing was answered",
-        )  # fmt: skip
+def accusing_axes(facts: AuditFacts | None) -> set[str]:
+    """The axes on which replies accuse a host."""
+    return {axis for _, axis in _crossings(facts)} if facts else set()
+
+
+def _crossings(facts: AuditFacts) -> list[tuple[int, str]]:
+    """After how many requests which axis accuses."""
     told = facts.logprobs
-    crossings = [
+    found = [
         (facts.weights.crossed_at, "identity"),
         (facts.sampler.crossed_at if facts.sampler else 0, "integrity"),
         (facts.length.crossed_at if facts.length else 0, "integrity"),
@@ -79,8 +79,32 @@ def host_facts(control: Control, facts: AuditFacts | None, untestable: str) -> C
         (told.over_at if told else 0, "displacement"),
         (told.forged_at if told else 0, "displacement"),
     ]
-    at, axis = min(((at, axis) for at, axis in crossings if at), default=(0, ""))
-    lost = f"{facts.lost} of {facts.requests} replies were lost" if facts.lost > MOST_LOST * facts.requests else ""
+    return [(at or 0, axis) for at, axis in found if at]
+
+
+def host_facts(
+    control: Control, facts: AuditFacts | None, untestable: str, candidate: AuditFacts | None
+) -> ControlFacts:
+    """What became of a running host that the user vouches for: whatever would accuse the candidate counts against it.
+
+    It is measured only if it tells what the candidate is accused by.
+    """
+    if facts is None or untestable:
+        return ControlFacts(
+            name=control.name, role=control.role, member="", requests=0, tokens=0, log_e=0.0, found_at=0, axis="",
+            untestable=untestable or "nothing was answered",
+        )  # fmt: skip
+    at, axis = min(_crossings(facts), default=(0, ""))
+    accusing = accusing_axes(candidate)
+    lost = ""
+    if facts.lost > MOST_LOST * facts.requests:
+        lost = f"{facts.lost} of {facts.requests} replies were lost"
+    elif not facts.tokens:
+        lost = "no reply holds a token that can be scored"
+    elif "displacement" in accusing and facts.logprobs is None:
+        lost = "it tells no log-probabilities, which accuse the candidate"
+    elif "integrity" in accusing and facts.sampler is None:
+        lost = "it tells no ids, without which sampler and lengths are not judged"
     return ControlFacts(
         name=control.name, role=control.role, member="", requests=facts.requests, tokens=facts.tokens,
         log_e=facts.weights.evidence, found_at=at, axis=axis, untestable="" if at else lost,

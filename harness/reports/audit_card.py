@@ -20,7 +20,7 @@ from harness.targets.sampler import Sampler
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, exit_code, worst
 
-AUDIT_CARD_VERSION = 2
+AUDIT_CARD_VERSION = 3
 Checks = Literal["thorough", "quick", "none"]
 _COLOURS = {Outcome.WITHIN: "green", Outcome.BEYOND: "red"}
 
@@ -95,7 +95,8 @@ class AuditCard(Result):
     def cause(self) -> Cause | None:
         """That of the lowest layer which is as bad as the whole and names one: a fault found low explains those above it."""
         causes = [one.cause for one in self.layers if one.outcome is self.outcome]
-        return next((cause for cause in causes if cause not in {None, Cause.UNLISTED}), causes[0] if causes else None)
+        vague = {None, Cause.UNLISTED, Cause.PROTOCOL}  # made-up log-probabilities do not say what made the text
+        return next((cause for cause in causes if cause not in vague), causes[0] if causes else None)
 
     @property
     def exit_code(self) -> int:

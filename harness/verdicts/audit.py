@@ -50,7 +50,8 @@ def judge_replies(
     """
     if facts is None or untestable:
         return _both(Outcome.NOT_TESTABLE, untestable or "Nothing was answered.")
-    if facts.repeated:
+    honest = next((one for one in controls if one.role == "honest" and not one.sound), None)
+    if facts.repeated and not honest:
         return _cached(facts)
     if facts.lost > MOST_LOST * facts.requests:
         return _both(
@@ -61,16 +62,19 @@ def judge_replies(
         )
     if not facts.tokens and not (facts.length and facts.length.crossed_at):
         return _both(Outcome.NOT_TESTABLE, "No reply holds a token that can be scored.")
-    honest = next((one for one in controls if one.role == "honest" and not one.sound), None)
     if honest:
         return _both(Outcome.INCONCLUSIVE, _unsound(honest))
     text = _identity(facts, required, controls), _integrity(facts, sampler or Sampler(), controls)
     return (*text, judge_logprobs(facts.logprobs, required, neutral=facts.neutral)) if facts.logprobs else text
 
 
-def judge_prompts(verdict: AxisVerdict, controls: Sequence[ControlFacts]) -> AxisVerdict:
-    """The verdict on prompts, unless a host that is vouched for makes others than the reference, too."""
-    honest = next((one for one in controls if one.role == "honest" and one.axis == "prompts"), None)
+def controlled_below(verdict: AxisVerdict, controls: Sequence[ControlFacts], *, prompts: bool) -> AxisVerdict:
+    """The verdict of a layer below the text, unless a host that is vouched for does not stand.
+
+    Prompts are compared on both: they fall where the vouched host's differ from the reference's, too, or were not measured.
+    """
+    unsound = [one for one in controls if one.role == "honest" and not one.member and not one.sound]
+    honest = next((one for one in unsound if not prompts or one.untestable or one.axis == "prompts"), None)
     if honest and verdict.outcome is Outcome.BEYOND:
         return AxisVerdict(axis=verdict.axis, outcome=Outcome.INCONCLUSIVE, reason=_unsound(honest))
     return verdict

@@ -28,7 +28,9 @@ def judge_logprobs(facts: LogprobFacts, required: Sequence[str] = (), *, neutral
     """
     if facts.over_at:
         cause = _cause(facts)
-        if not neutral and cause in {Cause.UNLISTED, Cause.SAMPLING}:  # cut-offs of its own may change what it tells
+        best = facts.builds[0] if facts.builds else None
+        vague = cause in {Cause.UNLISTED, Cause.SAMPLING} or not (best and best.left <= EXPLAINED * facts.distance)
+        if not neutral and vague:  # cut-offs of its own may change what it tells
             return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=_far(facts))
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=_far(facts))
     if facts.forged_at:
@@ -58,7 +60,7 @@ def settled_logprobs(facts: LogprobFacts | None, required: Sequence[str]) -> boo
     if facts is None:
         return None
     if facts.over_at:
-        return _cause(facts) is not Cause.UNLISTED
+        return not facts.forged_at and _cause(facts) is not Cause.UNLISTED
     if facts.forged_at:
         return False  # the text's own tests may still say what it was drawn from
     return False if _missing(facts, required) else None
@@ -80,6 +82,9 @@ def _missing(facts: LogprobFacts, required: Sequence[str]) -> str:
 
 
 def _cause(facts: LogprobFacts) -> Cause:
+    """What is told names a cause only while the text may have been drawn from it: a host could choose its own charge."""
+    if facts.forged_at:
+        return Cause.UNLISTED
     if math.isfinite(facts.temperature):
         return Cause.SAMPLING
     return _CAUSES.get(facts.builds[0].family, Cause.UNLISTED) if facts.named else Cause.UNLISTED
@@ -87,10 +92,16 @@ def _cause(facts: LogprobFacts) -> Cause:
 
 def _far(facts: LogprobFacts) -> str:
     best = facts.builds[0] if facts.builds else None
-    if math.isfinite(facts.temperature):
+    if facts.forged_at:
+        like = "what they would be explained by is not told, because the text was not drawn from them"
+    elif math.isfinite(facts.temperature):
         like = f"they are those of temperature {facts.temperature:.2f}"
     elif facts.named and best:
-        where = "" if best.share > 0.9 else f" on about {best.share:.0%} of requests"
+        where = (
+            ""
+            if best.share > 0.9 or best.left > EXPLAINED * facts.distance
+            else f" on about {best.share:.0%} of requests"
+        )
         like = f"best explained by {best.family}: {best.name}{where}, which leaves {best.left:.2g}{_contained(facts, best)}"
     else:
         like = f"no listed build explains them{_alike(facts)}"

@@ -87,3 +87,9 @@ def test_where_an_honest_host_may_be(tmp_path, smollm):
         with pytest.raises(UsageError) as caught, honest_address(where, str(reference), tmp_path):
             pass
         assert "gguf" in caught.value.fix.lower()
+
+
+def test_a_quantized_file_is_no_honest_host(smollm, smollm_gguf, tmp_path):
+    """It would excuse what it is meant to find."""
+    with pytest.raises(UsageError, match="Q4_1"), honest_address(str(smollm_gguf), str(smollm), tmp_path):
+        pass

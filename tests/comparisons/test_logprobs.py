@@ -112,6 +112,25 @@ def test_a_cache_is_named_by_its_size_and_half_of_its_direction():
         assert ("not rounded twice alike" in verdict.reason) == named
 
 
+def test_a_host_does_not_choose_its_own_charge():
+    """It serves an unlisted model and tells of a listed build: accused, not named, and more is asked."""
+    facts = facts_of(WORLD.tempered(0.4).distribution("c"), "b", requests=40)
+    assert facts.over_at
+    assert facts.forged_at
+    verdict = judge_logprobs(facts)
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "unlisted")
+    assert "quantization" not in verdict.reason
+    assert settled_logprobs(facts, ()) is False
+
+
+def test_a_host_that_was_not_told_to_be_neutral_is_not_accused_by_a_part_of_a_build():
+    """Penalties of its own may make the rest, or all of it."""
+    served = shaken("a", 0.2, 5)
+    facts = facts_of(served, served, requests=40)
+    assert judge_logprobs(facts).cause == "quantization"
+    assert judge_logprobs(facts, neutral=False).outcome == "INCONCLUSIVE"
+
+
 def test_told_logarithms_of_another_temperature_are_called_that():
     """A multiple of the reference's, and of no build's; a host that samples so and tells so forges nothing."""
     cold = WORLD.tempered(1.3).distribution("p")

@@ -38,7 +38,7 @@ def round_blocks(states: Tensor, bits: int) -> Tensor:
     blocks = states.float().unflatten(-1, (-1, _BLOCK))
     extreme = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))
     scale = extreme.abs() / 127.0 if bits == 8 else extreme / -8.0
-    inverse = torch.where(scale == 0, 0.0, 1.0 / scale)
+    inverse = torch.where(scale.half() == 0, 0.0, 1.0 / scale)
     low, high = (-127, 127) if bits == 8 else (-8, 7)
     levels = (blocks * inverse).round().clamp(low, high)
     return (levels * scale.half().float()).flatten(-2).to(states.dtype)

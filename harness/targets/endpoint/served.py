@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from harness.prompts.conversation import BY_THE_HOST, Conversation, Rendered
-from harness.prompts.deviations import profiles
 from harness.prompts.forms import Form, marked, read_form
 from harness.prompts.variants import Prompt
 from harness.targets.endpoint.engines import Engine, ServedPrompt
 
 #: Stands for the text where an engine shows nothing but ids.
+_PARSING = frozenset({"vLLM", "SGLang"})  # whatever the template; llama.cpp does so for some templates only
 ONLY_IDS = "(only ids are shown)"
 
 
@@ -26,8 +26,7 @@ class ServedPrompts:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._kept: dict[str, ServedPrompt] = {}
-        known = profiles(engine.name, engine.version).get(engine.name, ())
-        self._parses = any(deviation.name == "call-arguments-parsed" for deviation in known)
+        self._parses = engine.name in _PARSING
 
     def prompts(self, conversations: Sequence[Conversation]) -> list[Prompt]:
         """The prompts of conversations; one that the host refuses has no text, and the refusal as its problem."""
