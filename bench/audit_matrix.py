@@ -53,7 +53,7 @@ HOSTS: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "honest-bf16": (60, 60, ()),
     "Q4_0": (20, 20, ("quantization",)),
     "wrong-template": (20, 20, ("template",)),
-    "kv-q4_0": (60, 20, ("kv-cache", "quantization")),
+    "kv-q4_0": (60, 40, ("kv-cache",)),
     "injected-prompt": (60, 20, ("template",)),
     "temperature-0.7": (20, 20, ("sampling",)),
     "routed-25": (60, 20, ("quantization",)),

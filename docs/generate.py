@@ -128,6 +128,18 @@ _BENCHMARKS = {
         "The same for prefill in batches, in batches of one, and token by token with a cache. drift: what a member at part "
         "strength would gain per token on such a host with the tolerance on; it has to be negative.",
     ),
+    "live_audits": (
+        "Whole audits of live hosts",
+        "make bench-live-audits",
+        "Probe, trials, prompts, questions and controls of llama.cpp servers with the demo model, as a user runs them, each with "
+        "questions of its own. requests and tokens: what the questions took; asked: all requests; seconds beside other work.",
+    ),
+    "unrepeatable": (
+        "Rounding that nothing repeats",
+        "make bench-unrepeatable",
+        "Mean KL in nat per token on texts of the core suite. own: what the rounding does; shaken: the same model against itself "
+        "with its embeddings moved by one part in a million.",
+    ),
     "audit_matrix": (
         "Audits of recorded live hosts",
         "make bench-hosts bench-audits",

@@ -44,6 +44,7 @@ def test_the_numbers_of_the_readme_are_committed_results():
     ]
     honest = [row for row in result("evidence_calibration")["rows"] if "held out" not in row["host"]]
     audits = {(row["host"], row["access"]): row for row in result("audit_matrix")["rows"]}
+    live_rows = result("live_audits")["rows"]
     client = {row["listed"]: row for row in result("client_overhead")["rows"]}
     routed = next(row for row in result("evidence_routing")["rows"] if row["host"] == "nf4 on 10%")
     expected = [
@@ -54,9 +55,12 @@ def test_the_numbers_of_the_readme_are_committed_results():
         f"| {routed['found_in_50']:.1%} |",
         *("| " + "; ".join(f"{audits[name, access]['named']} of {audits[name, access]['blocks']}, "
                            f"{audits[name, access]['worst']:.0f}" for name in names) + " |"
-          for access, names in (("L3", ("Q4_0", "wrong-template", "temperature-0.7", "clipped")),
-                                ("L1", ("other-model",)))),
-        "| " + "; ".join(f"{audits[name, 'L1']['worst']:.0f}" for name in ("Q8_0", "kv-q4_0", "injected-prompt")) + " |",
+          for access, names in (("L3", ("Q4_0", "wrong-template", "temperature-0.7", "clipped", "kv-q4_0")),
+                                ("L3", ("Q8_0",)), ("L1", ("other-model", "kv-q4_0", "Q8_0")))),
+        f"| {audits['injected-prompt', 'L1']['worst']:.0f} |",
+        "| " + "; ".join(f"{sum(row['right'] for row in live_rows if row['host'] == name)} of "
+                         f"{sum(row['host'] == name for row in live_rows)}"
+                         for name in ("Q4_0", "wrong-template", "routed-25")) + " |",
         "| " + "; ".join(f"{audits[name, access]['found']} in {audits[name, access]['requests']}"
                          for name in ("honest", "honest-bf16") for access in ("L3", "L1")) + " |",
         f"| {client[0]['ratio']:.2f}; {max(row['grown_mb'] for row in client.values()):.1f} MB |",
