@@ -25,7 +25,7 @@ from harness.targets.token_evidence import empty_evidence
 
 
 class Scoring:
-    """Replies through the reference and every member of the bank, one model in memory at a time."""
+    """Replies through the reference and every member of the bank, one after the other."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Scoring:
 
         ``told`` are the log-probabilities that came with them.
         """
-        yield StageStarted("scoring", f"{len(self._members)} configurations, one model in memory at a time")
+        yield StageStarted("scoring", f"{len(self._members)} configurations, one after the other")
         part = slice(first, first + len(scored))
         renderings = {name: sequences_of(prompts[part], scored, first) for name, prompts in self._prompts.items()}
         rows = yield from rescore(
