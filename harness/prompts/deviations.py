@@ -21,8 +21,8 @@ from harness.prompts.variants import Bench
 class Deviation:
     """A rule of some engines, as the fault of the library that has the same effect.
 
-    ``since`` and ``until`` are the builds between which it was seen, empty where there is no such bound. ``always``
-    marks a rule that shows only together with a fault, so that nothing observed can speak for or against it.
+    ``since`` and ``until`` are the builds between which it was seen, in the order of ``engines``, empty where there is no
+    bound. ``always`` marks a rule that shows only together with a fault, so that nothing observed can speak for or against it.
     """
 
     engines: tuple[str, ...]
@@ -48,15 +48,18 @@ class Deviation:
 
 REGISTRY: tuple[Deviation, ...] = (
     Deviation(
-        ("llama.cpp",), "null-as-empty", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
+        ("llama.cpp", "vLLM"), "null-as-empty", "b10775; 0.32.0", "",
+        "common/chat.cpp, common_chat_msgs_to_json_oaicompat; vllm/renderers/chat_utils.py, content of an assistant",
         "messages without content get an empty one, so that templates that add strings do not fail",
     ),
     Deviation(
-        ("llama.cpp",), "parts-joined-by-newline", "b10775", "", "common/chat.cpp, common_chat_msgs_to_json_oaicompat",
+        ("llama.cpp", "vLLM"), "parts-joined-by-newline", "b10775; 0.32.0", "",
+        "common/chat.cpp, common_chat_msgs_to_json_oaicompat; vllm/renderers/chat_utils.py, content as text",
         "text parts become one text with line breaks between them",
     ),
     Deviation(
-        ("llama.cpp",), "developer-as-system", "b10775", "", "common/chat.cpp, workaround map_developer_role_to_system",
+        ("llama.cpp", "vLLM"), "developer-as-system", "b10775; 0.32.0", "",
+        "common/chat.cpp, workaround map_developer_role_to_system; vllm/renderers/hf.py, _convert_developer_to_system",
         "the developer role is mapped to system for templates that do not know it",
     ),
     Deviation(
@@ -96,18 +99,6 @@ REGISTRY: tuple[Deviation, ...] = (
         ("vLLM", "SGLang"), "call-arguments-parsed", "", "",
         "vllm/entrypoints/chat_utils.py; srt/entrypoints/openai, normalize_assistant_tool_call_arguments",
         "arguments given as JSON text are parsed before rendering",
-    ),
-    Deviation(
-        ("vLLM",), "developer-as-system", "0.32.0", "", "vllm/renderers/hf.py, _convert_developer_to_system",
-        "the developer role is mapped to system for templates that do not name it",
-    ),
-    Deviation(
-        ("vLLM",), "parts-joined-by-newline", "0.32.0", "", "vllm/renderers/chat_utils.py, content as text",
-        "text parts become one text with line breaks between them, for templates that take texts",
-    ),
-    Deviation(
-        ("vLLM",), "null-as-empty", "0.32.0", "", "vllm/renderers/chat_utils.py, content of an assistant",
-        "messages without content get an empty one",
     ),
 )  # fmt: skip
 
