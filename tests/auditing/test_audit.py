@@ -24,6 +24,7 @@ from harness.targets.requantized import requantized
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime
 from tests.support.hosts import gateway, host, pass_on
+from tests.support.steps import ended
 
 BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
 DEFAULTS = {"bank": BANK, "controls": False, "checks": "none", "nonce": "test", "runtime": Runtime(threads=1)}
@@ -33,12 +34,7 @@ def audit(reference, address, results, **options):
     """One audit without a command line."""
     request = AuditRequest(str(reference), **(DEFAULTS | options))
     with Client(parse_address(address)) as client:
-        steps = audit_endpoint(request, client, Places(results, Places.default().cache))
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
+        return ended(audit_endpoint(request, client, Places(results, Places.default().cache)))
 
 
 @pytest.mark.slow

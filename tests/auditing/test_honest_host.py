@@ -15,6 +15,7 @@ from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.local import local_host
 from harness.targets.spec import Runtime
 from tests.support.hosts import host, pass_on
+from tests.support.steps import ended
 
 
 def audit(reference, candidate, vouched, results):
@@ -24,12 +25,7 @@ def audit(reference, candidate, vouched, results):
         runtime=Runtime(threads=1),
     )  # fmt: skip
     with Client(parse_address(candidate)) as client, Client(parse_address(vouched)) as honest:
-        steps = audit_endpoint(request, client, Places(results, Places.default().cache), honest)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
+        return ended(audit_endpoint(request, client, Places(results, Places.default().cache), honest))
 
 
 @pytest.mark.slow

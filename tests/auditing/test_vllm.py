@@ -16,6 +16,7 @@ from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.probe import State, probe
 from harness.targets.spec import Runtime
+from tests.support.steps import ended
 
 
 @pytest.fixture
@@ -46,13 +47,7 @@ def test_an_honest_vllm_is_within_the_band(client, smollm, tmp_path):
         str(smollm), requests=24, bank=("ggufq:Q8_0", "ggufq:Q4_0"), nonce="vllm", checks="none", controls=False,
         runtime=Runtime(threads=1),
     )  # fmt: skip
-    steps = audit_endpoint(request, client, Places(tmp_path, Places.default().cache))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            card, _ = end.value
-            break
+    card, _ = ended(audit_endpoint(request, client, Places(tmp_path, Places.default().cache)))
     assert card.outcome != "BEYOND", card.axes
     assert card.facts.logprobs.distance < 2 * card.facts.logprobs.band
     assert card.facts.recut is None
