@@ -171,6 +171,9 @@ def _untold(rows):
 def blocks(found: Gathered, members, length: int, right: Sequence[str], *, told: bool) -> dict:
     """Audits of disjoint blocks, and what they came to."""
     verdicts, after = [], []
+    contained: dict[
+        str, list[float]
+    ] = {}  # how often each build's own displacement lies in what is told, block by block
     for first in range(0, found.requests - length + 1, length):
         facts = audited(found, members, first, first + length, told=told)
         axes = judge_replies(facts)
@@ -178,6 +181,8 @@ def blocks(found: Gathered, members, length: int, right: Sequence[str], *, told:
         logs = facts.logprobs
         crossed = [one.crossed_at for one in (facts.weights, facts.sampler, facts.length) if one and one.crossed_at]
         crossed += [at for at in (logs.over_at, logs.forged_at) if at] if logs else []
+        for one in logs.builds if logs and beyond else ():
+            contained.setdefault(one.name, []).append(round(one.contained, 3))
         verdicts.append(str(next((one for one in beyond if one != "unlisted"), beyond[0])) if beyond else "")
         after.append(min(crossed) if beyond else np.inf)
         if logs and os.environ.get("SHOWN"):
@@ -189,6 +194,7 @@ def blocks(found: Gathered, members, length: int, right: Sequence[str], *, told:
         "blocks": len(verdicts), "requests": length, "found": len(causes), "named": sum(cause in right for cause in causes),
         "median": _finite(np.median(after)), "worst": _finite(max(after)),
         "causes": {cause: verdicts.count(cause) for cause in dict.fromkeys(causes)},
+        **({"contained": contained} if contained else {}),
     }  # fmt: skip
 
 

@@ -112,6 +112,16 @@ def test_a_cache_is_named_by_its_size_and_half_of_its_direction():
         assert ("not rounded twice alike" in verdict.reason) == named
 
 
+def test_an_audit_ends_when_log_probabilities_name_what_the_text_does_not():
+    """The text accuses without a name: more is asked until something names it, or log-probabilities do."""
+    facts = weigh_replies(rows_of("b", "b", requests=28), HONEST, FAMILIES, ("a",), (), 0.01, 1)
+    unnamed = facts.weights.explanations[0].model_copy(update={"lead": 0.0})
+    weights = facts.weights.model_copy(update={"explanations": (unnamed,)})
+    assert facts.weights.crossed_at
+    assert settled(facts.model_copy(update={"weights": weights}), ("b",))
+    assert not settled(facts.model_copy(update={"weights": weights, "logprobs": None}), ("b",))
+
+
 def test_a_host_does_not_choose_its_own_charge():
     """It serves an unlisted model and tells of a listed build: accused, not named, and more is asked."""
     facts = facts_of(WORLD.tempered(0.4).distribution("c"), "b", requests=40)
