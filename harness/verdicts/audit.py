@@ -20,6 +20,9 @@ LEAD = 3.0
 QUIET = math.log(10.0)
 #: A host is not cleared while a build that matters may have served more than this share of the audit's requests.
 MOST_SHARE = 0.25
+#: An accusation of the sampler or of lengths ends an audit when this many times the requests that it took were answered and the
+#: weights stayed quiet: other weights and prompts move sampler and lengths, too, and may be heard a little later.
+HEARD_OUT = 2
 #: Evidence is front-loaded if the first tokens of replies gain this many times what the last ones do.
 EARLY = 2.0
 _CAUSES = {
@@ -180,7 +183,19 @@ def settled(facts: AuditFacts, required: Sequence[str]) -> bool:
         best = facts.weights.explanations[0]
         return bool(told) or (best.lead >= LEAD and best.family != "unlisted")
     cleared = told is None and not lacking(facts, required) and _sampler_cleared(facts)
-    return bool(facts.repeated or told) or cleared
+    return bool(facts.repeated or told) or _heard_out(facts) or cleared
+
+
+def _heard_out(facts: AuditFacts) -> bool:
+    """Whether sampler or lengths are accused by a cause of their own, and more questions would not turn it into another one."""
+    drawn, length = facts.sampler, facts.length
+    told_apart = facts.logprobs is None or not facts.logprobs.over_at
+    if not facts.neutral or not told_apart or facts.weights.log_e > QUIET:  # the tolerant one is moved by samplers
+        return False
+    if drawn and drawn.crossed_at:
+        return facts.sampler_lead >= LEAD and facts.requests >= HEARD_OUT * drawn.crossed_at
+    named = length and length.crossed_at and length.explanations[0].lead >= LEAD
+    return bool(named and length and facts.requests >= HEARD_OUT * length.crossed_at)
 
 
 def _sampler_cleared(facts: AuditFacts) -> bool:

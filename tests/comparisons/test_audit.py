@@ -201,6 +201,20 @@ def test_replies_that_end_early_are_found(world):
     assert "readily" in integrity.reason
 
 
+def test_a_named_sampler_ends_an_audit_when_the_weights_were_heard_out(world):
+    """Not at the request that accuses it: other weights and prompts move samplers and lengths, too, a little later or earlier."""
+    p = world.distribution("p").copy()
+    p[:, 0] += 0.3
+    for served, process in ((world.distribution("cold"), "sampler"), (p / p.sum(-1, keepdims=True), "length")):
+        facts = facts_of(world, served, requests=120)
+        heard = getattr(facts, process)
+        late = heard.model_copy(update={"crossed_at": 61})
+        loud = facts.weights.model_copy(update={"log_e": 3.0})
+        assert settled(facts, ("b",))
+        for change in ({process: late}, {"weights": loud}, {"neutral": False}):
+            assert not settled(facts.model_copy(update=change), ("b",))
+
+
 def test_lost_replies_make_a_verdict_impossible(world):
     """Rule 10: more than one in a hundred."""
     for server in ("b", "cold"):
