@@ -32,7 +32,8 @@ from harness.prompts.questions import draw_questions
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client, Limits
 from harness.targets.endpoint.pace import Pace
-from harness.targets.endpoint.replies import PLAIN, WAYS, ask_reply
+from harness.targets.endpoint.replies import ask_reply
+from harness.targets.endpoint.ways import Question
 from harness.targets.sampler import Sampler
 
 AT_ONCE, ROUND, ROUNDS, MANY = 16, 1000, 9, 20_000
@@ -86,7 +87,7 @@ async def minimal(address: str) -> None:
 
         async def one(number: int) -> str:
             async with gate:
-                body = {"messages": list(QUESTIONS[number].messages), "max_tokens": TOKENS, **PLAIN, **WAYS[0]}
+                body = Question(QUESTIONS[number]).body(0, TOKENS, Sampler(), 0)
                 found = await client.post(f"{address}/chat/completions", json=body)
                 return str(found.json()["choices"][0]["message"]["content"])
 
@@ -96,7 +97,7 @@ async def minimal(address: str) -> None:
 def ours(client: Client, first: int) -> None:
     """A thousand questions through the client, attempts and replies in its journal."""
     jobs = [
-        partial(ask_reply, client, QUESTIONS[n], TOKENS, 0, Sampler(), n, f"reply-{first + n:05d}")
+        partial(ask_reply, client, Question(QUESTIONS[n]), TOKENS, 0, Sampler(), n, f"reply-{first + n:05d}")
         for n in range(ROUND)
     ]
     for place, reply in client.together(jobs):

@@ -29,6 +29,7 @@ from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.local import local_host
 from harness.targets.endpoint.replies import ask_reply
+from harness.targets.endpoint.ways import Question
 from harness.targets.requantized import requantized
 from harness.targets.sampler import Sampler
 
@@ -80,7 +81,9 @@ def record(name: str, requests: int) -> None:
             if number < done:
                 continue
             sampler = Sampler(temperature=HOSTS[name][2])
-            ((_, reply),) = client.together([partial(ask_reply, client, question, TOKENS, way, sampler, number)])
+            ((_, reply),) = client.together(
+                [partial(ask_reply, client, Question(question), TOKENS, way, sampler, number)]
+            )
             way = reply.way
             file.write(json.dumps(reply.model_dump(mode="json")) + "\n")
             file.flush()

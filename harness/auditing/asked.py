@@ -12,8 +12,9 @@ import zstandard
 
 from harness.observations.journal import storage
 from harness.targets.endpoint.budget import Spent
-from harness.targets.endpoint.replies import Reply, read_reply, way_of
+from harness.targets.endpoint.replies import Reply, read_reply
 from harness.targets.endpoint.transport import Answer
+from harness.targets.endpoint.ways import way_of
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (

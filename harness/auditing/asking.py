@@ -19,6 +19,7 @@ from harness.prompts.variants import Bench
 from harness.redact import safe_line
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import Reply, ask_reply
+from harness.targets.endpoint.ways import Question
 from harness.targets.prompt_source import PromptSource
 from harness.targets.sampler import Sampler
 
@@ -30,10 +31,11 @@ FIRST_ROUND = 8
 class Questions:
     """What an audit asks, in plan order, and how."""
 
-    asked: Sequence[Conversation]
+    asked: Sequence[Question]
     tokens: int
     sampler: Sampler
     seeds: Sequence[int]
+    stream: bool = False
 
 
 def round_ends(requests: int, first: int = FIRST_ROUND) -> list[int]:
@@ -62,7 +64,7 @@ def ask_round(
             try:
                 return await ask_reply(
                     client, questions.asked[number], questions.tokens, way, questions.sampler, questions.seeds[number],
-                    f"reply-{number:04d}",
+                    f"reply-{number:04d}", stream=questions.stream,
                 )  # fmt: skip
             except BudgetSpent:
                 return None
@@ -109,6 +111,18 @@ def render_prompts(
     return {"": sound} | {
         name: [one.ids or ours for one, ours in zip(prompts, sound, strict=True)] for name, prompts in made.items()
     }
+
+
+def as_questions(asked: Sequence[Conversation | Question]) -> list[Question]:
+    """Conversations as they are, for the host to make prompts of."""
+    return [one if isinstance(one, Question) else Question(one) for one in asked]
+
+
+def by_prompt(source: PromptSource, conversations: Sequence[Conversation], clock: str) -> list[Question]:
+    """Questions that are asked by the reference's own prompts; what it cannot render is left a conversation."""
+    with PromptProcess() as process:
+        made = Bench(process, family_of(source), source.tokenizer, Dialect(clock=clock)).prompts(conversations)
+    return [Question(one, prompt.ids or (), prompt.text or "") for one, prompt in zip(conversations, made, strict=True)]
 
 
 def sequences_of(prompts: Sequence[Ids], replies: Sequence[Scorable], first: int = 0) -> list[Scored]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from harness import __version__
 from harness.auditing.asked import Asked
-from harness.auditing.asking import Questions, ask_round, round_ends
+from harness.auditing.asking import Questions, as_questions, ask_round, by_prompt, round_ends
 from harness.auditing.controlling import run_controls
 from harness.auditing.honest_host import PROMPTS, ask_honest_host
 from harness.auditing.preparing import AuditRequest, Prepared, bill, days_of, prepare
-from harness.auditing.probing import probed
+from harness.auditing.probing import has_chat, probed
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder
@@ -31,6 +31,7 @@ from harness.targets.endpoint.budget import Budget
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.probe import Profile, State
 from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.ways import Question
 from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
 from harness.verdicts.audit import controlled_below, judge_replies
@@ -50,25 +51,27 @@ def audit_endpoint(
     """
     request = replace(request, honest=(request.honest or honest.address.shown) if honest else "")
     source = open_prompt_source(request.reference, places.cache)
-    questions = draw_questions(request.requests, request.nonce)
-    prepared = prepare(request, source, questions, client.address.shown, questions_digest())
+    conversations = draw_questions(request.requests, request.nonce)
+    prepared = prepare(request, source, conversations, client.address.shown, questions_digest())
     folder = None if request.fresh else AuditFolder.unfinished(places.results, prepared.plan)
     if folder:
         request = replace(request, nonce=folder.plan.nonce)
-        questions = draw_questions(request.requests, request.nonce)
-        prepared = prepare(request, source, questions, client.address.shown, questions_digest(), folder.plan.clock)
+        conversations = draw_questions(request.requests, request.nonce)
+        prepared = prepare(request, source, conversations, client.address.shown, questions_digest(), folder.plan.clock)
         yield Noticed(f"going on with {folder.folder.name}: what was answered is not asked again")
     else:
         folder = AuditFolder.create(places.results, prepared.plan)
+    plan = prepared.plan
+    asked = by_prompt(source, conversations, plan.clock) if plan.protocol == "completions" else conversations
     with folder:
-        card = yield from _asked(request, prepared, questions, folder, client, places, honest)
+        card = yield from _asked(request, prepared, as_questions(asked), folder, client, places, honest)
     return card, folder.folder
 
 
 def _asked(
     request: AuditRequest,
     prepared: Prepared,
-    questions: Sequence[Conversation],
+    questions: Sequence[Question],
     folder: AuditFolder,
     client: Client,
     places: Places,
@@ -76,7 +79,8 @@ def _asked(
 ) -> Generator[Event, None, AuditCard]:
     """The audit in its folder, from the first request to the stored card."""
     plan = prepared.plan
-    asked = Questions(questions, plan.tokens, plan.sampler, [plan.seed_of(n) for n in range(plan.requests)])
+    seeds = [plan.seed_of(n) for n in range(plan.requests)]
+    asked = Questions(questions, plan.tokens, plan.sampler, seeds, plan.stream)
     with Asked(folder.folder / "asked.sqlite") as log, Workers(room_for_models()) as workers:
         client.log, client.budget = log, Budget(plan.caps)
         client.budget.resume(log.spent())
@@ -84,9 +88,10 @@ def _asked(
         yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
         profile, told, below = None, None, folder.prompts()
         try:
-            profile, told = probed(client, folder, request.reference, plan.checks)
-            below = below or compare_endpoint(request.reference, client, places.cache)
-            folder.keep_prompts(below)
+            profile, told = probed(client, folder, request.reference, plan)
+            if has_chat(profile):
+                below = below or compare_endpoint(request.reference, client, places.cache)
+                folder.keep_prompts(below)
         except BudgetSpent as error:
             yield Noticed(f"{error.problem}: what is already there is judged")
         weighing = Weighing(

@@ -19,13 +19,13 @@ from harness.comparisons.controls import Control, ControlFacts, accusing_axes, h
 from harness.errors import BudgetSpent, EndpointRefused, MissingExtra, UsageError
 from harness.observations.events import Event, StageStarted
 from harness.prompting import compare_endpoint
-from harness.prompts.conversation import Conversation
 from harness.redact import safe_line
 from harness.targets.demo_model import demo_gguf, demo_reference
 from harness.targets.endpoint.address import is_address
 from harness.targets.endpoint.budget import Budget
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.local import local_host
+from harness.targets.endpoint.ways import Question
 from harness.verdicts.model import Outcome
 
 #: The axis on which an honest host is accused that makes other prompts than the reference.
@@ -33,7 +33,7 @@ PROMPTS = "prompts"
 
 
 def ask_honest_host(
-    weighing: Weighing, prepared: Prepared, folder: AuditFolder, asked: Sequence[Conversation], client: Client,
+    weighing: Weighing, prepared: Prepared, folder: AuditFolder, asked: Sequence[Question], client: Client,
     reference: str, cache: Path, requests: int,
 ) -> Generator[Event, None, ControlFacts]:  # fmt: skip
     """Its prompts, then as many questions as the candidate answered, or the first few where the candidate is not accused.
@@ -45,7 +45,7 @@ def ask_honest_host(
     yield StageStarted("control", f"{control.name}, asked the same")
     own = Weighing(weighing.bench, plan, folder, control.name)
     seeds = [plan.seed_of(plan.requests * (number + 1) + place) for place in range(plan.requests)]
-    questions = Questions(asked, plan.tokens, plan.sampler, seeds)
+    questions = Questions(asked, plan.tokens, plan.sampler, seeds, plan.stream)
     count = requests if accusing_axes(weighing.facts) else min(requests, FEW)
     try:
         with Asked(folder.folder / "honest.sqlite") as log:

@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from harness.errors import TargetNotFound, UsageError
 from harness.identity import digest_bytes
 from harness.prompts.conversation import Conversation
-from harness.targets.endpoint.replies import NEUTRAL, Reply, reply_of
+from harness.targets.endpoint.replies import Reply, reply_of
 from harness.targets.endpoint.told import read_told
+from harness.targets.endpoint.ways import UNTOLD
 from harness.targets.sampler import Sampler
 
 _MOST_BYTES = 1 << 30
@@ -103,7 +104,7 @@ def _read(value: Any, sampler: Sampler) -> tuple[Conversation, Reply, object]:
         tools=tuple(tools) if isinstance(tools, list) else None,
         options=options if isinstance(options, dict) else {},
     )
-    way = 0 if told else NEUTRAL
+    way = 0 if told else UNTOLD
     return conversation, reply.model_copy(update={"asked": _limit(request, reply), "way": way}), request.get("seed")
 
 

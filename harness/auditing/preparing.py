@@ -14,6 +14,7 @@ from harness.prompts.conversation import Conversation
 from harness.reports.audit_card import AuditPlan, Checks
 from harness.targets.bank import QUICK, BankMember, bank_members, honest_members, known_bad, required
 from harness.targets.endpoint.budget import Caps
+from harness.targets.endpoint.ways import Protocol
 from harness.targets.prompt_source import PromptSource
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, parse_spec
@@ -35,6 +36,8 @@ class AuditRequest:
     draws: int = DRAWS
     sampler: Sampler = field(default_factory=Sampler)  # what the host is asked for, and held to
     controls: bool = True
+    protocol: Protocol = "chat"  # completions: by the reference's own prompts, in which no template takes part
+    stream: bool = False
     honest: str = ""  # what a running host is called that the user vouches for
     checks: Checks = "thorough"  # of parameters, by their effects, before anything else is asked
     caps: Caps = field(default_factory=Caps)
@@ -69,9 +72,11 @@ def prepare(
             where=source.name,
             fix="give the reference checkpoint's folder",
         )
-    days = days_of(source, clock)
+    days = days_of(source, clock)[: 1 if request.protocol == "completions" else None]
     spec = parse_spec(request.reference, request.runtime)
     members = [*honest_members(spec, request.bank, days[1:]), *bank_members(request.bank, spec)]
+    if request.protocol == "completions":  # a host that is given the whole prompt has none of its own to get wrong
+        members = [one for one in members if not (one.family and one.fault)]
     faults = [one.fault for one in members if one.family and one.fault]
     prompts = render_prompts(source, conversations, faults, days)
     members = [m for m in members if not (m.family and m.fault) or prompts[m.fault] != prompts[""]]
@@ -84,6 +89,7 @@ def prepare(
         controls=_controls(request, members), checks=request.checks,
         caps=request.caps, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions,
         template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
+        protocol=request.protocol, stream=request.stream,
     )  # fmt: skip
     return Prepared(plan, members, prompts)
 

@@ -8,25 +8,30 @@ from harness.auditing.store import AuditFolder
 from harness.comparisons.parameters import ParameterFacts, parameter_facts
 from harness.errors import BudgetSpent, EndpointRefused, TargetRefused
 from harness.prompts.trials import draw_trials
+from harness.reports.audit_card import AuditPlan
 from harness.targets.checkpoint.files import read_json
 from harness.targets.endpoint.client import Client
-from harness.targets.endpoint.probe import Profile, probe
+from harness.targets.endpoint.probe import Profile, State, probe
 from harness.targets.endpoint.trials import try_all
 
 #: Tokens of a prompt that are tried where the reference does not say how many it takes.
 _USUAL = 4096
 
 
-def probed(client: Client, folder: AuditFolder, reference: str, checks: str) -> tuple[Profile, ParameterFacts | None]:
-    """The capability table with the outcome of trials in it; ``checks`` is thorough, quick or none."""
+def probed(
+    client: Client, folder: AuditFolder, reference: str, plan: AuditPlan
+) -> tuple[Profile, ParameterFacts | None]:
+    """The capability table with the outcome of trials in it."""
     known = folder.profile()
     if known:
         return known
     profile, facts = probe(client), None
-    _refuse_unknown(profile)
-    if checks != "none":
+    if plan.protocol == "chat":
+        _refuse_unknown(profile)
+    if plan.checks != "none" and has_chat(profile):
         try:
-            facts = parameter_facts(try_all(client, draw_trials(context_of(reference), thorough=checks == "thorough")))
+            trials = draw_trials(context_of(reference), thorough=plan.checks == "thorough")
+            facts = parameter_facts(try_all(client, trials))
         except BudgetSpent:
             folder.keep_profile(profile, None)
             raise
@@ -34,6 +39,11 @@ def probed(client: Client, folder: AuditFolder, reference: str, checks: str) -> 
         profile = profile.model_copy(update={"capabilities": rows, "requests": profile.requests + facts.requests})
     folder.keep_profile(profile, facts)
     return profile, facts
+
+
+def has_chat(profile: Profile) -> bool:
+    """Whether the endpoint answers to conversations; trials and prompts are about those alone."""
+    return profile.state("chat") is State.YES
 
 
 def _refuse_unknown(profile: Profile) -> None:

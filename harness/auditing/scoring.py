@@ -68,6 +68,10 @@ class Scoring:
             found[name] = [next(left) if one.ids else empty_evidence(0) for one in scored]
         return found
 
+    def lengths(self, first: int, end: int) -> list[int]:
+        """Tokens of the reference's prompts."""
+        return [len(prompt) for prompt in self._prompts[""][first:end]]
+
     def moved(self, draws: int, tokens: int) -> Generator[Event, None, dict[str, MovedReplies]]:
         """Local replies that their tokenizer cuts otherwise, for the charge of a host without ids."""
         return (

@@ -12,7 +12,8 @@ from harness.comparisons.audit import AuditFacts, weigh_replies
 from harness.comparisons.recut import RecutFacts, measure_charges
 from harness.observations.events import Event, Noticed
 from harness.reports.audit_card import AuditPlan
-from harness.targets.endpoint.replies import NEUTRAL, Reply
+from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.ways import is_neutral
 from harness.verdicts.audit import settled
 
 
@@ -42,14 +43,14 @@ class Weighing:
             self._recut = tells_no_ids(replies) and not self._named(replies)
         if not self._recut:
             replies = with_ids(replies, self._names)
-        self._neutral &= all(reply.way < NEUTRAL for reply in replies)
+        self._neutral &= all(is_neutral(reply.way) for reply in replies)
         read = recut_replies if self._recut else scorable
         scored = read(replies, self.bench.centre, self.bench.silent, self.bench.stop, self._plan.tokens)
         yield from _told(scored)
         first = len(self.scored)
         self.replies.extend(replies)
         self.scored.extend(scored)
-        self.untestable = self._why_not(replies)
+        self.untestable = self._why_not(replies, first)
         if self.untestable:
             self.facts = None  # what was weighed before is no verdict on the rest
             return
@@ -91,8 +92,14 @@ class Weighing:
         """Whether the host tells no ids."""
         return bool(self._recut)
 
-    def _why_not(self, replies: Sequence[Reply]) -> str:
+    def _why_not(self, replies: Sequence[Reply], first: int) -> str:
         """Why the text says nothing about weights, or an empty string."""
+        if self._plan.protocol == "completions":
+            lengths = self.bench.lengths(first, first + len(replies))
+            for reply, length in zip(replies, lengths, strict=True):
+                if not reply.lost and reply.prompt != length:
+                    billed = "not billed at all" if reply.prompt is None else f"billed as {reply.prompt} tokens"
+                    return f"A prompt of {length} tokens, given whole, is {billed}: nobody knows what was read."
         if any(reply.parted for reply in replies):
             return f"{PARTED}; ask for raw text."
         if all(one.lost for one in self.scored):

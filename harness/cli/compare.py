@@ -16,6 +16,7 @@ from harness.observations.reference_cache import CacheChoice
 from harness.pipeline import DEFAULT_LADDER, Candidate, Request
 from harness.reports.audit_card import Checks
 from harness.targets.endpoint.address import is_address
+from harness.targets.endpoint.ways import Protocol
 from harness.targets.spec import Runtime
 
 
@@ -62,6 +63,10 @@ from harness.targets.spec import Runtime
 @click.option("--honest-key-env", "honest_key", default="", metavar="NAME", help="Environment variable with its key.")
 @click.option("--checks", default="thorough", show_default=True, type=click.Choice(["thorough", "quick", "none"]),
               help="Trials of an endpoint's parameters, streams and limits: about 36, 26 or no requests.")  # fmt: skip
+@click.option("--protocol", default="chat", show_default=True, type=click.Choice(["chat", "completions"]),
+              help="How an endpoint is asked: by conversations, or by the prompts that the reference makes of them, in which "
+              "no template takes part.")  # fmt: skip
+@click.option("--stream", is_flag=True, help="Ask an endpoint for its replies as streams.")
 @click.option(
     "--budget", default="", metavar="CAPS", help="Hard caps: tokens=20000,requests=100,seconds=600,money=0.5."
 )
@@ -96,6 +101,8 @@ def command(
     honest: str,
     honest_key: str,
     checks: str,
+    protocol: str,
+    stream: bool,  # noqa: FBT001
     budget: str,
     price: str,
     concurrency: int,
@@ -115,6 +122,8 @@ def command(
         raise click.UsageError("give candidates, or a log of replies with --replies")
     if honest and (replies or not any(is_address(candidate) for candidate in candidates)):
         raise click.UsageError("--honest-control is asked beside an endpoint; logs and files have none")
+    if replies and (stream or protocol != "chat"):
+        raise click.UsageError("--protocol and --stream are about asking; a log of --replies is not asked")
     if replies or any(is_address(candidate) for candidate in candidates):
         if not all(is_address(candidate) for candidate in candidates):
             raise click.UsageError("endpoints and files are compared in commands of their own")
@@ -122,7 +131,7 @@ def command(
 
         options = EndpointOptions(
             bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh,
-            cast("Checks", checks), honest, honest_key,
+            cast("Checks", checks), honest, honest_key, cast("Protocol", protocol), stream,
         )  # fmt: skip
         places = Places(results or Places.default().results, Places.default().cache)
         runtime = Runtime(device=device, attention="auto", threads=threads)

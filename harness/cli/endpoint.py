@@ -27,6 +27,7 @@ from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.client import Client, Limits
 from harness.targets.endpoint.pace import Pace
+from harness.targets.endpoint.ways import Protocol
 from harness.targets.sampler import parse_sampler
 from harness.targets.spec import Runtime
 
@@ -53,6 +54,8 @@ class EndpointOptions:
     checks: Checks = "thorough"
     honest: str = ""
     honest_key: str = ""
+    protocol: Protocol = "chat"
+    stream: bool = False
 
     def request(self, reference: str, runtime: Runtime) -> AuditRequest:
         """The audit that is asked for; raises UsageError for what cannot be."""
@@ -69,6 +72,8 @@ class EndpointOptions:
             sampler=parse_sampler(self.sampler),
             controls=self.controls,
             checks=self.checks,
+            protocol=self.protocol,
+            stream=self.stream,
             caps=self._caps(),
             fresh=self.fresh,
             runtime=runtime,

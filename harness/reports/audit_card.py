@@ -16,6 +16,7 @@ from harness.identity import digest_json
 from harness.redact import safe_line
 from harness.targets.endpoint.budget import Caps, Spent
 from harness.targets.endpoint.probe import Profile
+from harness.targets.endpoint.ways import Protocol
 from harness.targets.sampler import Sampler
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, exit_code, worst
@@ -47,6 +48,8 @@ class AuditPlan(Result):
     clock: str  # the time under which prompts with a date are made
     sampler: Sampler = Sampler()
     checks: Checks = "none"
+    protocol: Protocol = "chat"  # in which the questions are asked
+    stream: bool = False
 
     @property
     def seed(self) -> int:

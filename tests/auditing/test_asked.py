@@ -9,8 +9,11 @@ import subprocess
 import sys
 
 from harness.auditing.asked import Asked
-from harness.targets.endpoint.replies import NEUTRAL, PLAIN, WAYS, Reply
+from harness.prompts.conversation import Conversation
+from harness.targets.endpoint.replies import Reply
 from harness.targets.endpoint.transport import Answer
+from harness.targets.endpoint.ways import Question, is_neutral
+from harness.targets.sampler import Sampler
 
 
 def test_raw_bytes_and_a_few_headers_are_kept(tmp_path):
@@ -43,7 +46,7 @@ def test_the_first_reply_to_a_question_stands(tmp_path):
 
 def test_an_answer_that_came_whole_is_read_after_a_kill_and_not_drawn_anew(tmp_path):
     """Asking again would favour short replies; refusals and answers that never came are asked again."""
-    body = {"messages": [], "max_tokens": 8, **PLAIN, **WAYS[1], "seed": 77, "temperature": 1.0, "top_p": 1.0}
+    body = Question(Conversation(messages=({"role": "user", "content": "a"},))).body(1, 8, Sampler(), 77)
     whole = b'{"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}]}'
     with Asked(tmp_path / "asked.sqlite") as asked:
         for item, answer in (("reply-0000", (503, b"")), ("reply-0000", (200, whole)), ("reply-0001", (400, b"{}"))):
@@ -53,7 +56,7 @@ def test_an_answer_that_came_whole_is_read_after_a_kill_and_not_drawn_anew(tmp_p
         found = asked.replies()
     assert list(found) == [0]
     assert found[0].text == "Fine."
-    assert found[0].way < NEUTRAL
+    assert is_neutral(found[0].way)
 
 
 def test_a_killed_process_loses_nothing_that_it_was_told_is_written(tmp_path):

@@ -23,7 +23,7 @@ from harness.targets.endpoint.pace import Pace
 from harness.targets.requantized import requantized
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime
-from tests.support.hosts import gateway, host, pass_on
+from tests.support.hosts import gateway, host, pass_on, with_usage
 from tests.support.steps import ended
 
 BANK = ("ggufq:Q4_0", "prompt:chatml-fallback")
@@ -86,6 +86,36 @@ def test_a_forced_cut_off_is_audited_as_asked_for(llamacpp, smollm, tmp_path):
     assert card.facts.sampler.log_e < 2
     assert [build.excluded for build in card.facts.builds] == [True]
     assert AuditFolder(folder).weigh_again()[0] == card.facts
+
+
+@pytest.mark.slow
+def test_a_host_is_asked_by_the_references_own_prompts_as_streams(llamacpp, smollm, tmp_path):
+    """Weights without a template, at a host that has completions alone: nothing is said of its prompts.
+
+    One that bills another prompt than it was given has not read that prompt alone, and is neither accused nor cleared.
+    """
+    shift = 0
+
+    def bare(asked, _):
+        reply = pass_on(llamacpp.removesuffix("/v1"), asked) if asked.path == "/v1/completions" else (404, {}, b"{}")
+        return with_usage(reply, lambda count: count + shift) if shift and reply[0] == 200 else reply
+
+    with host(bare) as running:
+        card, folder = audit(smollm, running.address, tmp_path, requests=3, protocol="completions", stream=True)
+        asked = [one for one in running.asked if one.body.get("max_tokens") == 64]
+        shift = 1
+        odd, _ = audit(smollm, running.address, tmp_path, requests=1, protocol="completions")
+    assert {(one.path, one.body["stream"]) for one in asked} == {("/v1/completions", True)}
+    assert list(card.plan.families) == ["ggufq:Q4_0"]
+    assert card.facts.tokens > 60
+    assert card.facts.logprobs.distance < 5e-3
+    assert {axis.outcome for axis in card.axes} == {"INCONCLUSIVE"}
+    assert (card.prompts, card.parameters) == (None, None)
+    assert card.spent.tokens < 3 * 64 + 100  # streams say what they cost, too
+    with Asked(folder / "asked.sqlite") as log:
+        assert [reply.ids for reply in log.replies().values()].count(None) == 0
+    assert {axis.outcome for axis in odd.axes} == {"NOT_TESTABLE"}
+    assert "given whole, is billed as" in odd.axes[0].reason
 
 
 @pytest.mark.slow

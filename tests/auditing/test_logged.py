@@ -8,7 +8,7 @@ import pytest
 
 from harness.auditing.logged import read_logged
 from harness.errors import TargetNotFound, UsageError
-from harness.targets.endpoint.replies import NEUTRAL
+from harness.targets.endpoint.ways import is_neutral
 from harness.targets.sampler import Sampler
 
 ASKED = [{"role": "user", "content": "Hi"}]
@@ -38,7 +38,7 @@ def test_what_is_neutral_passes_and_only_what_is_said_counts_as_said(tmp_path):
     found, _ = read_logged(
         log(tmp_path, other(1, **neutral), other(2, seed=4, chat_template_kwargs={"a": 1})), Sampler()
     )
-    assert [reply.way < NEUTRAL for _, reply in found] == [True, False]
+    assert [is_neutral(reply.way) for _, reply in found] == [True, False]
     assert found[1][0].options == {"a": 1}
     with pytest.raises(UsageError, match="seed, came before"):
         read_logged(log(tmp_path, other(1, seed=7), other(2, seed=7)), Sampler())

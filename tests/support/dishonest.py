@@ -40,6 +40,16 @@ def cut_front(characters: int) -> Callable[[Body], Body]:
     return change
 
 
+def injecting(text: str) -> Callable[[Body], Body]:
+    """A system prompt of its own before every conversation."""
+
+    def change(body: Body) -> Body:
+        said = [{"role": "system", "content": text}]
+        return body | {"messages": said + body["messages"]} if "messages" in body else body
+
+    return change
+
+
 def lie(**fields: Any) -> Callable[[Body], Body]:
     """Changes a choice of every answer."""
 

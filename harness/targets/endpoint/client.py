@@ -207,7 +207,7 @@ def _billed(answer: Answer | None) -> tuple[int | None, int | None]:
         return None, None
     if not answer.ok:
         return 0, 0
-    usage: Any = answer.fields().get("usage")
+    usage: Any = answer.reply.get("usage")
     found = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
     prompt, output = (one if type(one) is int and 0 <= one < 1 << 24 else None for one in found)
     return prompt, output

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import JsonValue
-
 from harness.errors import EndpointUnreachable
-from harness.prompts.conversation import Conversation
 from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Answer, Client
-from harness.targets.endpoint.engines.model import chat_fields, text_of
-from harness.targets.endpoint.told import FEW_LISTED, MOST_LISTED, Told, read_told, token_id, told_entries
+from harness.targets.endpoint.engines.model import text_of
+from harness.targets.endpoint.shapes import chat_shaped
+from harness.targets.endpoint.told import Told, read_told, token_id, told_entries
+from harness.targets.endpoint.ways import Question
 from harness.targets.sampler import Sampler
 
-_WHOLE: dict[str, JsonValue] = {"min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
-_IDS: dict[str, JsonValue] = {
-    "logprobs": True, "top_logprobs": MOST_LISTED, "return_token_ids": True, "return_tokens_as_token_ids": True
-}  # fmt: skip
-_SEEDED: dict[str, JsonValue] = {"seed": 0}  # each request has its own
-#: Ways of asking, the fullest first; a host that refuses a field it does not know is asked in the next way. The first
-#: ``NEUTRAL`` switch off everything that a host may add to sampling on its own.
-WAYS: tuple[dict[str, JsonValue], ...] = (
-    {"top_k": 0, **_WHOLE, **_IDS, **_SEEDED},
-    {"top_k": -1, **_WHOLE, **_IDS, **_SEEDED},  # how some engines write "no limit"
-    {"logprobs": True, "top_logprobs": MOST_LISTED, **_SEEDED},
-    {"logprobs": True, "top_logprobs": FEW_LISTED, **_SEEDED},
-    {"logprobs": True, "top_logprobs": FEW_LISTED},
-    {**_SEEDED},
-    {"top_k": 0},
-    {},
-)
-NEUTRAL = 2
-#: What every request says of sampling, whatever the sampler.
-PLAIN: dict[str, JsonValue] = {"stream": False, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 _MOST_TOKENS = 1 << 16
 _COUNTS = ("completion", "prompt", "total")
 
@@ -57,27 +36,25 @@ class Reply(Frozen):
     model: str = ""  # what the host says that it serves
     fingerprint: str = ""  # system_fingerprint
     asked: int | None = None  # most tokens of this reply, where they are not the plan's
-    way: int = 0  # which of ``WAYS`` the host accepted
+    way: int = 0  # how the host was asked, and took it
 
 
 async def ask_reply(
-    client: Client, conversation: Conversation, tokens: int, way: int, sampler: Sampler, seed: int, item: str = ""
-) -> Reply:
+    client: Client, question: Question, tokens: int, way: int, sampler: Sampler, seed: int, item: str = "", *,
+    stream: bool = False,
+) -> Reply:  # fmt: skip
     """Ask for at most ``tokens`` tokens from a sampler, ``way`` first; the reply says which way the host accepted.
 
     A refusal of every way is a lost reply; nothing is asked again for what a reply says. ``seed`` is this request's alone;
     a host that honours it answers a resumed audit as it would have answered an uninterrupted one.
     """
     refused = ""
-    for number in range(way, len(WAYS)):
-        body: dict[str, object] = dict(chat_fields(conversation))
-        body |= {"max_tokens": tokens, **PLAIN, **WAYS[number]} | sampler.fields()
-        if "seed" in body:
-            body["seed"] = seed
+    for number in question.ways[way:]:
+        body = question.body(number, tokens, sampler, seed, stream=stream)
         if client.address.model:
             body["model"] = client.address.model
         try:
-            answer = await client.ask(body, item, drawn=True)
+            answer = await client.ask(body, item, drawn=True, path=question.path)
         except EndpointUnreachable as error:
             return Reply(lost=safe_line(error.problem, 200), way=way)
         if answer.ok:
@@ -88,33 +65,15 @@ async def ask_reply(
     return Reply(lost=f"refused: {refused}", way=way)
 
 
-#: Fields that a request has its own value of, whatever the way.
-_OWN = frozenset({"seed", "top_k", "min_p"})
-
-
-def way_of(body: dict[str, Any]) -> int:
-    """Which of ``WAYS`` a request was sent in: the first whose fields it has, and no more of them than those.
-
-    A sampler that was asked for adds its own field to every way.
-    """
-    asked = {name for name in ("top_k", "min_p") if body.get(name) not in {None, 0, -1}}
-    known = {name for way in WAYS for name in way} - asked
-    sent = {name for name in body if name in known}
-    for number, way in enumerate(WAYS):
-        if set(way) - asked == sent and all(body[name] == value for name, value in way.items() if name not in _OWN):
-            return number
-    return len(WAYS) - 1
-
-
 def read_reply(answer: Answer) -> Reply:
-    """A chat answer as a reply; what cannot be read is lost, never guessed."""
-    return reply_of(answer.fields())
+    """An answer as a reply; what cannot be read is lost, never guessed."""
+    return reply_of(answer.reply)
 
 
 def reply_of(fields: dict[str, Any]) -> Reply:
-    """The body of a chat answer as a reply."""
-    choice = _first(fields.get("choices"))
-    message = choice.get("message")
+    """The body of an answer as a reply; ``fields`` have the shape of a chat answer or of a completion."""
+    choice = _first(chat_shaped(fields).get("choices"))
+    message = choice.get("message", {"content": choice["text"]} if "text" in choice else None)
     if not isinstance(message, dict):
         return Reply(lost="the answer holds no message")
     text = text_of(message.get("content") or "")

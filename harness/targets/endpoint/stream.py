@@ -6,7 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.targets.endpoint.shapes import chat_shaped
+
 _MOST_EVENTS = 1 << 17
+_HEADS = ("data:", ":", "event:", "id:", "retry:")
 
 
 @dataclass(slots=True)
@@ -16,9 +19,37 @@ class Streamed:
     text: str = ""
     finish: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
+    around: dict[str, Any] = field(default_factory=dict)  # the model's name and the host's fingerprint
+    told: list[Any] = field(default_factory=list)  # log-probabilities, an entry per token
+    ids: list[Any] = field(default_factory=list)
+    reasoned: bool = False  # whether a part of what the model wrote came beside the text
     events: int = 0
     done: bool = False  # whether the host said that it was finished
     problems: list[str] = field(default_factory=list)
+
+    def fields(self) -> dict[str, Any]:
+        """The answer that would have come in one piece, in the shape of a chat answer; empty for a stream that broke off.
+
+        A part of a reply is no shorter reply, and nobody knows what a broken event held.
+        """
+        if not self.finish or set(self.problems) - {_UNENDED}:
+            return {}
+        choice: dict[str, Any] = {"message": {"content": self.text}, "finish_reason": self.finish}
+        if self.reasoned:
+            choice["message"]["reasoning_content"] = "(streamed)"
+        if self.told:
+            choice["logprobs"] = {"content": self.told}
+        if self.ids:
+            choice["token_ids"] = self.ids
+        return {"choices": [choice], "usage": self.usage, **self.around}
+
+
+_UNENDED = "the stream ends without [DONE]"
+
+
+def is_stream(body: bytes) -> bool:
+    """Whether bytes begin as a stream of events does, and as no JSON can."""
+    return body[:64].lstrip().decode("latin-1").startswith(_HEADS)
 
 
 def read_stream(body: bytes) -> Streamed:
@@ -51,7 +82,7 @@ def read_stream(body: bytes) -> Streamed:
         if isinstance(value, dict):
             _take(found, value)
     if found.events and not found.done:
-        found.problems.append("the stream ends without [DONE]")
+        found.problems.append(_UNENDED)
     return found
 
 
@@ -70,6 +101,8 @@ def _events(text: str) -> list[str]:
 
 
 def _take(found: Streamed, value: dict[str, Any]) -> None:
+    value = chat_shaped(value)
+    found.around |= {name: value[name] for name in ("model", "system_fingerprint") if value.get(name)}
     usage = value.get("usage")
     if isinstance(usage, dict):
         found.usage = usage
@@ -83,5 +116,11 @@ def _take(found: Streamed, value: dict[str, Any]) -> None:
     content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
     if isinstance(content, str):
         found.text += content
+    hidden = ("reasoning_content", "reasoning", "tool_calls")
+    found.reasoned |= isinstance(delta, dict) and any(delta.get(name) for name in hidden)
+    logprobs, ids = choice.get("logprobs"), choice.get("token_ids")
+    entries = logprobs.get("content") if isinstance(logprobs, dict) else None
+    found.told += entries if isinstance(entries, list) else []
+    found.ids += ids if isinstance(ids, list) else []
     if isinstance(choice.get("finish_reason"), str):
         found.finish = choice["finish_reason"]

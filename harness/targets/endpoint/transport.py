@@ -17,6 +17,8 @@ from harness import __version__
 from harness.errors import EndpointRefused
 from harness.redact import safe_line
 from harness.targets.endpoint.address import Address
+from harness.targets.endpoint.shapes import chat_shaped
+from harness.targets.endpoint.stream import is_stream, read_stream
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Answer:
     def ok(self) -> bool:
         """Whether the host did what it was asked."""
         return 200 <= self.status < 300
+
+    @cached_property
+    def reply(self) -> dict[str, Any]:
+        """The answer in the shape of a chat answer, whatever protocol it came in, in one piece or streamed. Read once."""
+        return read_stream(self.body).fields() if is_stream(self.body) else chat_shaped(self.fields())
 
     def value(self) -> Any:
         """The body as JSON; None for what is no JSON. Read once: not to be changed."""

@@ -53,11 +53,11 @@ async def _ask(client: Client, trial: Trial, number: int) -> Reply:
         return Reply(lost=safe_line(error.problem, 200))
     if not answer.ok:
         return Reply(lost=f"refused: {answer.complaint}")
-    return streamed(answer) if trial.stream else read_reply(answer)
+    return _streamed(answer) if trial.stream else read_reply(answer)
 
 
-def streamed(answer: Answer) -> Reply:
-    """A streamed answer as if it had come in one piece."""
+def _streamed(answer: Answer) -> Reply:
+    """The text of a stream, also of one that broke off: what came is what is compared."""
     read = read_stream(answer.body)
     if not read.events:
         return Reply(lost="no events")

@@ -9,7 +9,8 @@ import pytest
 from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Answer, Client
-from harness.targets.endpoint.replies import NEUTRAL, WAYS, ask_reply, read_reply, way_of
+from harness.targets.endpoint.replies import ask_reply, read_reply
+from harness.targets.endpoint.ways import UNTOLD, WAYS, Question, is_neutral, way_of
 from harness.targets.sampler import Sampler
 from tests.support.hosts import host
 
@@ -50,9 +51,10 @@ def test_text_that_is_parted_is_said_to_be():
     assert not read_reply(answer({"message": {"content": "a"}})).parted
 
 
-def drawn(client, way, sampler):
+def drawn(client, way, sampler, question=None):
     """One reply."""
-    ((_, reply),) = client.together([lambda: ask_reply(client, ASKED, 8, way, sampler, 7)])
+    asked = question or Question(ASKED)
+    ((_, reply),) = client.together([lambda: ask_reply(client, asked, 8, way, sampler, 7)])
     return reply
 
 
@@ -66,9 +68,9 @@ def test_a_host_that_knows_fewer_fields_is_asked_with_fewer():
 
     with host(answers) as running, Client(parse_address(running.address)) as client:
         reply = drawn(client, 0, Sampler())
-        assert (reply.text, reply.way) == ("x", NEUTRAL)
+        assert (reply.text, reply.way) == ("x", UNTOLD)
         drawn(client, reply.way, Sampler(cut="top_p", value=0.9))
-        assert len(running.asked) == NEUTRAL + 2
+        assert len(running.asked) == UNTOLD + 2
         assert running.asked[1].body["top_k"] == -1
         assert running.asked[0].body["top_p"] == running.asked[0].body["temperature"] == 1.0
         assert running.asked[0].body["seed"] == running.asked[-1].body["seed"] == 7
@@ -87,7 +89,27 @@ def test_a_refusal_of_every_way_is_a_lost_reply():
 @pytest.mark.parametrize("sampler", [Sampler(), Sampler(cut="top_k", value=20), Sampler(cut="min_p", value=0.05)])
 def test_the_way_of_a_request_is_read_from_it_whatever_its_sampler(sampler):
     """So that an audit that is resumed asks on as it began; two ways of writing "no limit" count as one."""
-    for way in WAYS:
-        found = way_of({"messages": [], "max_tokens": 8, **way, **sampler.fields()})
-        limits = {"top_k", "min_p"} if sampler.cut else set()
-        assert set(WAYS[found]) - limits == set(way) - limits
+    limits = {"top_k", "min_p"} if sampler.cut else set()
+    for question in (Question(ASKED), Question(ASKED, (1, 2), "ab")):
+        for way in question.ways:
+            found = way_of(question.body(way, 8, sampler, 7))
+            assert found // len(WAYS) == way // len(WAYS)
+            assert set(WAYS[found % len(WAYS)]) - limits == set(WAYS[way % len(WAYS)]) - limits
+
+
+def test_a_prompt_goes_out_as_ids_and_as_text_where_ids_are_refused():
+    """Completions have words of their own for log-probabilities; the text says what the ids said."""
+
+    def answers(asked, _):
+        if isinstance(asked.body["prompt"], list):
+            return 422, {}, b'{"detail": "prompt: a string is wanted"}'
+        return 200, {}, json.dumps({"choices": [{"text": "x", "finish_reason": "stop"}]}).encode()
+
+    with host(answers) as running, Client(parse_address(running.address)) as client:
+        reply = drawn(client, 0, Sampler(), Question(ASKED, (5, 6), "hello"))
+        assert (reply.text, reply.way) == ("x", len(WAYS))
+        assert is_neutral(reply.way)
+        assert {asked.path for asked in running.asked} == {"/v1/completions"}
+        first, last = running.asked[0].body, running.asked[-1].body
+        assert (first["prompt"], last["prompt"], last["logprobs"]) == ([5, 6], "hello", 20)
+        assert not {"messages", "top_logprobs"} & set(last)
