@@ -16,10 +16,11 @@ from harness.reports.prompt_card import print_prompt_card
 @click.argument("candidate")
 @click.option(
     "--access",
-    type=click.Choice(["auto", "introspection", "counts"]),
+    type=click.Choice(["auto", "introspection", "self-render", "counts"]),
     default="auto",
     show_default=True,
-    help="How to look into an endpoint: by what its engine shows, or by usage.prompt_tokens alone.",
+    help="How to look into an endpoint: by what its engine shows, by its answers to conversations and to the reference's own "
+    "prompts, or by usage.prompt_tokens alone.",
 )
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
 @click.option("--impact", is_flag=True, help="Measure what differences cost, in KL on the reference's weights.")
@@ -39,7 +40,7 @@ def command(
     Each is a checkpoint folder, a GGUF file, a chat template (.jinja), a tokenizer.json or a tekken.json; minijinja:PATH
     is any of these as a gateway written in Rust renders it, llamacpp:PATH as llama.cpp's own engine does, encoder:NAME:FILE
     a file with an installed program that makes prompts of it. CANDIDATE may also be an endpoint, https://host/v1#model: it
-    is asked for at most 40 tokens of output.
+    is asked for some dozens of tokens of output.
     No model is loaded unless --impact is given.
     """
     from rich.console import Console  # noqa: PLC0415

@@ -21,6 +21,7 @@ from harness.reports.prompt_card import PromptCard
 from harness.targets.prompt_source import PromptSource
 from harness.verdicts.model import AxisVerdict, Finding
 from harness.verdicts.prompt_counts import CountsIn
+from harness.verdicts.self_render import SelfRenderIn
 from harness.verdicts.tokens_in import DeviationFacts, DiagnosisFacts, TokensIn
 
 _EDITS = 6  # structural differences that a card shows
@@ -45,7 +46,9 @@ class Paired:
     deviations: tuple[DeviationFacts, ...] = ()
 
 
-def card_of(evidence: TokensIn | CountsIn, judged: tuple[AxisVerdict, Sequence[Finding]], clock: str) -> PromptCard:
+def card_of(
+    evidence: TokensIn | CountsIn | SelfRenderIn, judged: tuple[AxisVerdict, Sequence[Finding]], clock: str
+) -> PromptCard:
     """The card of judged evidence, with the version, the renderer and the clock that its prompts were made under."""
     verdict, findings = judged
     return PromptCard(

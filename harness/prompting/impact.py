@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.comparisons.counts import CountRow
 from harness.comparisons.impact import Impact, weigh
 from harness.errors import IncompatibleCandidate
 from harness.observations.reference_cache import ReferenceCache
@@ -30,7 +31,8 @@ from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.opening import open_target
 from harness.targets.prompt_source import open_prompt_source
 from harness.targets.spec import Runtime, parse_spec
-from harness.verdicts.prompt_counts import CountsIn
+from harness.verdicts.self_render import FormRow, SelfRenderIn
+from harness.verdicts.tokens_in import TokensIn
 
 BITS = (8, 6, 5, 4, 3)
 MOST = 12  # conversations; one of each case before a second of any
@@ -65,24 +67,29 @@ def with_impact(card: PromptCard, reference: str, cache: Path, threads: int = 0)
 
 def _differing(card: PromptCard, reference: str, cache: Path) -> list[_Pair]:
     evidence = card.evidence
-    if not isinstance(evidence, CountsIn):
+    if isinstance(evidence, TokensIn):
         return [
             _Pair(f"{pair.case}[{pair.number}]", pair.reference_ids, pair.candidate_ids)
             for pair in evidence.pairs
             if pair.reference_ids and pair.candidate_ids and pair.reference_ids != pair.candidate_ids
         ]
-    if not evidence.explanations:
+    # no prompt was seen: they are those of the explanation, which reproduces all that was
+    rows: Sequence[CountRow | FormRow]
+    if isinstance(evidence, SelfRenderIn):
+        base, faults, rows = [], evidence.named[:1], evidence.differing
+    else:
+        best = next(iter(evidence.explanations), None)
+        faults = best.faults if best else ()
+        base = [e.fault for e in REGISTRY if best and best.engine in e.engines and e.name in best.rules]
+        rows = [row for row in evidence.rows if row.kind == "probe" and row.difference]
+    if not faults:
         return []
-    # nothing but counts was seen: the prompts are those of the explanation, which reproduces every count
-    best = evidence.explanations[0]
-    base = [entry.fault for entry in REGISTRY if best.engine in entry.engines and entry.name in best.rules]
     source = open_prompt_source(reference, cache)
-    rows = [row for row in evidence.rows if row.kind == "probe" and row.difference]
     conversations = [Conversation.model_validate(row.request) for row in rows]
     with PromptProcess() as process:
         bench = Bench(process, family_of(source), source.tokenizer, Dialect(clock=card.clock))
         sound = bench.prompts(conversations)
-        other = bench.prompts(conversations, [*base, *(fault(name) for name in best.faults)])
+        other = bench.prompts(conversations, [*base, *(fault(name) for name in faults)])
     return [
         _Pair(f"{row.case}[{row.number}]", a.ids, b.ids)
         for row, a, b in zip(rows, sound, other, strict=True)

@@ -16,6 +16,7 @@ from harness.identity import digest_bytes
 from harness.prompting.counts import probe_counts
 from harness.prompting.evidence import card_of, family_of, pair_prompts, refuse_broken_tokenizer
 from harness.prompting.files import golden_differences, side_facts
+from harness.prompting.self_render import self_render
 from harness.prompts.cases import Case, load_cases
 from harness.prompts.conversation import Coverage, Dialect
 from harness.prompts.deviations import profiles
@@ -28,9 +29,10 @@ from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.engines import Engine, recognise
 from harness.targets.endpoint.served import ServedPrompts
 from harness.targets.prompt_source import PromptSource, open_prompt_source
+from harness.verdicts.model import Outcome
 from harness.verdicts.tokens_in import Billed, SideFacts, TokensIn, judge_tokens_in
 
-Access = Literal["auto", "introspection", "counts"]
+Access = Literal["auto", "introspection", "self-render", "counts"]
 
 _BILLED = ("minimal", "system", "three-turns")  # cases whose bill is held against what the engine shows
 
@@ -50,18 +52,43 @@ def compare_endpoint(reference: str, client: Client, cache: Path, access: Access
         )
     with PromptProcess() as process:
         refuse_broken_tokenizer(process, source)
-        engine = None if access == "counts" else recognise(client)
-        if engine is not None:
-            card = _introspected(process, source, engine)
-            if card is not None:
-                return card
-        if access == "introspection":
+        if access == "self-render":
+            return self_render(process, source, client)
+        if access == "counts":
+            return probe_counts(process, source, client)
+        engine = recognise(client)
+        card = _introspected(process, source, engine) if engine else None
+        if card is None and access == "introspection":
             raise EndpointRefused(
                 "the endpoint does not show the prompts that it makes",
                 where=client.address.shown,
                 fix="use --access counts, which needs nothing but usage.prompt_tokens",
             )
-        return probe_counts(process, source, client, engine.name if engine else "")
+        if card is None:
+            return _unseen(process, source, client, engine.name if engine else "")
+        if access == "auto" and card.verdict.outcome is Outcome.NOT_TESTABLE:  # it shows what it does not use
+            return _contradicted(card, self_render(process, source, client))
+        return card
+
+
+def _unseen(process: PromptProcess, source: PromptSource, client: Client, engine: str) -> PromptCard:
+    """The card of a host that shows no prompts: by its answers to both forms where it takes prompts, else by its bill.
+
+    A bill that is as expected does not clear a host that answers the two forms differently.
+    """
+    by_answers = self_render(process, source, client)
+    if by_answers.verdict.outcome in {Outcome.WITHIN, Outcome.BEYOND}:
+        return by_answers
+    by_bill = probe_counts(process, source, client, engine)
+    heard = by_answers.verdict.outcome is Outcome.INCONCLUSIVE
+    return by_answers if heard and by_bill.verdict.outcome is not Outcome.BEYOND else by_bill
+
+
+def _contradicted(shown: PromptCard, by_answers: PromptCard) -> PromptCard:
+    """What a host shows proves nothing; its answers may accuse it, and do not clear it."""
+    if by_answers.verdict.outcome is not Outcome.BEYOND:
+        return shown
+    return by_answers.model_copy(update={"findings": (*by_answers.findings, *shown.findings)})
 
 
 def _introspected(process: PromptProcess, source: PromptSource, engine: Engine) -> PromptCard | None:

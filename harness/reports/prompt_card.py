@@ -14,9 +14,10 @@ from harness.redact import safe_line
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Finding, Outcome
 from harness.verdicts.prompt_counts import CountsIn
+from harness.verdicts.self_render import SelfRenderIn
 from harness.verdicts.tokens_in import SideFacts, TokensIn, severity_of
 
-PROMPT_CARD_VERSION = 2
+PROMPT_CARD_VERSION = 3
 _COLOURS = {Outcome.WITHIN: "green", Outcome.BEYOND: "red"}
 _SHOWN = 3
 
@@ -28,7 +29,7 @@ class PromptCard(Result):
     fidelity_version: str
     renderer: str
     clock: str
-    evidence: TokensIn | CountsIn
+    evidence: TokensIn | CountsIn | SelfRenderIn
     verdict: AxisVerdict
     findings: tuple[Finding, ...]
     impact: Impact | None = None
@@ -42,13 +43,15 @@ class PromptCard(Result):
 def print_prompt_card(card: PromptCard, console: Console) -> None:
     """Print a prompt card; the last line is the verdict."""
     evidence = card.evidence
-    if isinstance(evidence, CountsIn):
+    if isinstance(evidence, CountsIn | SelfRenderIn):
         _head(console, evidence)
     else:
         _sides(console, evidence)
     console.print(Text(f"renderer {card.renderer}, clock {card.clock}", style="dim"))
     if isinstance(evidence, CountsIn):
         _counts(console, evidence)
+    elif isinstance(evidence, SelfRenderIn):
+        _forms(console, evidence)
     else:
         _prompts(console, evidence)
     for finding in card.findings:
@@ -57,7 +60,7 @@ def print_prompt_card(card: PromptCard, console: Console) -> None:
         console.print(Text(f"      fix: {about.fix}", style="dim"))
     if isinstance(evidence, CountsIn):
         _rows(console, evidence)
-    else:
+    elif isinstance(evidence, TokensIn):
         _windows(console, evidence)
     if card.impact:
         _impact(console, card.impact)
@@ -118,9 +121,25 @@ def _windows(console: Console, e: TokensIn) -> None:
             console.print(Text(f"    ids       {list(a)} -> {list(b)}"))
 
 
-def _head(console: Console, e: CountsIn) -> None:
+def _head(console: Console, e: CountsIn | SelfRenderIn) -> None:
+    how = (
+        "by usage.prompt_tokens alone" if isinstance(e, CountsIn) else "by its answers to conversations and to prompts"
+    )
     console.print(Text(f"reference {safe_line(e.reference)}  template {e.template[:12]}  tokenizer {e.tokenizer[:12]}"))
-    console.print(Text(f"candidate {safe_line(e.endpoint)} (by usage.prompt_tokens alone)"))
+    console.print(Text(f"candidate {safe_line(e.endpoint)} ({how})"))
+
+
+def _forms(console: Console, e: SelfRenderIn) -> None:
+    console.print(
+        Text(
+            f"\n{e.requests} requests; {len(e.measured) - len(e.differing)} of {len(e.rows)} conversations are answered alike"
+        )
+    )
+    for row in e.differing[: 2 * _SHOWN]:
+        console.print(
+            Text(f"  {row.case}[{row.number}] first token {row.gap:.3f} apart, the prompt from itself {row.floor:.3f}")
+        )
+        console.print(Text(f"    request {_request(row.request)}", style="dim"))
 
 
 def _counts(console: Console, e: CountsIn) -> None:

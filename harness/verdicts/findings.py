@@ -277,6 +277,12 @@ CATALOGUE: dict[str, Entry] = {
         "of one.",
         "compare usage.completion_tokens with max_tokens; ask the host to report length",
     ),
+    "INTG518": Entry(
+        "conversations are not answered as the reference's prompts are", "S1", None,
+        "The host answers a conversation otherwise than the prompt that the reference makes of it, and no fault of the library "
+        "reproduces that: another prompt, or another model behind one of the two forms.",
+        "ask the host which template it uses and what it adds; audit it with --protocol completions for its weights alone",
+    ),
     "TMPL120": Entry(
         "token counts differ by no known fault", "S1", None,
         "The host bills other numbers of prompt tokens than the reference's prompts have, and no fault of the library, "

@@ -17,7 +17,6 @@ from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.local import local_host
 from tests.support.hosts import gateway, with_usage
 from tests.support.templates import EVERYTHING
-from tests.support.toy import edit_json
 
 NO_HEADER = ("{% if add_generation_prompt %}", "{% if false %}")
 
@@ -54,18 +53,6 @@ def test_the_same_file_served_by_llamacpp_has_no_finding_but_documented_ones(ins
     assert all(row.billed == row.shown for row in card.evidence.billed)
     assert len(card.evidence.billed) == 3
     assert type(card).model_validate_json(card.model_dump_json()) == card
-
-
-@pytest.fixture(scope="module")
-def everything(smollm, smollm_gguf, tmp_path_factory):
-    """A reference whose template has everything, and a real server that serves it."""
-    folder = tmp_path_factory.mktemp("everything")
-    for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
-        shutil.copy(smollm / name, folder / name)
-    (folder / "chat_template.jinja").write_text(EVERYTHING)
-    edit_json(folder / "tokenizer.json", normalizer={"type": "NFC"})  # as Qwen's has, and llama.cpp never applies
-    with local_host(smollm_gguf, EVERYTHING) as address:
-        yield folder, address
 
 
 def test_every_deviation_of_the_registry_is_seen_on_the_running_engine(inspect, everything, llamacpp):

@@ -40,6 +40,13 @@ def cut_front(characters: int) -> Callable[[Body], Body]:
     return change
 
 
+def without_system(body: Body) -> Body:
+    """Loses system messages."""
+    if "messages" not in body:
+        return body
+    return body | {"messages": [one for one in body["messages"] if one["role"] != "system"]}
+
+
 def injecting(text: str) -> Callable[[Body], Body]:
     """A system prompt of its own before every conversation."""
 

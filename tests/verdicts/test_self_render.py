@@ -1,0 +1,86 @@
+"""What answers to both forms amount to: equal, different by a known fault, different by none, and too noisy to say."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.comparisons.first_token import first_token_gap
+from harness.targets.endpoint.told import Told
+from harness.verdicts.self_render import PAIRS, FaultRow, FormRow, SelfRenderIn, judge_self_render
+
+FAULTS = ("system-dropped", "no-generation-prompt", "double-bos")
+
+
+def evidence(gaps, floor=0.001, faults=0.3, **more):
+    """Conversations with these gaps; every fault is ``faults`` away from the reference's prompt."""
+    rows = [FormRow(case="system", number=n, request={}, gap=gap, floor=floor) for n, gap in enumerate(gaps)]
+    shown = [FaultRow(fault=name, case="system", number=0, from_sound=faults, from_host=faults) for name in FAULTS]
+    return SelfRenderIn(
+        reference="r", template="t", tokenizer="k", endpoint="e", stage="done", requests=60, rows=tuple(rows),
+        faults=tuple(shown), **more,
+    )  # fmt: skip
+
+
+def test_equal_answers_clear_what_the_host_shows_to_be_visible():
+    """A host whose answers do not depend on the prompt is equal to itself, too, and cleared of nothing."""
+    assert judge_self_render(evidence([0.0] * 10))[0].outcome == "WITHIN"
+    assert judge_self_render(evidence([0.0] * 10, faults=0.01))[0].outcome == "INCONCLUSIVE"
+    assert judge_self_render(evidence([0.0] * 7))[0].outcome == "NOT_TESTABLE"
+    assert judge_self_render(evidence([None] * 10))[0].outcome == "NOT_TESTABLE"
+
+
+def test_a_host_that_does_not_repeat_itself_is_neither():
+    """Gaps that repetitions of one prompt have, too, accuse nobody; beyond some point nothing can be said."""
+    assert judge_self_render(evidence([0.07] * 10, floor=0.04))[0].outcome == "WITHIN"
+    assert judge_self_render(evidence([0.5] * 10, floor=0.11))[0].outcome == "NOT_TESTABLE"
+
+
+@pytest.mark.parametrize(
+    ("named", "exceeding", "outcome", "code"),
+    [
+        (("system-dropped",), PAIRS, "BEYOND", "TMPL112"),
+        (("system-dropped",), PAIRS - 1, "INCONCLUSIVE", "INTG518"),
+        ((), PAIRS, "INCONCLUSIVE", "INTG518"),
+    ],
+)
+def test_only_a_fault_that_fits_and_stands_accuses(named, exceeding, outcome, code):
+    """A difference alone may be another model behind one of both forms; one that comes and goes may be a cache."""
+    verdict, findings = judge_self_render(evidence([0.4, *[0.0] * 9], named=named, exceeding=exceeding))
+    assert verdict.outcome == outcome
+    assert [finding.code for finding in findings] == [code]
+
+
+lists = st.lists(st.floats(0.01, 1.0), min_size=4, max_size=8, unique=True)
+
+
+def told(masses, whole=1.0):
+    """A list of the next token's probabilities, which sum to ``whole``; the ids are their places."""
+    total = sum(masses)
+    return Told.of([[(place, math.log(whole * mass / total)) for place, mass in enumerate(masses)]])
+
+
+@given(lists, lists)
+def test_a_gap_is_a_distance_and_never_more_than_the_whole(one, other):
+    """Symmetric, 0 for the same list, at most 1; where both lists are whole it is the total variation."""
+    a, b = told(one), told(other)
+    assert first_token_gap(a, a) == 0.0
+    assert first_token_gap(a, b) == first_token_gap(b, a)
+    assert 0.0 <= first_token_gap(a, b) <= 1.0
+    if len(one) == len(other):
+        p, q = ([mass / sum(masses) for mass in masses] for masses in (one, other))
+        assert first_token_gap(a, b) == pytest.approx(
+            0.5 * sum(abs(x - y) for x, y in zip(p, q, strict=True)), abs=1e-9
+        )
+
+
+def test_lists_that_cannot_be_compared_have_no_gap():
+    """Nothing told, next to nothing, tokens by names here and by ids there, and numbers that are no probabilities."""
+    sound = told([3.0, 2.0, 1.0])
+    named = Told.of([[("a", -0.5), ("b", -1.5), ("c", -3.0)]])
+    broken = Told.of([[(1, 0.0), (2, 0.0), (3, 0.0)]])
+    for other in (None, told([1.0, 2.0]), named, broken):
+        assert first_token_gap(sound, other) is None
