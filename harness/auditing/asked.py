@@ -100,6 +100,13 @@ class Asked:
     def _unpacked(self, blob: bytes) -> bytes:
         return self._unpack.decompress(blob, max_output_size=_MOST)
 
+    def answer_of(self, item: str) -> Answer | None:
+        """The first answer to an item that is one."""
+        row = self._file.execute(
+            "SELECT headers, answer FROM attempts WHERE item = ? AND status BETWEEN 200 AND 299 ORDER BY id", (item,)
+        ).fetchone()
+        return Answer(200, json.loads(row[0] or "{}"), self._unpacked(row[1]), 0.0) if row else None
+
     def request_of(self, item: str) -> bytes:
         """The body of an item's last attempt; empty if there was none."""
         row = self._file.execute("SELECT request FROM attempts WHERE item = ? ORDER BY id DESC", (item,)).fetchone()

@@ -12,12 +12,14 @@ from harness.auditing.asking import Questions, as_questions, ask_round, by_promp
 from harness.auditing.controlling import run_controls
 from harness.auditing.honest_host import PROMPTS, ask_honest_host
 from harness.auditing.preparing import AuditRequest, Prepared, bill, days_of, prepare
-from harness.auditing.probing import has_chat, probed
+from harness.auditing.probing import probed
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder
+from harness.auditing.texts import ask_texts, scores_texts
 from harness.auditing.weighing import Weighing
 from harness.comparisons.controls import ControlFacts
+from harness.comparisons.logprobs import LogprobFacts
 from harness.comparisons.protocol import protocol_facts
 from harness.config import Places
 from harness.errors import BudgetSpent, IncompatibleCandidate
@@ -35,6 +37,7 @@ from harness.targets.endpoint.ways import Question
 from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
 from harness.verdicts.audit import controlled_below, judge_replies
+from harness.verdicts.logprobs import judge_texts
 from harness.verdicts.model import Finding
 from harness.verdicts.parameters import judge_parameters, parameter_findings
 from harness.verdicts.protocol import protocol_findings
@@ -89,7 +92,7 @@ def _asked(
         profile, told, below = None, None, folder.prompts()
         try:
             profile, told = probed(client, folder, request.reference, plan)
-            if has_chat(profile):
+            if plan.protocol == "chat":
                 below = below or compare_endpoint(request.reference, client, places.cache)
                 folder.keep_prompts(below)
         except BudgetSpent as error:
@@ -97,6 +100,11 @@ def _asked(
         weighing = Weighing(
             Scoring(workers, places.cache, prepared.members, prepared.prompts, plan.sampler), plan, folder
         )
+        if profile and scores_texts(profile):
+            try:
+                yield from ask_texts(client, log, weighing.bench, prepared, folder)
+            except BudgetSpent as error:
+                yield Noticed(f"{error.problem}: what is already there is judged")
         known = log.replies()
         done = 0
         for end in round_ends(plan.requests):
@@ -117,9 +125,10 @@ def _asked(
             controls = (vouched, *controls)
         spent, sample = client.budget.spent, log.request_of("reply-0000")
         spent = spent.model_copy(update={"seconds": log.spent().seconds})  # of asking, not of scoring
-    card = _card(weighing, prepared, controls).model_copy(
+    card = _card(weighing, prepared, controls, folder.texts()).model_copy(
         update={
             "spent": spent,
+            "spent_on_honest": honest.budget.spent if honest else None,
             "profile": profile,
             "prompts": controlled_below(below.verdict, controls, prompts=True) if below else None,
             "parameters": controlled_below(judge_parameters(told), controls, prompts=False) if told else None,
@@ -155,7 +164,7 @@ def audit_replies(
         weighing = Weighing(scoring, prepared.plan, folder)
         yield from weighing.add([reply for _, reply in logged])
         controls = yield from _controlled(weighing, prepared, folder, len(logged))
-    card = _card(weighing, prepared, controls)
+    card = _card(weighing, prepared, controls, None)
     folder.keep_card(card, b"")
     return card, folder.folder
 
@@ -166,13 +175,15 @@ def judge_again(folder: AuditFolder) -> AuditCard:
     if card.facts is None or not folder.measured:
         return card
     facts, controls = folder.weigh_again()
+    texts = folder.texts()
     kept = {
         one.name: one for one in card.controls if one.untestable or one.axis == PROMPTS
     }  # what no evidence is stored of
     again = {one.name: one for one in controls} | kept
     controls = tuple(again[one.name] for one in card.controls if one.name in again)
     axes = judge_replies(facts, "", card.plan.sampler, card.plan.required, controls)
-    return card.model_copy(update={"facts": facts, "controls": controls, "axes": axes})
+    axes = (*axes, *judge_texts(texts, card.plan.required, controls))
+    return card.model_copy(update={"facts": facts, "controls": controls, "texts": texts, "axes": axes})
 
 
 def _controlled(
@@ -183,11 +194,14 @@ def _controlled(
     return (yield from run_controls(weighing, prepared.plan, prepared.members, prepared.prompts, folder, done))
 
 
-def _card(weighing: Weighing, prepared: Prepared, controls: tuple[ControlFacts, ...]) -> AuditCard:
+def _card(
+    weighing: Weighing, prepared: Prepared, controls: tuple[ControlFacts, ...], texts: LogprobFacts | None
+) -> AuditCard:
     plan = prepared.plan
+    axes = judge_replies(weighing.facts, weighing.untestable, plan.sampler, plan.required, controls)
     return AuditCard(
         fidelity_version=__version__, plan=plan, losses=_losses(weighing.scored), facts=weighing.facts, controls=controls,
-        axes=judge_replies(weighing.facts, weighing.untestable, plan.sampler, plan.required, controls),
+        texts=texts, axes=(*axes, *judge_texts(texts, plan.required, controls)),
     )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from harness.auditing.asking import Questions, ask_round, round_ends
 from harness.auditing.controlling import FEW
 from harness.auditing.preparing import Prepared
 from harness.auditing.store import AuditFolder
+from harness.auditing.texts import ask_texts
 from harness.auditing.weighing import Weighing
-from harness.comparisons.controls import Control, ControlFacts, accusing_axes, host_facts
+from harness.comparisons.controls import Control, ControlFacts, accusing_axes, host_facts, with_texts
 from harness.errors import BudgetSpent, EndpointRefused, MissingExtra, UsageError
 from harness.observations.events import Event, StageStarted
 from harness.prompting import compare_endpoint
@@ -51,15 +52,18 @@ def ask_honest_host(
         with Asked(folder.folder / "honest.sqlite") as log:
             client.log, client.budget = log, Budget(plan.caps)
             client.budget.resume(log.spent())
-            card = compare_endpoint(reference, client, cache)
-            if card.verdict.outcome is Outcome.BEYOND:
+            if plan.protocol == "chat" and compare_endpoint(reference, client, cache).verdict.outcome is Outcome.BEYOND:
                 return _other_prompts(control)
             if not count:  # the candidate answered nothing: its prompts are all that there is
                 return _stands(control)
             yield from _weighed(own, questions, log, client, count)
+            candidate = folder.texts()
+            if candidate and candidate.over_at:
+                yield from ask_texts(client, log, weighing.bench, prepared, folder, control.name)
     except (EndpointRefused, BudgetSpent) as error:  # anything else ends the audit, which goes on by the same command
         return host_facts(control, None, safe_line(error.problem, 200), weighing.facts)
-    return host_facts(control, own.facts, own.untestable, weighing.facts)
+    vouched = host_facts(control, own.facts, own.untestable, weighing.facts)
+    return with_texts(vouched, folder.texts(control.name), folder.texts())
 
 
 def _weighed(

@@ -38,6 +38,7 @@ class AuditRequest:
     controls: bool = True
     protocol: Protocol = "chat"  # completions: by the reference's own prompts, in which no template takes part
     stream: bool = False
+    texts: int = 16  # documents, where the host scores what it is shown
     honest: str = ""  # what a running host is called that the user vouches for
     checks: Checks = "thorough"  # of parameters, by their effects, before anything else is asked
     caps: Caps = field(default_factory=Caps)
@@ -89,7 +90,7 @@ def prepare(
         controls=_controls(request, members), checks=request.checks,
         caps=request.caps, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions,
         template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
-        protocol=request.protocol, stream=request.stream,
+        protocol=request.protocol, stream=request.stream, texts=request.texts if request.sampler.plain else 0,
     )  # fmt: skip
     return Prepared(plan, members, prompts)
 
@@ -103,7 +104,7 @@ def bill(prepared: Prepared) -> str:
     return (
         f"at most {plan.requests} questions, {tokens_in:,} tokens in and {tokens_out:,} out"
         + (f", for {money:.2g}" if money else "")
-        + f"; {'probe, prompts and trials' if plan.checks != 'none' else 'probe and prompts'} come on top, short requests all"
+        + f"; {'probe, prompts and trials' if plan.checks != 'none' else 'probe and prompts'} on top, 100 to 400 short requests"
         + ("; the honest host is asked as much again at most" if any(not one.member for one in plan.controls) else "")
     )
 

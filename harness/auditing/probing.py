@@ -28,7 +28,7 @@ def probed(
     profile, facts = probe(client), None
     if plan.protocol == "chat":
         _refuse_unknown(profile)
-    if plan.checks != "none" and has_chat(profile):
+    if plan.checks != "none" and (plan.protocol == "chat" or profile.state("chat") is State.YES):
         try:
             trials = draw_trials(context_of(reference), thorough=plan.checks == "thorough")
             facts = parameter_facts(try_all(client, trials))
@@ -39,11 +39,6 @@ def probed(
         profile = profile.model_copy(update={"capabilities": rows, "requests": profile.requests + facts.requests})
     folder.keep_profile(profile, facts)
     return profile, facts
-
-
-def has_chat(profile: Profile) -> bool:
-    """Whether the endpoint answers to conversations; trials and prompts are about those alone."""
-    return profile.state("chat") is State.YES
 
 
 def _refuse_unknown(profile: Profile) -> None:

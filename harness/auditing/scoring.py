@@ -68,6 +68,10 @@ class Scoring:
             found[name] = [next(left) if one.ids else empty_evidence(0) for one in scored]
         return found
 
+    def of(self, members: Sequence[BankMember], prompts: Mapping[str, Sequence[Ids]]) -> Scoring:
+        """The same machinery for some of the members and other prompts."""
+        return Scoring(self._workers, self._cache, members, prompts, self._sampler)
+
     def lengths(self, first: int, end: int) -> list[int]:
         """Tokens of the reference's prompts."""
         return [len(prompt) for prompt in self._prompts[""][first:end]]

@@ -21,7 +21,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from harness.comparisons.audit import AuditFacts, weigh_replies
-from harness.comparisons.controls import ControlFacts, control_facts, host_facts
+from harness.comparisons.controls import ControlFacts, control_facts, host_facts, with_texts
+from harness.comparisons.logprobs import LogprobFacts, logprob_facts
 from harness.comparisons.parameters import ParameterFacts
 from harness.comparisons.recut import RecutFacts
 from harness.config import writable
@@ -38,6 +39,8 @@ from harness.targets.token_evidence import EVIDENCE, EVIDENCE_VERSION, TokenEvid
 _MOST = 4 << 30  # bytes of one file of stored evidence that are read
 _CARD, _PLAN, _HEAD, _PROMPTS, _PAGE = "audit.json", "plan.json", "evidence.json", "prompts.json", "report.html"
 _PROFILE = "profile.json"
+#: The source of what is stored of texts that a host was shown; behind it stands the name of a control.
+TEXTS = "fixed texts "
 
 
 class Part(Frozen):
@@ -214,6 +217,15 @@ class AuditFolder:
             write_atomically(self.folder / _PAGE, render_audit(card, request).encode())
             write_atomically(self.folder / _CARD, (card.model_dump_json(indent=1) + "\n").encode())
 
+    def texts(self, control: str = "") -> LogprobFacts | None:
+        """What a host tells of the texts that it was shown, from the stored evidence; None where nothing was stored."""
+        plan = self.plan
+        gathered = self._read(plan).get(TEXTS + control)
+        if gathered is None:
+            return None
+        weights = {name: family for name, family in plan.families.items() if family != "template"}
+        return logprob_facts(gathered.evidence, plan.honest, weights, plan.alpha, drawn=False)
+
     def weigh_again(self) -> tuple[AuditFacts, tuple[ControlFacts, ...]]:
         """Facts and controls, computed again from the stored plan and evidence; raises StoredRunError for damage."""
         try:
@@ -232,7 +244,11 @@ class AuditFolder:
         controls = tuple(
             control_facts(control, gathered[control.name].evidence, plan.honest, plan.families, plan.near, plan.alpha)
             if control.member
-            else host_facts(control, self._weighed(control.name, gathered[control.name], plan), "", own)
+            else with_texts(
+                host_facts(control, self._weighed(control.name, gathered[control.name], plan), "", own),
+                self.texts(control.name),
+                self.texts(),
+            )
             for control in plan.controls
             if control.name in gathered
         )

@@ -9,6 +9,7 @@ import numpy as np
 from harness.auditing.scorable import Scorable
 from harness.targets.checkpoint.target import CheckpointTarget
 from harness.targets.endpoint.replies import Reply
+from harness.targets.endpoint.told import Told
 from harness.targets.listed import Listed
 
 
@@ -21,7 +22,11 @@ class Names:
 
     def read(self, replies: Sequence[Reply]) -> None:
         """Look up every token that is new."""
-        new = sorted({name for reply in replies if reply.told for name in reply.told.names} - self._known.keys())
+        self.look_up([reply.told for reply in replies if reply.told])
+
+    def look_up(self, told: Sequence[Told]) -> None:
+        """Look up every token that is new."""
+        new = sorted({name for one in told for name in one.names} - self._known.keys())
         if new:
             self._known |= dict(zip(new, self._target.ids_of(new), strict=True))
 
@@ -54,19 +59,28 @@ def told_of(replies: Sequence[Reply], scored: Sequence[Scorable], names: Names, 
     Only tokens whose own id is the scored one count, and only lists that are distributions.
     """
     told = {
-        f"reply-{number:04d}": _told(reply, one, names)
+        f"reply-{number:04d}": _listed(reply.told, one, names)
         for number, (reply, one) in enumerate(zip(replies, scored, strict=True), first)
         if one.ids
     }
     return told if any(told.values()) else {}
 
 
-def _told(reply: Reply, one: Scorable, names: Names) -> Listed:
+def told_alone(told: Sequence[Told], scored: Sequence[Scorable], names: Names) -> Mapping[str, Listed]:
+    """The same of texts that were shown to the host."""
+    names.look_up(told)
+    found = {
+        f"reply-{n:04d}": _listed(one, text, names) for n, (one, text) in enumerate(zip(told, scored, strict=True))
+    }
+    return found if any(found.values()) else {}
+
+
+def _listed(told: Told | None, one: Scorable, names: Names) -> Listed:
     """One place per scored token: a stop that ends a reply is often not told of."""
     nothing = Listed.of([[]] * len(one.ids))
-    if reply.told is None:
+    if told is None:
         return nothing
-    head = reply.told.head(len(one.ids))
+    head = told.head(len(one.ids))
     listed = head.listed(names.id)
     count, width = listed.ids.shape
     sound = (listed.ids[:, 0] == np.array(one.ids[:count])) & ~head.unsound()

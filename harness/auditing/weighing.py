@@ -94,6 +94,8 @@ class Weighing:
 
     def _why_not(self, replies: Sequence[Reply], first: int) -> str:
         """Why the text says nothing about weights, or an empty string."""
+        if self._plan.protocol == "completions" and self._recut:
+            return "Without the ids of tokens nobody knows where a turn ended: completions may go on. Ask by chat."
         if self._plan.protocol == "completions":
             lengths = self.bench.lengths(first, first + len(replies))
             for reply, length in zip(replies, lengths, strict=True):

@@ -67,6 +67,8 @@ from harness.targets.spec import Runtime
               help="How an endpoint is asked: by conversations, or by the prompts that the reference makes of them, in which "
               "no template takes part.")  # fmt: skip
 @click.option("--stream", is_flag=True, help="Ask an endpoint for its replies as streams.")
+@click.option("--texts", default=16, show_default=True,
+              help="Documents to have scored by an endpoint that scores what it is shown, as vLLM does; 0: none.")  # fmt: skip
 @click.option(
     "--budget", default="", metavar="CAPS", help="Hard caps: tokens=20000,requests=100,seconds=600,money=0.5."
 )
@@ -103,6 +105,7 @@ def command(
     checks: str,
     protocol: str,
     stream: bool,  # noqa: FBT001
+    texts: int,
     budget: str,
     price: str,
     concurrency: int,
@@ -131,7 +134,7 @@ def command(
 
         options = EndpointOptions(
             bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh,
-            cast("Checks", checks), honest, honest_key, cast("Protocol", protocol), stream,
+            cast("Checks", checks), honest, honest_key, cast("Protocol", protocol), stream, texts,
         )  # fmt: skip
         places = Places(results or Places.default().results, Places.default().cache)
         runtime = Runtime(device=device, attention="auto", threads=threads)

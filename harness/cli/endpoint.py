@@ -56,13 +56,14 @@ class EndpointOptions:
     honest_key: str = ""
     protocol: Protocol = "chat"
     stream: bool = False
+    texts: int = 16
 
     def request(self, reference: str, runtime: Runtime) -> AuditRequest:
         """The audit that is asked for; raises UsageError for what cannot be."""
         if not 0 < self.alpha < 1:
             raise click.UsageError("--alpha takes a probability between 0 and 1")
-        if self.requests < 1 or self.concurrency < 1 or self.per_minute < 0:
-            raise click.UsageError("--requests, --concurrency and --per-minute take positive numbers")
+        if self.requests < 1 or self.concurrency < 1 or min(self.per_minute, self.texts) < 0:
+            raise click.UsageError("--requests, --concurrency, --per-minute and --texts take positive numbers")
         return AuditRequest(
             reference,
             requests=self.requests,
@@ -74,6 +75,7 @@ class EndpointOptions:
             checks=self.checks,
             protocol=self.protocol,
             stream=self.stream,
+            texts=self.texts,
             caps=self._caps(),
             fresh=self.fresh,
             runtime=runtime,

@@ -24,8 +24,20 @@ _FEWEST = 3  # listed tokens
 _SUM = 1.02  # of probabilities, as told by a host that rounds
 
 
+def shared_names(one: Told | None, other: Told | None) -> float:
+    """The part of the shorter list that the other names, too; 0 where one is missing."""
+    if one is None or other is None or not len(one) or not len(other):
+        return 0.0
+    p, q = _probabilities(one), _probabilities(other)
+    return len(p.keys() & q.keys()) / max(min(len(p), len(q)), 1)
+
+
 def _probabilities(told: Told) -> dict[int | str, float]:
-    found = {name: math.exp(min(value, 0.0)) for name, value in told.pairs()[0]}
+    """The list, without the token that was drawn if it lies behind the end of the list."""
+    (own, its), *others = told.pairs()[0]
+    last = min((value for _, value in others), default=math.inf)
+    listed = [*([(own, its)] if its >= last else []), *others]
+    found = {name: math.exp(min(value, 0.0)) for name, value in listed}
     return found if sum(found.values()) <= _SUM else {}
 
 

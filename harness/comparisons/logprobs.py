@@ -77,6 +77,7 @@ class LogprobFacts(Result):
     slope: float  # of the told logarithms on the reference's; 1 for the same temperature
     straight: float  # how much of the told variation that slope explains
     builds: tuple[ToldBuild, ...]  # those that leave least come first
+    drawn: bool  # whether the host wrote the tokens itself: only then do they say whether they were drawn from what is told
     named: bool  # whether the first one's family explains it, and no other family does as well
 
     @property
@@ -87,12 +88,18 @@ class LogprobFacts(Result):
 
 
 def logprob_facts(
-    evidence: Mapping[str, Sequence[TokenEvidence]], honest: Sequence[str], families: Mapping[str, str], alpha: float
+    evidence: Mapping[str, Sequence[TokenEvidence]],
+    honest: Sequence[str],
+    families: Mapping[str, str],
+    alpha: float,
+    *,
+    drawn: bool = True,
 ) -> LogprobFacts | None:
     """Hold what the host told against the reference, honest stacks and builds; None where it told nothing.
 
     ``evidence`` holds rows per configuration and reply in plan order, ``honest`` the null with its centre first, of which
     those that differ by the day of the prompt alone count as the reference, too. ``alpha`` is shared by both accusations.
+    ``drawn`` is false for texts that the host was shown.
     """
     centre = honest[0]
     rows = {name: np.concatenate([empty_evidence(0), *evidence[name]]) for name in (*honest, *families)}
@@ -109,7 +116,7 @@ def logprob_facts(
     band = np.max([bands[name] for name in others], axis=0)
     over, under = log_over(distance, band), log_under(distance, band)
     size = positive_mean_interval(np.repeat(distance, means.counts), np.repeat(np.arange(len(distance)), means.counts))
-    forged, forged_at = _forged(rows, told, request, [centre, *families], alpha / 2)
+    forged, forged_at = _forged(rows, told, request, [centre, *families], alpha / 2) if drawn else (0.0, 0)
     away = {name: means.of(rows[name]["told"][told]) for name in families}
     lefts = {name: np.minimum(own, distance) for name, own in away.items()}
     builds = []
@@ -130,7 +137,7 @@ def logprob_facts(
         log_under=float(under[-1]), under_at=means.named(first_reached(under, alpha)),
         log_forged=forged, forged_at=forged_at,
         slope=float(xy / xx) if xx > 0 else math.nan, straight=float(xy**2 / (xx * yy)) if xx > 0 and yy > 0 else math.nan,
-        builds=tuple(builds), named=_named(builds, lefts, distance, means),
+        builds=tuple(builds), drawn=drawn, named=_named(builds, lefts, distance, means),
     )  # fmt: skip
 
 

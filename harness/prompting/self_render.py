@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from harness.comparisons.first_token import first_token_gap
+from harness.comparisons.first_token import first_token_gap, shared_names
 from harness.prompting.evidence import card_of, family_of
 from harness.prompts.cases import load_cases
 from harness.prompts.conversation import Conversation, Dialect
@@ -30,11 +30,13 @@ from harness.targets.endpoint.told import Told
 from harness.targets.endpoint.ways import Question
 from harness.targets.prompt_source import PromptSource
 from harness.targets.sampler import Sampler
-from harness.verdicts.self_render import PAIRS, FaultRow, FormRow, SelfRenderIn, Stage, judge_self_render
+from harness.verdicts.self_render import LEAST, PAIRS, FaultRow, FormRow, SelfRenderIn, Stage, judge_self_render
 
 _MOST = 14  # conversations
 _MOST_HABITS = 16  # ways in which every prompt may be made otherwise on purpose
 _PLAIN = Conversation(messages=({"role": "user", "content": "What day is it today?"},))
+_MOST_REQUESTS = 240
+_NAMED_ALIKE = 0.3  # of the tokens of some place, that both forms must name alike
 _TRIED = 3  # differing conversations on which a fault must hold before it is tried on all
 
 Ids = tuple[int, ...]
@@ -56,20 +58,21 @@ def _as_the_host(process: PromptProcess, source: PromptSource, asked: _Asked) ->
     answers a plain conversation.
     """
     noon = datetime.datetime.now(datetime.UTC).replace(hour=12, minute=0, second=0, microsecond=0, tzinfo=None)
-    dated = "strftime_now" in source.template + source.tool_template
+    dated = any(word in source.template + source.tool_template for word in ("strftime_now", "date_string"))
     days = [(noon + datetime.timedelta(days=shift)).isoformat() for shift in ((0, -1, 1) if dated else (0,))]
     benches = {day: Bench(process, family_of(source), source.tokenizer, Dialect(clock=day)) for day in days}
     first = benches[days[0]]
     sound = first.prompts([_PLAIN])[0].ids
     everywhere = [entry for entry in REGISTRY if first.prompts([_PLAIN], [entry.fault])[0].ids != sound]
     subsets = [list(some) for size in range(len(everywhere) + 1) for some in itertools.combinations(everywhere, size)]
-    ways = [(day, some) for day in days for some in subsets][:_MOST_HABITS]
+    ways = [(day, some) for some in subsets for day in days][:_MOST_HABITS]  # the fewest habits first, and today
     prompts = [benches[day].prompts([_PLAIN], [entry.fault for entry in some])[0].ids or () for day, some in ways]
     if len(set(prompts)) == 1 or not all(prompts):
         return first, days[0], []
     (chat,) = asked.chats([_PLAIN])
-    gaps = [first_token_gap(told, chat) for told in asked.prompts(prompts)]
-    day, some = ways[min(range(len(ways)), key=lambda k: _or_far(gaps[k]))]
+    gaps = [first_token_gap(told, chat.told) for told in asked.prompts(prompts)]
+    best = min(_or_far(gap) for gap in gaps)
+    day, some = ways[next(k for k, gap in enumerate(gaps) if _or_far(gap) <= best + LEAST)]
     return benches[day], day, some
 
 
@@ -129,11 +132,11 @@ class _Asked:
             self.kept[again, ids] = reply.told if reply.prompt in {None, len(ids)} else None
         return [self.kept[again, ids] for ids in asked]
 
-    def chats(self, asked: Sequence[Conversation]) -> list[Told | None]:
+    def chats(self, asked: Sequence[Conversation]) -> list[Reply]:
         """What is told behind conversations."""
         order = np.random.default_rng(self.sent).permutation(len(asked)).tolist()
         replies = dict(zip(order, self.tell([Question(asked[k]) for k in order]), strict=True))
-        return [replies[k].told for k in range(len(asked))]
+        return [replies[k] for k in range(len(asked))]
 
 
 def _collected(
@@ -158,6 +161,8 @@ def _collected(
     if first_token_gap(first.told, first.told) is None or first_token_gap(first.told, chat.told) is None:
         return facts("logprobs")
     heard = _listen(asked, places, facts)
+    if max(shared_names(a[0], b[0]) for a, b in zip(heard.chats, heard.prompts, strict=True)) < _NAMED_ALIKE:
+        return facts("logprobs")
     rows = heard.rows(places)
     found = facts("done", rows=tuple(rows))
     faults = _shown(asked, places, heard, found)
@@ -211,15 +216,17 @@ class _Heard:
 
     chats: list[Answers]
     prompts: list[Answers]
+    bills: list[int | None]  # prompt tokens of each conversation
 
     def rows(self, places: Sequence[_Place]) -> list[FormRow]:
         """The answers that are nearest to each other count: a host is slightly different from one batch to the next."""
         rows = []
-        for place, chats, prompts in zip(places, self.chats, self.prompts, strict=True):
+        for place, chats, prompts, billed in zip(places, self.chats, self.prompts, self.bills, strict=True):
             gap = _nearest(chats, prompts)
             rows.append(
                 FormRow(
                     case=place.case, number=place.number, request=place.conversation.model_dump(mode="json"), gap=gap,
+                    expected=len(place.ids), billed=billed,
                     floor=_farthest(prompts), problem="" if gap is not None else "nothing was told",
                 )
             )  # fmt: skip
@@ -230,12 +237,14 @@ def _listen(asked: _Asked, places: Sequence[_Place], facts: Callable[..., SelfRe
     """Both forms, the prompts before and after the conversations; where the forms differ, the conversation again."""
     ids = [place.ids for place in places]
     before = asked.prompts(ids), asked.prompts(ids, again=1)
-    chats: list[Answers] = [(one,) for one in asked.chats([place.conversation for place in places])]
-    heard = _Heard(chats, list(zip(*before, asked.prompts(ids, again=2), strict=True)))
+    replies = asked.chats([place.conversation for place in places])
+    chats: list[Answers] = [(one.told,) for one in replies]
+    prompts: list[Answers] = list(zip(*before, asked.prompts(ids, again=2), strict=True))
+    heard = _Heard(chats, prompts, [one.prompt for one in replies])
     differing = {(row.case, row.number) for row in facts("done", rows=tuple(heard.rows(places))).differing}
     again = [k for k, place in enumerate(places) if _key(place) in differing]
     for k, one in zip(again, asked.chats([places[k].conversation for k in again]), strict=True):
-        chats[k] = (*chats[k], one)
+        chats[k] = (*chats[k], one.told)
     return heard
 
 
@@ -263,6 +272,8 @@ def _named(asked: _Asked, places: Sequence[_Place], heard: _Heard, found: SelfRe
     alive = sorted({name for k in differing for name in places[k].faulty})
     for part in (differing[:1], differing[1:_TRIED], differing[_TRIED:], others):
         wanted = [(name, k) for name in alive for k in part]
+        if asked.sent + 2 * len(wanted) > _MOST_REQUESTS:
+            return (), 0
         prompts = [places[k].faulty.get(name, places[k].ids) for name, k in wanted]
         answers = zip(asked.prompts(prompts), asked.prompts(prompts, again=1), strict=True)
         wrong = {
@@ -276,11 +287,22 @@ def _named(asked: _Asked, places: Sequence[_Place], heard: _Heard, found: SelfRe
     worst = places[differing[0]]
     exceeding = 0
     for n in range(PAIRS):
-        one, two = (asked.prompts([worst.ids], again=2 * n + side)[0] for side in (3, 4))
-        (chat,) = asked.chats([worst.conversation])
-        gaps = [first_token_gap(one, chat), first_token_gap(two, chat), first_token_gap(one, two)]
-        exceeding += None not in gaps and min(gaps[0] or 0.0, gaps[1] or 0.0) > (gaps[2] or 0.0)
+        exceeding += _odd_one_out(asked, worst, n) > found.tolerance
     return tuple(alive), exceeding
+
+
+def _odd_one_out(asked: _Asked, place: _Place, number: int) -> float:
+    """By how much a conversation is further from two answers to its prompt than these are from each other; in random order."""
+    prompts: list[Told | None] = []
+    for turn in np.random.default_rng(number).permutation(3):
+        if turn:
+            prompts += asked.prompts([place.ids], again=2 + 2 * number + int(turn))
+        else:
+            (chat,) = asked.chats([place.conversation])
+    gaps = [first_token_gap(one, chat.told) for one in prompts] + [first_token_gap(*prompts)]
+    if None in gaps:
+        return 0.0
+    return min(gaps[0] or 0.0, gaps[1] or 0.0) - (gaps[2] or 0.0)
 
 
 def _farthest(answers: Answers) -> float | None:

@@ -67,7 +67,7 @@ def compare_endpoint(reference: str, client: Client, cache: Path, access: Access
         if card is None:
             return _unseen(process, source, client, engine.name if engine else "")
         if access == "auto" and card.verdict.outcome is Outcome.NOT_TESTABLE:  # it shows what it does not use
-            return _contradicted(card, self_render(process, source, client))
+            return _contradicted(card, _by_answers(process, source, client))
         return card
 
 
@@ -76,17 +76,25 @@ def _unseen(process: PromptProcess, source: PromptSource, client: Client, engine
 
     A bill that is as expected does not clear a host that answers the two forms differently.
     """
-    by_answers = self_render(process, source, client)
-    if by_answers.verdict.outcome in {Outcome.WITHIN, Outcome.BEYOND}:
+    by_answers = _by_answers(process, source, client)
+    if by_answers and by_answers.verdict.outcome in {Outcome.WITHIN, Outcome.BEYOND}:
         return by_answers
     by_bill = probe_counts(process, source, client, engine)
-    heard = by_answers.verdict.outcome is Outcome.INCONCLUSIVE
-    return by_answers if heard and by_bill.verdict.outcome is not Outcome.BEYOND else by_bill
+    differs = by_answers and by_answers.verdict.outcome is Outcome.INCONCLUSIVE and by_answers.findings
+    return by_answers if by_answers and differs and by_bill.verdict.outcome is not Outcome.BEYOND else by_bill
 
 
-def _contradicted(shown: PromptCard, by_answers: PromptCard) -> PromptCard:
+def _by_answers(process: PromptProcess, source: PromptSource, client: Client) -> PromptCard | None:
+    """The self-render tier; None of a host that refuses it, as one does whose key is for chat alone."""
+    try:
+        return self_render(process, source, client)
+    except EndpointRefused:
+        return None
+
+
+def _contradicted(shown: PromptCard, by_answers: PromptCard | None) -> PromptCard:
     """What a host shows proves nothing; its answers may accuse it, and do not clear it."""
-    if by_answers.verdict.outcome is not Outcome.BEYOND:
+    if by_answers is None or by_answers.verdict.outcome is not Outcome.BEYOND:
         return shown
     return by_answers.model_copy(update={"findings": (*by_answers.findings, *shown.findings)})
 

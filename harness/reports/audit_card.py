@@ -11,6 +11,7 @@ from rich.text import Text
 
 from harness.comparisons.audit import AuditFacts, BuildFacts
 from harness.comparisons.controls import Control, ControlFacts
+from harness.comparisons.logprobs import LogprobFacts
 from harness.comparisons.model import Result
 from harness.identity import digest_json
 from harness.redact import safe_line
@@ -21,7 +22,7 @@ from harness.targets.sampler import Sampler
 from harness.verdicts.findings import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, exit_code, worst
 
-AUDIT_CARD_VERSION = 3
+AUDIT_CARD_VERSION = 4
 Checks = Literal["thorough", "quick", "none"]
 _COLOURS = {Outcome.WITHIN: "green", Outcome.BEYOND: "red"}
 
@@ -50,6 +51,7 @@ class AuditPlan(Result):
     checks: Checks = "none"
     protocol: Protocol = "chat"  # in which the questions are asked
     stream: bool = False
+    texts: int = 0  # documents, where the host scores what it is shown
 
     @property
     def seed(self) -> int:
@@ -71,6 +73,8 @@ class AuditCard(Result):
     facts: AuditFacts | None
     controls: tuple[ControlFacts, ...] = ()
     spent: Spent = Spent()
+    spent_on_honest: Spent | None = None  # by the host that the user vouches for
+    texts: LogprobFacts | None = None  # what the host tells of texts that it is shown
     profile: Profile | None = None  # what the endpoint can do
     prompts: AxisVerdict | None = None  # the layer below: does it make the reference's prompts?
     parameters: AxisVerdict | None = None  # does it do as it is told?
@@ -151,6 +155,14 @@ def print_audit_card(card: AuditCard, console: Console, path: str) -> None:
             style="dim",
         )
     )
+    if card.spent_on_honest:
+        own = card.spent_on_honest
+        console.print(
+            Text(
+                f"  the honest host took {own.requests} requests, {own.prompt:,} tokens in and {own.tokens:,} out",
+                style="dim",
+            )
+        )
     cause = f" cause={card.cause}" if card.cause else ""
     print(f"VERDICT: {card.outcome}{cause} exit={card.exit_code} report={path}", flush=True)  # noqa: T201 - the last line
 

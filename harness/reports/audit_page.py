@@ -41,7 +41,8 @@ def curl(card: AuditCard, request: bytes) -> str:
         return ""
     body = json.dumps(json.loads(request), ensure_ascii=False)
     base = parse_address(card.plan.endpoint).base
+    path = "/chat/completions" if card.plan.protocol == "chat" else "/completions"
     return (
-        f"curl -sS {shlex.quote(base + '/chat/completions')} -H 'Content-Type: application/json' "
+        f"curl -sS {shlex.quote(base + path)} -H 'Content-Type: application/json' "
         f'-H "Authorization: Bearer $API_KEY" -d {shlex.quote(body)}'
     )

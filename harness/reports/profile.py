@@ -34,9 +34,10 @@ def checks(profile: Profile) -> list[tuple[str, str]]:
 
     return [
         ("prompts by introspection", needs("prompts shown", "an engine that shows its prompts")),
+        ("prompts by the host's answers", needs("ids as prompt", "prompts of ids") or needs("logprobs", "logprobs")),
         ("prompts by counts", needs("usage", "usage.prompt_tokens")),
         ("text as evidence, with ids", needs("token ids", "ids of tokens")),
         ("text as evidence, charged", needs("chat", "chat completions")),
         ("log-probabilities of replies", needs("logprobs", "logprobs")),
-        ("scores of fixed texts", needs("prompt scoring", "prompts that are scored")),
+        ("scores of fixed texts", needs("prompt scoring", "prompts that are scored") or needs("ids as prompt", "ids")),
     ]

@@ -194,8 +194,10 @@ def _heard_out(facts: AuditFacts) -> bool:
         return False
     if drawn and drawn.crossed_at:
         return facts.sampler_lead >= LEAD and facts.requests >= HEARD_OUT * drawn.crossed_at
-    named = length and length.crossed_at and length.explanations[0].lead >= LEAD
-    return bool(named and length and facts.requests >= HEARD_OUT * length.crossed_at)
+    if not length or not length.crossed_at:
+        return False
+    best = length.explanations[0]  # other weights end replies elsewhere, too
+    return best.family == "clipping" and best.lead >= LEAD and facts.requests >= HEARD_OUT * length.crossed_at
 
 
 def _sampler_cleared(facts: AuditFacts) -> bool:

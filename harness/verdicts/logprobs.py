@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.comparisons.controls import ControlFacts
 from harness.comparisons.logprobs import EXPLAINED, LogprobFacts, ToldBuild
 from harness.evidence.sequential.band import LEAST, MOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
@@ -49,10 +50,23 @@ def judge_logprobs(facts: LogprobFacts, required: Sequence[str] = (), *, neutral
         axis="displacement",
         outcome=Outcome.INCONCLUSIVE if missing else Outcome.WITHIN,
         reason=(
-            f"{_size(facts)} The text agrees with what is told (log e {facts.log_forged:+.1f}). "
-            f"{_sensitivity(facts)}{f' Not cleared: {missing}.' if missing else ''}"
+            f"{_size(facts)} {_agrees(facts)}{_sensitivity(facts)}{f' Not cleared: {missing}.' if missing else ''}"
         ),
     )
+
+
+def judge_texts(
+    facts: LogprobFacts | None, required: Sequence[str], controls: Sequence[ControlFacts]
+) -> tuple[AxisVerdict, ...]:
+    """The axis of texts that a host was shown, where it scores any; an unsound honest control takes it back."""
+    if facts is None:
+        return ()
+    found = judge_logprobs(facts, required).model_copy(update={"axis": "texts"})
+    unsound = next((one for one in controls if one.role == "honest" and not one.sound), None)
+    if unsound and found.outcome in {Outcome.BEYOND, Outcome.WITHIN}:
+        reason = f"The honest control ({unsound.name}) does not stand: something other than the host may be wrong."
+        return (AxisVerdict(axis="texts", outcome=Outcome.INCONCLUSIVE, reason=reason),)
+    return (found,)
 
 
 def settled_logprobs(facts: LogprobFacts | None, required: Sequence[str]) -> bool | None:
@@ -135,6 +149,10 @@ def _alike(facts: LogprobFacts) -> str:
     """
     near = [one.name for one in facts.builds if one.band and 1 / _ALIKE < facts.distance / one.band < _ALIKE]
     return f", though {' and '.join(near)} would lie as far away" if near else ""
+
+
+def _agrees(facts: LogprobFacts) -> str:
+    return f"The text agrees with what is told (log e {facts.log_forged:+.1f}). " if facts.drawn else ""
 
 
 def _size(facts: LogprobFacts) -> str:

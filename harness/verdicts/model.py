@@ -36,7 +36,7 @@ class Cause(StrEnum):
     UNLISTED = "unlisted"
 
 
-Axis = Literal["identity", "displacement", "harm", "integrity"]
+Axis = Literal["identity", "displacement", "texts", "harm", "integrity"]  # texts: displacement of what a host was shown
 Severity = Literal["S0", "S1", "S2", "S3", "S4"]
 
 

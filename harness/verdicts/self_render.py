@@ -2,22 +2,26 @@
 
 The weights cancel, because both are answered by the same host. Null: conversations become the reference's prompts. Unit: a
 conversation. A host is accused if the prompts of a known fault get the answers that its conversations get, all of them, and the
-reference's do not. Then one conversation is asked PAIRS times beside its prompt twice: if it were the same prompt, each of the
-three answers would be the odd one out as often, so that the conversation is it every time with probability 3 ** -PAIRS at most.
+reference's do not. Then one conversation is asked PAIRS times beside its prompt twice, in random order, and must be the odd one
+out every time by more than the tolerance. If it were the same prompt, and both paths as noisy as each other, that had a
+probability of 3 ** -PAIRS at most; where one path computes a little otherwise, tolerance and fault stand against a false name.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from harness.comparisons.model import Result
+from harness.comparisons.templates import is_plain
 from harness.prompts.faults import fault
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
 from harness.verdicts.tokens_in import GROUP_CODES, MATERIAL
 
 #: Total variation of a first token that says nothing, and how many times the largest gap between repetitions it takes: a 4-bit
 #: llama.cpp host, which rounds activations to 8 bits, is up to 0.041 apart where the prompts are the same ids.
-_LEAST, _TIMES = 0.05, 2.0
+LEAST, _TIMES = 0.05, 2.0
 #: A host whose repetitions differ by more cannot be compared with itself.
 _NOISY = 0.2
 _FEWEST = 8  # conversations that must have been compared before equal answers mean anything
@@ -32,8 +36,10 @@ class FormRow(Result):
 
     case: str
     number: int
-    request: dict[str, object]
+    request: dict[str, JsonValue]
     gap: float | None  # the smallest between an answer to the conversation and one to the prompt
+    expected: int  # tokens of the prompt
+    billed: int | None  # as the conversation's; None where it is not told
     floor: float | None  # the largest between three answers to the prompt
     problem: str = ""
 
@@ -74,7 +80,7 @@ class SelfRenderIn(Result):
     @property
     def tolerance(self) -> float:
         """Up to which answers are the same."""
-        return max(_LEAST, _TIMES * max((row.floor or 0.0 for row in self.measured), default=0.0))
+        return max(LEAST, _TIMES * max((row.floor or 0.0 for row in self.measured), default=0.0))
 
     @property
     def differing(self) -> list[FormRow]:
@@ -113,7 +119,14 @@ def judge_self_render(evidence: SelfRenderIn) -> tuple[AxisVerdict, list[Finding
         f"{len(rows)} conversations are answered as the reference's own prompts are{_habits(evidence)}, on the same host (first "
         f"token within {tolerance:.2g} in total variation)"
     )
-    if sum(fault(name).severity in MATERIAL for name in visible) < 2:
+    apart = [row for row in rows if row.billed not in {None, row.expected}]
+    if apart:
+        detail = (
+            f"{apart[0].case}[{apart[0].number}] is billed as {apart[0].billed} tokens instead of {apart[0].expected}"
+        )
+        return _axis(Outcome.INCONCLUSIVE, f"{equal}, but {detail}."), []
+    matter = {row.fault for row in evidence.faults if fault(row.fault).severity in MATERIAL}
+    if len(matter & set(visible)) < max(len(matter) / 3, 2):
         return _axis(Outcome.INCONCLUSIVE, f"{equal}, but so would prompts with known faults be."), []
     unseen = sorted({row.fault for row in evidence.faults} - set(visible)) + list(evidence.unasked)
     left = (
@@ -131,7 +144,7 @@ def _different(evidence: SelfRenderIn) -> tuple[AxisVerdict, list[Finding]]:
         f"prompts are{_habits(evidence)}, on the same host (first token up to {first.gap:.2g} in total variation, "
         f"{evidence.tolerance:.2g} allowed)"
     )
-    if evidence.named and evidence.exceeding == PAIRS:
+    if evidence.named and evidence.exceeding == PAIRS and not _may_be_habit(evidence):
         told = " or ".join(fault(name).title for name in evidence.named)
         severity = min(fault(name).severity for name in evidence.named)
         findings = [
@@ -149,6 +162,13 @@ def _different(evidence: SelfRenderIn) -> tuple[AxisVerdict, list[Finding]]:
         "than conversations are."
     )
     return _axis(Outcome.INCONCLUSIVE, reason), [Finding(code="INTG518", detail=detail)]
+
+
+def _may_be_habit(evidence: SelfRenderIn) -> bool:
+    """Whether an engine whose habits nobody measured may do this on purpose: a small change, to tools and parts alone or once."""
+    small = min(fault(name).severity for name in evidence.named) < "S3"
+    plain = [row for row in evidence.differing if is_plain(row.request)]
+    return small and not (plain and len(evidence.differing) > 1)
 
 
 def _habits(evidence: SelfRenderIn) -> str:

@@ -37,6 +37,7 @@ def test_an_honest_host_is_asked_the_same_and_judged_again_bit_for_bit(smollm, l
     assert control.name.startswith("honest host: http://127.0.0.1")
     assert control.tokens > 0
     assert (folder / "honest.sqlite").exists()
+    assert card.spent_on_honest.requests > 2
     stored = AuditFolder(folder)
     assert stored.weigh_again() == (card.facts, card.controls)
     assert judge_again(stored) == card

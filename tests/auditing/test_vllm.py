@@ -40,6 +40,12 @@ def test_what_vllm_does_to_prompts_on_purpose_is_documented(client, smollm):
     assert {finding.code for finding in card.findings} <= {"TMPL115", "TMPL116"}
 
 
+def test_vllm_answers_conversations_as_it_answers_the_references_prompts(client, smollm):
+    """Held against itself, in two forms; nothing is shown by its engine."""
+    card = compare_endpoint(str(smollm), client, Places.default().cache, "self-render")
+    assert (card.verdict.outcome, card.findings) == ("WITHIN", ()), card.verdict.reason
+
+
 @pytest.mark.slow
 def test_an_honest_vllm_is_within_the_band(client, smollm, tmp_path):
     """Its ids come as token_id:N, its arithmetic is no engine's that the band was made of."""
@@ -51,3 +57,6 @@ def test_an_honest_vllm_is_within_the_band(client, smollm, tmp_path):
     assert card.outcome != "BEYOND", card.axes
     assert card.facts.logprobs.distance < 2 * card.facts.logprobs.band
     assert card.facts.recut is None
+    texts = next(axis for axis in card.axes if axis.axis == "texts")  # it scores what it is shown
+    assert texts.outcome == "WITHIN", texts.reason
+    assert card.texts.distance < 2 * card.texts.band

@@ -88,7 +88,6 @@ def forgetful(body):
     [
         (without("tools"), "tools-dropped"),
         (forgetful, "reasoning-dropped"),
-        (without_system, "system-dropped"),
         (reordered, ""),  # llama.cpp writes tools anew, in an order of its own: the prompt is the same
     ],
 )

@@ -91,6 +91,8 @@ def test_a_command_to_repeat_a_request_is_one_word_for_the_shell():
     assert words[:3] == ["curl", "-sS", "http://127.0.0.1:1/v1/chat/completions"]
     assert words[-1].endswith("}")
     assert "it's; rm -rf $HOME" in words[-1]
+    plan = card_of("p").plan.model_copy(update={"protocol": "completions"})
+    assert "http://127.0.0.1:1/v1/completions" in curl(card_of("p", plan=plan), b'{"prompt": [1, 2]}')
 
 
 def test_an_audit_without_evidence_still_has_a_page():
@@ -99,3 +101,9 @@ def test_an_audit_without_evidence_still_has_a_page():
     page = render_audit(card_of("p", facts=None, axes=axes, controls=(), profile=None), b"")
     assert "NOT_TESTABLE" in page
     assert "Nothing could be scored" in page
+
+
+def test_what_an_honest_host_costs_is_told_beside_the_candidate():
+    """Somebody pays for both."""
+    page = render_audit(card_of("p", spent_on_honest=Spent(requests=41, prompt=2000, tokens=99)), b"")
+    assert "The honest host took 41 requests, 2,000 tokens in" in page

@@ -15,9 +15,15 @@ from harness.verdicts.self_render import PAIRS, FaultRow, FormRow, SelfRenderIn,
 FAULTS = ("system-dropped", "no-generation-prompt", "double-bos")
 
 
-def evidence(gaps, floor=0.001, faults=0.3, **more):
+PLAIN = {"messages": [{"role": "user", "content": "a"}]}
+
+
+def evidence(gaps, floor=0.001, faults=0.3, billed=30, request=PLAIN, **more):
     """Conversations with these gaps; every fault is ``faults`` away from the reference's prompt."""
-    rows = [FormRow(case="system", number=n, request={}, gap=gap, floor=floor) for n, gap in enumerate(gaps)]
+    rows = [
+        FormRow(case="system", number=n, request=request, gap=gap, floor=floor, expected=30, billed=billed)
+        for n, gap in enumerate(gaps)
+    ]
     shown = [FaultRow(fault=name, case="system", number=0, from_sound=faults, from_host=faults) for name in FAULTS]
     return SelfRenderIn(
         reference="r", template="t", tokenizer="k", endpoint="e", stage="done", requests=60, rows=tuple(rows),
@@ -31,6 +37,8 @@ def test_equal_answers_clear_what_the_host_shows_to_be_visible():
     assert judge_self_render(evidence([0.0] * 10, faults=0.01))[0].outcome == "INCONCLUSIVE"
     assert judge_self_render(evidence([0.0] * 7))[0].outcome == "NOT_TESTABLE"
     assert judge_self_render(evidence([None] * 10))[0].outcome == "NOT_TESTABLE"
+    assert judge_self_render(evidence([0.0] * 10, billed=None))[0].outcome == "WITHIN"
+    assert judge_self_render(evidence([0.0] * 10, billed=12))[0].outcome == "INCONCLUSIVE"
 
 
 def test_a_host_that_does_not_repeat_itself_is_neither():
@@ -49,9 +57,23 @@ def test_a_host_that_does_not_repeat_itself_is_neither():
 )
 def test_only_a_fault_that_fits_and_stands_accuses(named, exceeding, outcome, code):
     """A difference alone may be another model behind one of both forms; one that comes and goes may be a cache."""
-    verdict, findings = judge_self_render(evidence([0.4, *[0.0] * 9], named=named, exceeding=exceeding))
+    verdict, findings = judge_self_render(evidence([0.4, 0.3, *[0.0] * 9], named=named, exceeding=exceeding))
     assert verdict.outcome == outcome
     assert [finding.code for finding in findings] == [code]
+
+
+def test_small_changes_to_tools_or_to_one_conversation_accuse_nobody():
+    """Engines whose habits nobody measured write tools in ways of their own, and one conversation may be anything."""
+    tools = PLAIN | {"tools": [{"type": "function"}]}
+    for gaps, request, fault, outcome in (
+        ([0.4], PLAIN, "hidden-system", "INCONCLUSIVE"),
+        ([0.4], PLAIN, "system-dropped", "BEYOND"),
+        ([0.4, 0.4], tools, "tools-rebuilt", "INCONCLUSIVE"),
+        ([0.4, 0.4], tools, "tools-dropped", "BEYOND"),
+        ([0.4, 0.4], PLAIN, "hidden-system", "BEYOND"),
+    ):
+        found = evidence([*gaps, *[0.0] * 9], request=request, named=(fault,), exceeding=PAIRS)
+        assert judge_self_render(found)[0].outcome == outcome, fault
 
 
 lists = st.lists(st.floats(0.01, 1.0), min_size=4, max_size=8, unique=True)
@@ -80,6 +102,10 @@ def test_a_gap_is_a_distance_and_never_more_than_the_whole(one, other):
 def test_lists_that_cannot_be_compared_have_no_gap():
     """Nothing told, next to nothing, tokens by names here and by ids there, and numbers that are no probabilities."""
     sound = told([3.0, 2.0, 1.0])
+    rare = Told.of([[(9, -7.0), *((place, value) for place, value in sound.pairs()[0])]])
+    assert (
+        first_token_gap(sound, rare) == 0.0
+    )  # what was drawn from behind the end of the list says nothing of the list
     named = Told.of([[("a", -0.5), ("b", -1.5), ("c", -3.0)]])
     broken = Told.of([[(1, 0.0), (2, 0.0), (3, 0.0)]])
     for other in (None, told([1.0, 2.0]), named, broken):

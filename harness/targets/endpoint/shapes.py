@@ -47,8 +47,9 @@ def _listed(top: Any) -> list[Fields]:
 def _llamacpp(fields: Fields) -> Fields:
     """llama.cpp tells ids where ``return_tokens`` asks for them, and none in the last event of a stream."""
     choice: Fields = {"text": fields["content"]}
-    if fields.get("stop_type") in _ENDS:
-        choice["finish_reason"] = _ENDS[fields["stop_type"]]
+    end = fields.get("stop_type")
+    if isinstance(end, str) and end in _ENDS:
+        choice["finish_reason"] = _ENDS[end]
     if fields.get("tokens"):
         choice["token_ids"] = fields["tokens"]
     if isinstance(fields.get("completion_probabilities"), list):

@@ -9,6 +9,7 @@ from typing import Any
 from harness.targets.endpoint.shapes import chat_shaped
 
 _MOST_EVENTS = 1 << 17
+_MARK = b"\xef\xbb\xbf"
 _HEADS = ("data:", ":", "event:", "id:", "retry:")
 
 
@@ -16,7 +17,7 @@ _HEADS = ("data:", ":", "event:", "id:", "retry:")
 class Streamed:
     """What the events of a stream come to."""
 
-    text: str = ""
+    parts: list[str] = field(default_factory=list)
     finish: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
     around: dict[str, Any] = field(default_factory=dict)  # the model's name and the host's fingerprint
@@ -26,6 +27,11 @@ class Streamed:
     events: int = 0
     done: bool = False  # whether the host said that it was finished
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self.parts)
 
     def fields(self) -> dict[str, Any]:
         """The answer that would have come in one piece, in the shape of a chat answer; empty for a stream that broke off.
@@ -49,7 +55,7 @@ _UNENDED = "the stream ends without [DONE]"
 
 def is_stream(body: bytes) -> bool:
     """Whether bytes begin as a stream of events does, and as no JSON can."""
-    return body[:64].lstrip().decode("latin-1").startswith(_HEADS)
+    return body[:64].removeprefix(_MARK).lstrip().decode("latin-1").startswith(_HEADS)
 
 
 def read_stream(body: bytes) -> Streamed:
@@ -58,6 +64,7 @@ def read_stream(body: bytes) -> Streamed:
     Events may be cut anywhere, also within characters; comments and unknown fields are passed over, as the standard says.
     """
     found = Streamed()
+    body = body.removeprefix(_MARK)
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -115,12 +122,12 @@ def _take(found: Streamed, value: dict[str, Any]) -> None:
     delta = choice.get("delta")
     content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
     if isinstance(content, str):
-        found.text += content
+        found.parts.append(content)
     hidden = ("reasoning_content", "reasoning", "tool_calls")
     found.reasoned |= isinstance(delta, dict) and any(delta.get(name) for name in hidden)
     logprobs, ids = choice.get("logprobs"), choice.get("token_ids")
     entries = logprobs.get("content") if isinstance(logprobs, dict) else None
     found.told += entries if isinstance(entries, list) else []
     found.ids += ids if isinstance(ids, list) else []
-    if isinstance(choice.get("finish_reason"), str):
+    if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]:
         found.finish = choice["finish_reason"]

@@ -25,6 +25,7 @@ _ABOVE, _OVER = 1e-3, 0.02  # what rounding may put a logarithm above 0, and a s
 BROKEN = 1.0  # no logarithm of a probability, and a number that JSON can hold
 _MOST_PLACES = 1 << 12  # longer replies than any audit asks for
 _NONE, _SPELLED = -1, -2
+_DIGITS = 8  # more than any id has
 _ROUNDED = 0.05  # nats by which rounding may put a token on the other side of the end of its list
 
 Name = int | str
@@ -165,6 +166,12 @@ def _whole(entries: list[Any]) -> Told | None:
         return None
     ids[:, 1:][again], logs[:, 1:][again] = _NONE, np.nan
     return Told(ids, logs)
+
+
+def read_pair(name: Any, value: Any) -> tuple[int, float] | None:
+    """An id that is written as a key, with its log-probability."""
+    digits = name.removeprefix(_PREFIX) if isinstance(name, str) else ""
+    return (int(digits), _number(value)) if digits.isdecimal() and len(digits) < _DIGITS else None
 
 
 def _one(entry: Any) -> Pair | None:

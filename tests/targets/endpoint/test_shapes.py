@@ -131,3 +131,18 @@ def test_lists_that_do_not_go_together_say_nothing(logprobs):
 def test_what_is_no_completion_is_left_as_it_is(fields):
     """Whatever a host sends."""
     assert chat_shaped(fields) == fields
+
+
+def test_a_bill_behind_the_end_does_not_take_the_end_back():
+    """Some hosts send an empty finish reason with the bill, and some a mark of byte order before everything."""
+    said = {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}
+    bill = {"choices": [{"delta": {}, "finish_reason": ""}], "usage": {"completion_tokens": 1}}
+    reply = read_reply(Answer(200, {}, b"\xef\xbb\xbf" + events(said, bill), 0.1))
+    assert (reply.text, reply.finish, reply.billed) == ("a", "stop", 1)
+
+
+@pytest.mark.parametrize("end", [[], {}, 3, None, "limits"])
+def test_an_end_that_is_none_breaks_nothing(end):
+    """A list cannot be looked up in a table."""
+    shaped = chat_shaped({"content": "a", "stop": True, "stop_type": end})
+    assert shaped["choices"] == [{"text": "a"}]
