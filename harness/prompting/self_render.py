@@ -26,6 +26,7 @@ from harness.prompts.variants import Bench, Prompt
 from harness.reports.prompt_card import PromptCard
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.replies import Reply, ask_reply
+from harness.targets.endpoint.served import arguments_as_text
 from harness.targets.endpoint.told import Told
 from harness.targets.endpoint.ways import Question
 from harness.targets.prompt_source import PromptSource
@@ -136,6 +137,11 @@ class _Asked:
         """What is told behind conversations."""
         order = np.random.default_rng(self.sent).permutation(len(asked)).tolist()
         replies = dict(zip(order, self.tell([Question(asked[k]) for k in order]), strict=True))
+        wired = [(k, arguments_as_text(asked[k])) for k in range(len(asked)) if replies[k].lost]
+        again = [
+            (k, one) for k, one in wired if one != asked[k]
+        ]  # some hosts take the arguments of calls as text alone
+        replies |= dict(zip((k for k, _ in again), self.tell([Question(one) for _, one in again]), strict=True))
         return [replies[k] for k in range(len(asked))]
 
 
@@ -154,10 +160,11 @@ def _collected(
     places, unasked = _places(bench, habits)
     if not places:
         return facts("reference")
-    (first,) = asked.tell([Question(places[0].conversation, places[0].ids)])
-    if first.lost or first.prompt != len(places[0].ids):
+    plain = bench.prompts([_PLAIN], [entry.fault for entry in habits])[0].ids or places[0].ids
+    (first,) = asked.tell([Question(_PLAIN, plain)])
+    if first.lost or first.prompt != len(plain):
         return facts("ids")
-    (chat,) = asked.tell([Question(places[0].conversation)])
+    (chat,) = asked.chats([_PLAIN])
     if first_token_gap(first.told, first.told) is None or first_token_gap(first.told, chat.told) is None:
         return facts("logprobs")
     heard = _listen(asked, places, facts)

@@ -44,14 +44,14 @@ class ServedPrompts:
         key = conversation.model_dump_json()
         if key not in self._kept:
             shown = self.engine.prompt(conversation)
-            wired = _arguments_as_text(conversation)
+            wired = arguments_as_text(conversation)
             if self._parses and shown.text is None and shown.ids is None and wired != conversation:
                 shown = self.engine.prompt(wired)
             self._kept[key] = shown
         return self._kept[key]
 
 
-def _arguments_as_text(conversation: Conversation) -> Conversation:
+def arguments_as_text(conversation: Conversation) -> Conversation:
     """Arguments of calls as the protocol has them: JSON in a text, which an engine that parses it turns into the same object."""
     return conversation.model_copy(update={"messages": tuple(_wired(message) for message in conversation.messages)})
 
