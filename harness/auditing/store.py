@@ -220,6 +220,8 @@ class AuditFolder:
     def texts(self, control: str = "") -> LogprobFacts | None:
         """What a host tells of the texts that it was shown, from the stored evidence; None where nothing was stored."""
         plan = self.plan
+        if not self._head.parts and self.measured:
+            self._head = StoredEvidence.model_validate_json((self.folder / _HEAD).read_bytes())
         gathered = self._read(plan).get(TEXTS + control)
         if gathered is None:
             return None
