@@ -38,7 +38,7 @@ from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
 from harness.verdicts.audit import controlled_below, judge_replies
 from harness.verdicts.logprobs import judge_texts
-from harness.verdicts.model import Finding
+from harness.verdicts.model import Finding, Outcome
 from harness.verdicts.parameters import judge_parameters, parameter_findings
 from harness.verdicts.protocol import protocol_findings
 
@@ -115,7 +115,9 @@ def _asked(
             done += len(answered)
             if not whole:
                 yield Noticed("the budget is used up: what came is judged")
-            if not whole or weighing.decided:
+            # a prompt that is known to differ explains a text that differs, and is named already
+            explained = below and below.verdict.outcome is Outcome.BEYOND and weighing.accused
+            if not whole or weighing.decided or explained:
                 break
         controls = yield from _controlled(weighing, prepared, folder, done)
         if honest:

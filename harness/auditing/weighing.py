@@ -9,6 +9,7 @@ from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder, Gathered
 from harness.auditing.telling import Names, names_tell, told_of, with_ids
 from harness.comparisons.audit import AuditFacts, weigh_replies
+from harness.comparisons.controls import accusing_axes
 from harness.comparisons.recut import RecutFacts, measure_charges
 from harness.observations.events import Event, Noticed
 from harness.reports.audit_card import AuditPlan
@@ -86,6 +87,11 @@ class Weighing:
         if self.facts is None:
             return False
         return settled(self.facts, self._plan.required)
+
+    @property
+    def accused(self) -> bool:
+        """Whether any axis accuses."""
+        return not self.untestable and bool(accusing_axes(self.facts))
 
     @property
     def recut(self) -> bool:

@@ -254,12 +254,16 @@ def test_an_interrupted_audit_goes_on_and_asks_nothing_twice(smollm, llamacpp, t
 
 @pytest.mark.slow
 def test_a_replaced_template_is_called_one_whatever_the_text_looks_like(smollm, smollm_gguf, tmp_path):
-    """An injected system prompt that no library holds: the prompts' layer comes first, and its cause is the verdict's."""
+    """An injected system prompt that no library holds: the prompts' layer comes first, and its cause is the verdict's.
+
+    No more is asked once the text differs, too, whatever it is called by itself.
+    """
     template = (smollm / "chat_template.jinja").read_text()
     default = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
     assert default in template
     with local_host(smollm_gguf, template.replace(default, "You are a pirate who sells insurance")) as address:
-        card, _ = audit(smollm, address, tmp_path, requests=4, bank=BANK[1:])
+        card, _ = audit(smollm, address, tmp_path, requests=24, bank=BANK[1:])
+    assert card.facts.requests < 24
     assert card.prompts.outcome == "BEYOND"
     assert (card.outcome, card.cause) == ("BEYOND", "template")
     assert card.findings
