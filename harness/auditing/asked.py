@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import zstandard
 
@@ -100,12 +100,16 @@ class Asked:
     def _unpacked(self, blob: bytes) -> bytes:
         return self._unpack.decompress(blob, max_output_size=_MOST)
 
-    def answer_of(self, item: str) -> Answer | None:
-        """The first answer to an item that is one."""
-        row = self._file.execute(
-            "SELECT headers, answer FROM attempts WHERE item = ? AND status BETWEEN 200 AND 299 ORDER BY id", (item,)
-        ).fetchone()
-        return Answer(200, json.loads(row[0] or "{}"), self._unpacked(row[1]), 0.0) if row else None
+    def answers_of(self, item: str) -> list[tuple[dict[str, Any], Answer]]:
+        """All answers to an item that are some, with the bodies of their requests."""
+        rows = self._file.execute(
+            "SELECT request, headers, answer FROM attempts WHERE item = ? AND status BETWEEN 200 AND 299 ORDER BY id",
+            (item,),
+        )
+        return [
+            (json.loads(request), Answer(200, json.loads(headers or "{}"), self._unpacked(answer), 0.0))
+            for request, headers, answer in rows
+        ]
 
     def request_of(self, item: str) -> bytes:
         """The body of an item's last attempt; empty if there was none."""

@@ -27,7 +27,7 @@ from harness.observations.events import Event, Noticed, StageStarted
 from harness.prompting import compare_endpoint
 from harness.prompts.conversation import Conversation
 from harness.prompts.questions import draw_questions, questions_digest
-from harness.reports.audit_card import AuditCard
+from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.budget import Budget
 from harness.targets.endpoint.client import Client
@@ -117,6 +117,10 @@ def _asked(
                 yield Noticed("the budget is used up: what came is judged")
             # a prompt that is known to differ explains a text that differs, and is named already
             explained = below and below.verdict.outcome is Outcome.BEYOND and weighing.accused
+            if explained and whole and not weighing.decided:
+                yield Noticed(
+                    "the prompts differ, and so does the text: no more is asked, and weights are not followed up"
+                )
             if not whole or weighing.decided or explained:
                 break
         controls = yield from _controlled(weighing, prepared, folder, done)
@@ -127,7 +131,7 @@ def _asked(
             controls = (vouched, *controls)
         spent, sample = client.budget.spent, log.request_of("reply-0000")
         spent = spent.model_copy(update={"seconds": log.spent().seconds})  # of asking, not of scoring
-    card = _card(weighing, prepared, controls, folder.texts()).model_copy(
+    card = _card(weighing, prepared, controls, _texts(folder, plan)).model_copy(
         update={
             "spent": spent,
             "spent_on_honest": honest.budget.spent if honest else None,
@@ -166,7 +170,7 @@ def audit_replies(
         weighing = Weighing(scoring, prepared.plan, folder)
         yield from weighing.add([reply for _, reply in logged])
         controls = yield from _controlled(weighing, prepared, folder, len(logged))
-    card = _card(weighing, prepared, controls, None)
+    card = _card(weighing, prepared, controls, (None, None))
     folder.keep_card(card, b"")
     return card, folder.folder
 
@@ -177,15 +181,16 @@ def judge_again(folder: AuditFolder) -> AuditCard:
     if card.facts is None or not folder.measured:
         return card
     facts, controls = folder.weigh_again()
-    texts = folder.texts()
+    texts, vouched = _texts(folder, card.plan)
     kept = {
         one.name: one for one in card.controls if one.untestable or one.axis == PROMPTS
     }  # what no evidence is stored of
     again = {one.name: one for one in controls} | kept
     controls = tuple(again[one.name] for one in card.controls if one.name in again)
     axes = judge_replies(facts, "", card.plan.sampler, card.plan.required, controls)
-    axes = (*axes, *judge_texts(texts, card.plan.required, controls))
-    return card.model_copy(update={"facts": facts, "controls": controls, "texts": texts, "axes": axes})
+    axes = (*axes, *judge_texts(texts, card.plan.required, controls, vouched))
+    found = {"facts": facts, "controls": controls, "texts": texts, "honest_texts": vouched, "axes": axes}
+    return card.model_copy(update=found)
 
 
 def _controlled(
@@ -196,14 +201,23 @@ def _controlled(
     return (yield from run_controls(weighing, prepared.plan, prepared.members, prepared.prompts, folder, done))
 
 
+def _texts(folder: AuditFolder, plan: AuditPlan) -> tuple[LogprobFacts | None, LogprobFacts | None]:
+    """What the candidate tells of the texts, and the host that is vouched for."""
+    host = next((one.name for one in plan.controls if not one.member), "")
+    return folder.texts(), folder.texts(host) if host else None
+
+
 def _card(
-    weighing: Weighing, prepared: Prepared, controls: tuple[ControlFacts, ...], texts: LogprobFacts | None
+    weighing: Weighing,
+    prepared: Prepared,
+    controls: tuple[ControlFacts, ...],
+    texts: tuple[LogprobFacts | None, LogprobFacts | None],
 ) -> AuditCard:
     plan = prepared.plan
     axes = judge_replies(weighing.facts, weighing.untestable, plan.sampler, plan.required, controls)
     return AuditCard(
         fidelity_version=__version__, plan=plan, losses=_losses(weighing.scored), facts=weighing.facts, controls=controls,
-        texts=texts, axes=(*axes, *judge_texts(texts, plan.required, controls)),
+        texts=texts[0], honest_texts=texts[1], axes=(*axes, *judge_texts(texts[0], plan.required, controls, texts[1])),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ It shows what hosts made on this machine cannot: that prompts, protocol and anot
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.auditing.asked import Asked
@@ -16,7 +16,7 @@ from harness.auditing.preparing import Prepared
 from harness.auditing.store import AuditFolder
 from harness.auditing.texts import ask_texts
 from harness.auditing.weighing import Weighing
-from harness.comparisons.controls import Control, ControlFacts, accusing_axes, host_facts, with_texts
+from harness.comparisons.controls import Control, ControlFacts, accusing_axes, host_facts
 from harness.errors import BudgetSpent, EndpointRefused, MissingExtra, UsageError
 from harness.observations.events import Event, StageStarted
 from harness.prompting import compare_endpoint
@@ -54,16 +54,16 @@ def ask_honest_host(
             client.budget.resume(log.spent())
             if plan.protocol == "chat" and compare_endpoint(reference, client, cache).verdict.outcome is Outcome.BEYOND:
                 return _other_prompts(control)
-            if not count:  # the candidate answered nothing: its prompts are all that there is
-                return _stands(control)
-            yield from _weighed(own, questions, log, client, count)
             candidate = folder.texts()
             if candidate and candidate.over_at:
-                yield from ask_texts(client, log, weighing.bench, prepared, folder, control.name)
+                with suppress(BudgetSpent):
+                    yield from ask_texts(client, log, weighing.bench, prepared, folder, control.name)
+            if not count:  # the candidate answered nothing: its prompts and its scores are all that there is
+                return _stands(control)
+            yield from _weighed(own, questions, log, client, count)
     except (EndpointRefused, BudgetSpent) as error:  # anything else ends the audit, which goes on by the same command
         return host_facts(control, None, safe_line(error.problem, 200), weighing.facts)
-    vouched = host_facts(control, own.facts, own.untestable, weighing.facts)
-    return with_texts(vouched, folder.texts(control.name), folder.texts())
+    return host_facts(control, own.facts, own.untestable, weighing.facts)
 
 
 def _weighed(

@@ -38,7 +38,7 @@ class AuditRequest:
     controls: bool = True
     protocol: Protocol = "chat"  # completions: by the reference's own prompts, in which no template takes part
     stream: bool = False
-    texts: int = 16  # documents, where the host scores what it is shown
+    texts: int = 32  # documents, where the host scores what it is shown
     honest: str = ""  # what a running host is called that the user vouches for
     checks: Checks = "thorough"  # of parameters, by their effects, before anything else is asked
     caps: Caps = field(default_factory=Caps)

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from harness.comparisons.audit import AuditFacts, weigh_replies
-from harness.comparisons.controls import ControlFacts, control_facts, host_facts, with_texts
+from harness.comparisons.controls import ControlFacts, control_facts, host_facts
 from harness.comparisons.logprobs import LogprobFacts, logprob_facts
 from harness.comparisons.parameters import ParameterFacts
 from harness.comparisons.recut import RecutFacts
@@ -219,14 +219,19 @@ class AuditFolder:
 
     def texts(self, control: str = "") -> LogprobFacts | None:
         """What a host tells of the texts that it was shown, from the stored evidence; None where nothing was stored."""
-        plan = self.plan
-        if not self._head.parts and self.measured:
-            self._head = StoredEvidence.model_validate_json((self.folder / _HEAD).read_bytes())
-        gathered = self._read(plan).get(TEXTS + control)
+        plan, head = self.plan, self._head
+        if not head.parts and self.finished and self.measured:
+            head = StoredEvidence.model_validate_json((self.folder / _HEAD).read_bytes())
+        gathered = self._read(plan, head).get(TEXTS + control)
         if gathered is None:
             return None
         weights = {name: family for name, family in plan.families.items() if family != "template"}
-        return logprob_facts(gathered.evidence, plan.honest, weights, plan.alpha, drawn=False)
+        facts = logprob_facts(gathered.evidence, plan.honest, weights, plan.alpha, drawn=False)
+        if facts is None:
+            return None
+        answered = gathered.requests / (gathered.requests + len(gathered.lost))
+        neutral = head.terms.get(TEXTS + control, Terms()).neutral
+        return facts.model_copy(update={"covered": facts.covered * answered, "neutral": neutral})
 
     def weigh_again(self) -> tuple[AuditFacts, tuple[ControlFacts, ...]]:
         """Facts and controls, computed again from the stored plan and evidence; raises StoredRunError for damage."""
@@ -235,7 +240,7 @@ class AuditFolder:
             self._head = StoredEvidence.model_validate_json((self.folder / _HEAD).read_bytes())
             if self._head.version != EVIDENCE_VERSION:
                 raise ValueError("written by another version")
-            gathered = self._read(plan)
+            gathered = self._read(plan, self._head)
         except (OSError, ValidationError, ValueError, KeyError, zipfile.BadZipFile, json.JSONDecodeError) as error:
             raise StoredRunError(
                 f"the evidence of this audit cannot be read: {error}",
@@ -246,11 +251,7 @@ class AuditFolder:
         controls = tuple(
             control_facts(control, gathered[control.name].evidence, plan.honest, plan.families, plan.near, plan.alpha)
             if control.member
-            else with_texts(
-                host_facts(control, self._weighed(control.name, gathered[control.name], plan), "", own),
-                self.texts(control.name),
-                self.texts(),
-            )
+            else host_facts(control, self._weighed(control.name, gathered[control.name], plan), "", own)
             for control in plan.controls
             if control.name in gathered
         )
@@ -271,10 +272,10 @@ class AuditFolder:
     def _arrays_of(self, number: int) -> Path:
         return self.folder / f"evidence-{number:04d}.npz"
 
-    def _read(self, plan: AuditPlan) -> dict[str, Gathered]:
+    def _read(self, plan: AuditPlan, head: StoredEvidence) -> dict[str, Gathered]:
         found: dict[str, Gathered] = {}
         names = [*plan.honest, *plan.families]
-        for number, part in enumerate(self._head.parts):
+        for number, part in enumerate(head.parts):
             path = self._arrays_of(number)
             with zipfile.ZipFile(path) as stored:
                 if sum(entry.file_size for entry in stored.infolist()) > _MOST:

@@ -67,11 +67,13 @@ def told_of(replies: Sequence[Reply], scored: Sequence[Scorable], names: Names, 
 
 
 def told_alone(told: Sequence[Told], scored: Sequence[Scorable], names: Names) -> Mapping[str, Listed]:
-    """The same of texts that were shown to the host."""
+    """The same of texts that were shown to the host; nothing of a text whose tokens are not the ones that it was shown."""
     names.look_up(told)
-    found = {
-        f"reply-{n:04d}": _listed(one, text, names) for n, (one, text) in enumerate(zip(told, scored, strict=True))
-    }
+    found = {}
+    for number, (one, text) in enumerate(zip(told, scored, strict=True)):
+        said = one.head(len(text.ids)).listed(names.id).ids[:, 0]
+        other = ((said >= 0) & (said != np.array(text.ids[: len(said)]))).any()
+        found[f"reply-{number:04d}"] = _listed(None if other else one, text, names)
     return found if any(found.values()) else {}
 
 

@@ -67,7 +67,7 @@ from harness.targets.spec import Runtime
               help="How an endpoint is asked: by conversations, or by the prompts that the reference makes of them, in which "
               "no template takes part.")  # fmt: skip
 @click.option("--stream", is_flag=True, help="Ask an endpoint for its replies as streams.")
-@click.option("--texts", default=16, show_default=True,
+@click.option("--texts", default=32, show_default=True,
               help="Documents to have scored by an endpoint that scores what it is shown, as vLLM does; 0: none.")  # fmt: skip
 @click.option(
     "--budget", default="", metavar="CAPS", help="Hard caps: tokens=20000,requests=100,seconds=600,money=0.5."

@@ -56,7 +56,7 @@ class EndpointOptions:
     honest_key: str = ""
     protocol: Protocol = "chat"
     stream: bool = False
-    texts: int = 16
+    texts: int = 32
 
     def request(self, reference: str, runtime: Runtime) -> AuditRequest:
         """The audit that is asked for; raises UsageError for what cannot be."""

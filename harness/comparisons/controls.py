@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from harness.comparisons.audit import AuditFacts, first_accusation
-from harness.comparisons.logprobs import LogprobFacts
 from harness.comparisons.model import Result
 from harness.evidence.sequential.eprocess import MOST_LOST
 from harness.suites.model import Frozen
@@ -81,15 +80,6 @@ def _crossings(facts: AuditFacts) -> list[tuple[int, str]]:
         (told.forged_at if told else 0, "displacement"),
     ]
     return [(at or 0, axis) for at, axis in found if at]
-
-
-def with_texts(vouched: ControlFacts, own: LogprobFacts | None, candidate: LogprobFacts | None) -> ControlFacts:
-    """A vouched host that was found sound so far, with the texts that it scored where the candidate's accuse."""
-    if not vouched.sound or not (candidate and candidate.over_at):
-        return vouched
-    if own is None:
-        return vouched.model_copy(update={"untestable": "it scores no texts, which accuse the candidate"})
-    return vouched.model_copy(update={"found_at": own.over_at, "axis": "texts"}) if own.over_at else vouched
 
 
 def host_facts(

@@ -77,6 +77,7 @@ class LogprobFacts(Result):
     slope: float  # of the told logarithms on the reference's; 1 for the same temperature
     straight: float  # how much of the told variation that slope explains
     builds: tuple[ToldBuild, ...]  # those that leave least come first
+    neutral: bool = True  # whether a host that was shown texts took it to add no cut-off; of replies the audit knows
     drawn: bool  # whether the host wrote the tokens itself: only then do they say whether they were drawn from what is told
     named: bool  # whether the first one's family explains it, and no other family does as well
 
@@ -117,6 +118,7 @@ def logprob_facts(
     over, under = log_over(distance, band), log_under(distance, band)
     size = positive_mean_interval(np.repeat(distance, means.counts), np.repeat(np.arange(len(distance)), means.counts))
     forged, forged_at = _forged(rows, told, request, [centre, *families], alpha / 2) if drawn else (0.0, 0)
+    share = alpha / 2 if drawn else alpha  # the other half is for the text that the host wrote
     away = {name: means.of(rows[name]["told"][told]) for name in families}
     lefts = {name: np.minimum(own, distance) for name, own in away.items()}
     builds = []
@@ -124,16 +126,16 @@ def logprob_facts(
         contained = means.ratio((distance - away[name] + bands[name]) / 2.0, bands[name])
         builds.append(ToldBuild(
             name=name, family=families[name], left=means.mean(left), share=float((left < distance).mean()),
-            band=means.mean(bands[name]), found_at=means.named(first_reached(log_over(bands[name], band), alpha / 2)),
+            band=means.mean(bands[name]), found_at=means.named(first_reached(log_over(bands[name], band), share)),
             contained=contained[0], contained_low=contained[1], contained_high=contained[2],
         ))  # fmt: skip
     builds.sort(key=lambda build: build.left)
     xx, xy, yy = rows[centre]["slope"][told].sum(0)
     return LogprobFacts(
-        alpha=alpha / 2, requests=len(distance), tokens=int(told.sum()),
+        alpha=share, requests=len(distance), tokens=int(told.sum()),
         covered=float(told.sum() / max((rows[centre]["silent"] == 0).sum(), 1)), listed=float(rows[centre]["count"][told].mean()),
         distance=size.value, low=size.low, high=size.high, band=means.mean(band),
-        log_over=float(over[-1]), over_at=means.named(first_reached(over, alpha / 2)),
+        log_over=float(over[-1]), over_at=means.named(first_reached(over, share)),
         log_under=float(under[-1]), under_at=means.named(first_reached(under, alpha)),
         log_forged=forged, forged_at=forged_at,
         slope=float(xy / xx) if xx > 0 else math.nan, straight=float(xy**2 / (xx * yy)) if xx > 0 and yy > 0 else math.nan,

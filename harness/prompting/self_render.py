@@ -133,6 +133,10 @@ class _Asked:
             self.kept[again, ids] = reply.told if reply.prompt in {None, len(ids)} else None
         return [self.kept[again, ids] for ids in asked]
 
+    def new(self, asked: Sequence[Ids], again: int) -> int:
+        """How many prompts were not asked in a pass yet."""
+        return sum((again, ids) not in self.kept for ids in dict.fromkeys(asked))
+
     def chats(self, asked: Sequence[Conversation]) -> list[Reply]:
         """What is told behind conversations."""
         order = np.random.default_rng(self.sent).permutation(len(asked)).tolist()
@@ -174,8 +178,16 @@ def _collected(
     found = facts("done", rows=tuple(rows))
     faults = _shown(asked, places, heard, found)
     named, exceeding = _named(asked, places, heard, found) if found.differing else ((), 0)
+    acting = {name for place in places for name in place.faulty}
+    hidden = tuple(sorted(acting - {row.fault for row in faults}))
     return facts(
-        "done", rows=tuple(rows), unasked=tuple(unasked), faults=tuple(faults), named=named, exceeding=exceeding
+        "done",
+        rows=tuple(rows),
+        unasked=tuple(unasked),
+        hidden=hidden,
+        faults=tuple(faults),
+        named=named,
+        exceeding=exceeding,
     )
 
 
@@ -259,7 +271,9 @@ def _shown(asked: _Asked, places: Sequence[_Place], heard: _Heard, found: SelfRe
     """Every fault on one conversation: on the most different one that it changes, or the shortest."""
     worst = {(row.case, row.number): -(row.gap or 0.0) for row in found.differing}
     order = sorted(range(len(places)), key=lambda k: (worst.get(_key(places[k]), 0.0), len(places[k].ids)))
-    names = sorted({name for place in places for name in place.faulty})
+    heard_at = [k for k in order if heard.chats[k][0] is not None and heard.prompts[k][0] is not None]
+    names = sorted({name for k in heard_at for name in places[k].faulty})
+    order = heard_at
     at = [next(k for k in order if name in places[k].faulty) for name in names]
     faulty = asked.prompts([places[k].faulty[name] for name, k in zip(names, at, strict=True)])
     rows = []
@@ -279,9 +293,9 @@ def _named(asked: _Asked, places: Sequence[_Place], heard: _Heard, found: SelfRe
     alive = sorted({name for k in differing for name in places[k].faulty})
     for part in (differing[:1], differing[1:_TRIED], differing[_TRIED:], others):
         wanted = [(name, k) for name in alive for k in part]
-        if asked.sent + 2 * len(wanted) > _MOST_REQUESTS:
-            return (), 0
         prompts = [places[k].faulty.get(name, places[k].ids) for name, k in wanted]
+        if asked.sent + asked.new(prompts, 0) + asked.new(prompts, 1) + 3 * PAIRS > _MOST_REQUESTS:
+            return (), 0
         answers = zip(asked.prompts(prompts), asked.prompts(prompts, again=1), strict=True)
         wrong = {
             name

@@ -7,8 +7,8 @@ import random
 from harness.suites.load import load_suite
 from harness.suites.model import spread
 
-#: Words of one stretch: some hundred tokens, which is what a verdict on a text takes.
-_WORDS = 110
+#: Characters of one stretch, about a hundred tokens, and how many times as many a document has at least.
+_CHARACTERS, _TIMES = 360, 1.5
 
 
 def draw_texts(count: int, nonce: str) -> list[str]:
@@ -17,10 +17,10 @@ def draw_texts(count: int, nonce: str) -> list[str]:
     The documents are public. A host could know them by heart; it does not know where a stretch begins.
     """
     drawn = random.Random(f"{nonce} texts")  # noqa: S311 - places, not secrets
-    documents = [item for item in load_suite("core").items if item.text]
+    documents = [item for item in load_suite("core").items if len(item.text or "") >= _TIMES * _CHARACTERS]
     found = []
     for item in spread(documents, count):
-        words = (item.text or "").split(" ")
-        first = drawn.randrange(max(len(words) - _WORDS, 1))
-        found.append(" ".join(words[first : first + _WORDS]))
+        text = item.text or ""
+        first = drawn.randrange(len(text) - _CHARACTERS)
+        found.append(text[first : first + _CHARACTERS].strip())
     return found

@@ -75,6 +75,7 @@ class AuditCard(Result):
     spent: Spent = Spent()
     spent_on_honest: Spent | None = None  # by the host that the user vouches for
     texts: LogprobFacts | None = None  # what the host tells of texts that it is shown
+    honest_texts: LogprobFacts | None = None  # and what the host does that the user vouches for, where those accuse
     profile: Profile | None = None  # what the endpoint can do
     prompts: AxisVerdict | None = None  # the layer below: does it make the reference's prompts?
     parameters: AxisVerdict | None = None  # does it do as it is told?
@@ -83,9 +84,10 @@ class AuditCard(Result):
 
     @property
     def layers(self) -> tuple[AxisVerdict, ...]:
-        """Verdicts from the lowest layer up; prompts and parameters that cannot be told do not count."""
+        """Verdicts from the lowest layer up; prompts, parameters and texts that cannot be told do not count."""
         below = [one for one in (self.prompts, self.parameters) if one and one.outcome is not Outcome.NOT_TESTABLE]
-        return (*below, *self.axes)
+        told = [one for one in self.axes if one.axis != "texts" or one.outcome is not Outcome.NOT_TESTABLE]
+        return (*below, *told)
 
     @property
     def named(self) -> tuple[tuple[str, AxisVerdict], ...]:

@@ -10,6 +10,7 @@ from harness.comparisons.logprobs import EXPLAINED, LogprobFacts, ToldBuild
 from harness.evidence.sequential.band import LEAST, MOST
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
+_HEARD = 0.9  # part of the tokens of texts that were shown, of which something must be told before it accuses
 _COVERED = 0.99  # part of the tokens of which something must be told: a host could choose which
 _ALIKE = 1.2  # times a build's own distance up to which a host is as far away as it
 _CAUSES = {
@@ -56,17 +57,43 @@ def judge_logprobs(facts: LogprobFacts, required: Sequence[str] = (), *, neutral
 
 
 def judge_texts(
-    facts: LogprobFacts | None, required: Sequence[str], controls: Sequence[ControlFacts]
+    facts: LogprobFacts | None, required: Sequence[str], controls: Sequence[ControlFacts], vouched: LogprobFacts | None
 ) -> tuple[AxisVerdict, ...]:
-    """The axis of texts that a host was shown, where it scores any; an unsound honest control takes it back."""
+    """The axis of texts that a host was shown, where it scores any; ``vouched`` is what the honest host tells of them.
+
+    An unsound honest control takes a verdict back, and one that was not measured as far takes an accusation back. Too few texts
+    to clear anybody say nothing, unless something stirs in them.
+    """
     if facts is None:
         return ()
-    found = judge_logprobs(facts, required).model_copy(update={"axis": "texts"})
+    found = judge_logprobs(facts, required, neutral=facts.neutral).model_copy(update={"axis": "texts"})
+    outcome, reason = found.outcome, found.reason
     unsound = next((one for one in controls if one.role == "honest" and not one.sound), None)
-    if unsound and found.outcome in {Outcome.BEYOND, Outcome.WITHIN}:
+    host = next((one for one in controls if one.role == "honest" and not one.member), None)
+    if outcome is Outcome.BEYOND and facts.covered < _HEARD:
+        outcome, reason = Outcome.INCONCLUSIVE, f"Only {facts.covered:.0%} of the texts' tokens were told of. {reason}"
+    if outcome is Outcome.BEYOND and host and not _stands(vouched, facts):
+        outcome = Outcome.INCONCLUSIVE
+        reason = (
+            f"The honest host ({host.name}) does not stand against the same texts, or scored too few of them. {reason}"
+        )
+    elif unsound and outcome in {Outcome.BEYOND, Outcome.WITHIN}:
+        outcome = Outcome.INCONCLUSIVE
         reason = f"The honest control ({unsound.name}) does not stand: something other than the host may be wrong."
-        return (AxisVerdict(axis="texts", outcome=Outcome.INCONCLUSIVE, reason=reason),)
-    return (found,)
+    elif outcome is Outcome.INCONCLUSIVE and not facts.over_at and facts.log_over <= math.log(10.0):
+        outcome = Outcome.NOT_TESTABLE
+    return (
+        AxisVerdict(
+            axis="texts", outcome=outcome, cause=found.cause if outcome is Outcome.BEYOND else None, reason=reason
+        ),
+    )
+
+
+def _stands(vouched: LogprobFacts | None, facts: LogprobFacts) -> bool:
+    """Whether the honest host scored what accuses the candidate, and is not accused by it."""
+    return (
+        vouched is not None and not vouched.over_at and vouched.requests >= facts.over_at and vouched.covered >= _HEARD
+    )
 
 
 def settled_logprobs(facts: LogprobFacts | None, required: Sequence[str]) -> bool | None:

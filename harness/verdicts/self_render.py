@@ -69,6 +69,7 @@ class SelfRenderIn(Result):
     faults: tuple[FaultRow, ...] = ()
     named: tuple[str, ...] = ()  # faults whose prompts are answered as the conversations are
     exceeding: int = 0  # of PAIRS repetitions
+    hidden: tuple[str, ...] = ()  # faults that change nothing but conversations that were not answered
     habits: tuple[str, ...] = ()  # what engines do on purpose and this host shows in every prompt
     unasked: tuple[str, ...] = ()  # faults that change none of these conversations
 
@@ -124,11 +125,13 @@ def judge_self_render(evidence: SelfRenderIn) -> tuple[AxisVerdict, list[Finding
         detail = (
             f"{apart[0].case}[{apart[0].number}] is billed as {apart[0].billed} tokens instead of {apart[0].expected}"
         )
-        return _axis(Outcome.INCONCLUSIVE, f"{equal}, but {detail}."), []
-    matter = {row.fault for row in evidence.faults if fault(row.fault).severity in MATERIAL}
+        return _axis(Outcome.INCONCLUSIVE, f"{equal}, but {detail}."), [Finding(code="INTG518", detail=detail)]
+    matter = {
+        name for name in {*(row.fault for row in evidence.faults), *evidence.hidden} if fault(name).severity in MATERIAL
+    }
     if len(matter & set(visible)) < max(len(matter) / 3, 2):
         return _axis(Outcome.INCONCLUSIVE, f"{equal}, but so would prompts with known faults be."), []
-    unseen = sorted({row.fault for row in evidence.faults} - set(visible)) + list(evidence.unasked)
+    unseen = [*sorted({row.fault for row in evidence.faults} - set(visible)), *evidence.hidden, *evidence.unasked]
     left = (
         f"; not ruled out: {', '.join(unseen[:_SHOWN])}{' and others' if len(unseen) > _SHOWN else ''}"
         if unseen
@@ -146,14 +149,14 @@ def _different(evidence: SelfRenderIn) -> tuple[AxisVerdict, list[Finding]]:
     )
     if evidence.named and evidence.exceeding == PAIRS and not _may_be_habit(evidence):
         told = " or ".join(fault(name).title for name in evidence.named)
-        severity = min(fault(name).severity for name in evidence.named)
+        material = [fault(name).severity in MATERIAL for name in evidence.named]
         findings = [
             Finding(
                 code=GROUP_CODES[fault(name).group], detail=f"{name}: {fault(name).title}; shown on the host itself"
             )
             for name in evidence.named
         ]
-        outcome = Outcome.BEYOND if severity in MATERIAL else Outcome.WITHIN
+        outcome = Outcome.BEYOND if all(material) else Outcome.INCONCLUSIVE if any(material) else Outcome.WITHIN
         cause = Cause.TEMPLATE if outcome is Outcome.BEYOND else None
         return _axis(outcome, f"{head}; they are answered as under this fault: {told}.", cause), findings
     detail = f"{len(evidence.differing)} conversations, first {first.case}[{first.number}]; no fault of the library reproduces it"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import pytest
 
 from harness.auditing import AuditFolder, AuditRequest, audit_endpoint, texts
-from harness.comparisons.controls import ControlFacts, with_texts
+from harness.comparisons.controls import ControlFacts
 from harness.config import Places
 from harness.prompts.texts import draw_texts
 from harness.targets.checkpoint.fake_quant import apply_rounding
@@ -34,9 +33,10 @@ def audited(reference, address, results, **options):
 @pytest.mark.slow
 def test_a_host_that_scores_texts_is_judged_by_them(smollm, llamacpp, tmp_path, monkeypatch):
     """No sampler, no template: the honest one lies within the band, the rounded one is named; both are judged again alike."""
-    brief = [" ".join(text.split(" ")[:24]) for text in draw_texts(10, "texts")]
+    brief = [text[:120] for text in draw_texts(10, "texts")]
     monkeypatch.setattr(texts, "draw_texts", lambda *_: brief)  # the whole of them takes minutes
     rounded = partial(apply_rounding, kind="ggufq", detail="Q4_0")
+    told = []
     for rounding, outcome, cause in ((None, "WITHIN", None), (rounded, "BEYOND", "quantization")):
         with host(scoring(smollm, llamacpp, rounding)) as running:
             card, folder = audited(smollm, running.address, tmp_path, fresh=True)
@@ -46,21 +46,35 @@ def test_a_host_that_scores_texts_is_judged_by_them(smollm, llamacpp, tmp_path, 
         assert "agrees with what is told" not in verdict.reason
         assert len(asked) == 10
         assert 0 <= sum(len(ids) - 1 for ids in asked) - card.texts.tokens <= 4  # pieces of characters do not count
-        again = AuditFolder(folder).texts()
-        assert again.model_dump_json() == card.texts.model_dump_json()
-        unsound = [
-            ControlFacts(name="h", role="honest", member="", requests=1, tokens=1, log_e=0.0, found_at=1, axis="x")
-        ]
-        assert judge_texts(card.texts, ("ggufq:Q4_0",), unsound)[0].outcome == "INCONCLUSIVE"
-    sound = unsound[0].model_copy(update={"found_at": 0})
-    assert not with_texts(sound, None, card.texts).sound
-    assert with_texts(sound, card.texts, card.texts).axis == "texts"
-    assert with_texts(sound, None, None).sound
+        assert AuditFolder(folder).texts().model_dump_json() == card.texts.model_dump_json()
+        told.append(card.texts)
+    within, beyond = told
+    member = ControlFacts(name="m", role="honest", member="bf16", requests=1, tokens=1, log_e=0.0, found_at=0, axis="")
+    vouched = member.model_copy(update={"name": "v", "member": ""})
+    accused = vouched.model_copy(update={"found_at": 1, "axis": "identity"})
+    few = within.model_copy(update={"requests": 2})
+    for facts, controls, own, outcome in (
+        (beyond, [member], None, "BEYOND"),
+        (beyond, [vouched], None, "INCONCLUSIVE"),  # it scores no texts
+        (beyond, [vouched], few, "INCONCLUSIVE"),  # it could not have been accused
+        (beyond, [vouched], beyond, "INCONCLUSIVE"),
+        (beyond, [vouched], within, "BEYOND"),
+        (beyond, [accused], within, "INCONCLUSIVE"),
+        (within, [accused], None, "INCONCLUSIVE"),
+        (beyond.model_copy(update={"covered": 0.5}), [member], None, "INCONCLUSIVE"),
+        (
+            within.model_copy(update={"covered": 0.9}),
+            [member],
+            None,
+            "NOT_TESTABLE",
+        ),  # a host could choose which it scores
+        (within.model_copy(update={"log_over": 4.0, "under_at": 0}), [member], None, "INCONCLUSIVE"),
+    ):
+        assert judge_texts(facts, ("ggufq:Q4_0",), controls, own)[0].outcome == outcome
 
 
 def test_stretches_are_drawn_by_the_nonce_alone():
-    """The same audit shows the same texts when it goes on; another one shows others."""
+    """The same audit shows the same texts when it goes on; another one shows others, of every document."""
     assert draw_texts(12, "a") == draw_texts(12, "a")
-    assert len(set(draw_texts(12, "a")) & set(draw_texts(12, "b"))) < 6
-    assert all(40 < len(text.split(" ")) <= 110 for text in draw_texts(12, "a")[:4])
-    assert json.dumps(draw_texts(0, "a")) == "[]"
+    assert not set(draw_texts(12, "a")) & set(draw_texts(12, "b"))
+    assert all(300 < len(text) <= 360 for text in draw_texts(32, "a"))

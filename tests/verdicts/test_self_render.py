@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.comparisons.first_token import first_token_gap
+from harness.prompts.faults import LIBRARY
 from harness.targets.endpoint.told import Told
 from harness.verdicts.self_render import PAIRS, FaultRow, FormRow, SelfRenderIn, judge_self_render
 
@@ -53,6 +54,7 @@ def test_a_host_that_does_not_repeat_itself_is_neither():
         (("system-dropped",), PAIRS, "BEYOND", "TMPL112"),
         (("system-dropped",), PAIRS - 1, "INCONCLUSIVE", "INTG518"),
         ((), PAIRS, "INCONCLUSIVE", "INTG518"),
+        (("last-newline-lost",), PAIRS, "WITHIN", "TMPL110"),  # told, and of no consequence
     ],
 )
 def test_only_a_fault_that_fits_and_stands_accuses(named, exceeding, outcome, code):
@@ -60,6 +62,21 @@ def test_only_a_fault_that_fits_and_stands_accuses(named, exceeding, outcome, co
     verdict, findings = judge_self_render(evidence([0.4, 0.3, *[0.0] * 9], named=named, exceeding=exceeding))
     assert verdict.outcome == outcome
     assert [finding.code for finding in findings] == [code]
+
+
+def test_a_tie_of_a_fault_that_matters_and_one_that_does_not_neither_clears_nor_accuses():
+    """The first token does not tell them apart."""
+    found = evidence([0.4, 0.3, *[0.0] * 9], named=("last-newline-lost", "no-generation-prompt"), exceeding=PAIRS)
+    assert judge_self_render(found)[0].outcome == "INCONCLUSIVE"
+
+
+def test_faults_of_conversations_that_were_not_answered_are_not_ruled_out():
+    """They count among those that would have to be visible, and are listed."""
+    hidden = tuple(fault.name for fault in LIBRARY if fault.severity in {"S2", "S3"})
+    assert judge_self_render(evidence([0.0] * 10, hidden=hidden))[0].outcome == "INCONCLUSIVE"
+    verdict, _ = judge_self_render(evidence([0.0] * 10, hidden=("tools-dropped",)))
+    assert verdict.outcome == "WITHIN"
+    assert "tools-dropped" in verdict.reason
 
 
 def test_small_changes_to_tools_or_to_one_conversation_accuse_nobody():

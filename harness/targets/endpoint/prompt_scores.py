@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import JsonValue
 
-from harness.errors import EndpointUnreachable
+from harness.errors import EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Client
@@ -19,12 +20,18 @@ from harness.targets.endpoint.transport import Answer
 
 Ids = tuple[int, ...]
 
-#: Ways of asking, the fullest first.
+_PLAIN: dict[str, JsonValue] = {"top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+_WHOLE: dict[str, JsonValue] = {**_PLAIN, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+_ECHO: dict[str, JsonValue] = {"echo": True, "max_tokens": 1, "return_tokens_as_token_ids": True}
+#: Ways of asking, the fullest first; the first ``_NEUTRAL`` switch off what a host may add to its distribution.
 _WAYS: tuple[dict[str, JsonValue], ...] = (
+    {"prompt_logprobs": MOST_LISTED, "max_tokens": 1, **_WHOLE},
+    {**_ECHO, "logprobs": MOST_LISTED, **_WHOLE},
     {"prompt_logprobs": MOST_LISTED, "max_tokens": 1},
-    {"echo": True, "logprobs": MOST_LISTED, "max_tokens": 1, "return_tokens_as_token_ids": True},
+    {**_ECHO, "logprobs": MOST_LISTED},
     {"echo": True, "logprobs": FEW_LISTED, "max_tokens": 1},
 )
+_NEUTRAL = 2
 
 
 class Scores(Frozen):
@@ -33,6 +40,11 @@ class Scores(Frozen):
     told: Told | None = None
     lost: str = ""
     way: int = 0
+
+    @property
+    def neutral(self) -> bool:
+        """Whether the host was told to add no cut-off and no penalty, and took it."""
+        return self.way < _NEUTRAL
 
 
 async def ask_scores(client: Client, ids: Ids, way: int, item: str) -> Scores:
@@ -44,7 +56,7 @@ async def ask_scores(client: Client, ids: Ids, way: int, item: str) -> Scores:
             body["model"] = client.address.model
         try:
             answer = await client.ask(body, item, path="/completions")
-        except EndpointUnreachable as error:
+        except (EndpointUnreachable, EndpointRefused) as error:
             return Scores(lost=safe_line(error.problem, 200), way=way)
         if answer.ok:
             told = read_scores(answer, ids)
@@ -56,17 +68,36 @@ async def ask_scores(client: Client, ids: Ids, way: int, item: str) -> Scores:
 
 
 def read_scores(answer: Answer, ids: Ids) -> Told | None:
-    """What an answer tells of ``ids[1:]``; None unless it speaks of each of them, by id or by its bytes."""
+    """What an answer tells of ``ids[1:]``; None unless it speaks of each of them, by id or by its bytes, and of nothing else.
+
+    A first token with a score, or a bill of other tokens than were sent, is another prompt.
+    """
+    usage = answer.reply.get("usage")
+    billed = usage.get("prompt_tokens") if isinstance(usage, dict) else None
     choices = answer.reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     listed = choice.get("prompt_logprobs", answer.fields().get("prompt_logprobs"))
+    if billed is not None and billed != len(ids):
+        return None
     if isinstance(listed, list):
         places = [_place(entry, own) for entry, own in zip(listed[1:], ids[1:], strict=False)]
-        return Told.of([place or [] for place in places]) if len(listed) == len(ids) and all(places) else None
+        whole = len(listed) == len(ids) and not listed[0] and all(places)
+        return Told.of([place or [] for place in places]) if whole else None
     entries = told_entries(choice)
-    if not len(ids) <= len(entries) <= len(ids) + 1:  # the one token that was asked for comes behind
+    first = entries[0] if entries and isinstance(entries[0], dict) else {"logprob": 0.0}
+    if (
+        not len(ids) <= len(entries) <= len(ids) + 1 or first.get("logprob") is not None
+    ):  # the token asked for comes behind
         return None
     return read_told({"logprobs": {"content": entries[1 : len(ids)]}})
+
+
+def way_of_scores(body: Mapping[str, Any]) -> int:
+    """In which way a stored request was sent."""
+    return next(
+        (n for n, way in enumerate(_WAYS) if all(body.get(name) == value for name, value in way.items())),
+        len(_WAYS) - 1,
+    )
 
 
 def _place(entry: Any, own: int) -> list[Pair] | None:

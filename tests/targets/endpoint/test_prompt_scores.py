@@ -51,6 +51,19 @@ def test_what_does_not_speak_of_every_token_is_nothing(places):
     assert told is None or told.unsound().any()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"choices": [{"text": "", "prompt_logprobs": PLACES}], "usage": {"prompt_tokens": 4}},
+        {"choices": [{"text": "", "prompt_logprobs": [PLACES[1], *PLACES[1:]]}]},
+        {"choices": [{"text": "", "logprobs": {"tokens": ["<s>", "The", "."], "token_logprobs": [-1.0, -2.0, -3.0]}}]},
+    ],
+)
+def test_another_prompt_is_no_score_of_this_one(fields):
+    """Something was put in front: it is billed, or what stands first has a score itself."""
+    assert read_scores(answer(fields), IDS) is None
+
+
 def test_a_host_is_asked_in_the_next_way_where_one_says_nothing():
     """Fields that are not known are ignored as often as they are refused."""
 
