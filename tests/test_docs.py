@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+LIVE = (
+    "Q4_0", "wrong-template", "routed-25", "temperature-0.7", "clipped", "kv-q4_0", "injected-prompt", "other-model", "Q8_0",
+)  # fmt: skip
 
 
 def result(name):
@@ -60,8 +63,11 @@ def test_the_numbers_of_the_readme_are_committed_results():
         f"| {audits['injected-prompt', 'L1']['worst']:.0f} |",
         "| " + "; ".join(f"{sum(row['right'] for row in live_rows if row['host'] == name)} of "
                          f"{sum(row['host'] == name for row in live_rows)}"
-                         for name in ("Q4_0", "wrong-template", "routed-25")) + " |",
-        "| " + "; ".join(f"{audits[name, access]['found']} in {audits[name, access]['requests']}"
+                         for name in LIVE) + " |",
+        "| " + "; ".join(f"{sum(row['verdict'] == 'BEYOND' for row in live_rows if row['host'] == name)} of "
+                         f"{sum(row['host'] == name for row in live_rows)}"
+                         for name in ("honest", "honest-bf16")) + " |",
+        "| " + "; ".join(f"{audits[name, access]['found']} in {audits[name, access]['blocks'] * audits[name, access]['requests']}"
                          for name in ("honest", "honest-bf16") for access in ("L3", "L1")) + " |",
         f"| {client[0]['ratio']:.2f}; {max(row['grown_mb'] for row in client.values()):.1f} MB |",
         f"| {result('honest_stacks')['facts']['largest_upper_below_0.05_nat']:.1%} |",
