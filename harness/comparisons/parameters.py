@@ -85,6 +85,8 @@ def _repeats(greedy: Sequence[str]) -> Judged:
 def _temperature(greedy: Sequence[str], sampled: Sequence[str], plain: Sequence[str]) -> tuple[str, Judged]:
     """Temperature 0 must begin alike, temperature 1 must not end alike.
 
+    Where all replies at temperature 0 differ, either may be the reason, and nothing is said.
+
     A busy host breaks ties anew in every batch: replies at 0 are called drawn only if two questions begin otherwise each time.
     """
     if len(greedy) < 3 or len(sampled) < 3:
@@ -97,6 +99,8 @@ def _temperature(greedy: Sequence[str], sampled: Sequence[str], plain: Sequence[
         same = any(sampled[0].startswith(text) for text in greedy)
         how = "the one of temperature 0" if same else "the same"
         return ("greedy" if same else "stored"), (State.IGNORED, f"{len(sampled)} draws at temperature 1 are {how}")
+    if len(set(greedy)) == len(greedy):
+        return "", (State.UNKNOWN, f"{len(greedy)} texts in {len(greedy)} replies at temperature 0")
     return "", (State.YES, "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,6 +17,12 @@ Body = dict[str, Any]
 def always(**fields: Any) -> Callable[[Body], Body]:
     """Sets fields whatever is asked for."""
     return lambda body: body | fields
+
+
+def drawing(temperature: float) -> Callable[[Body], Body]:
+    """Draws every reply, with seeds that are the same in every run of a test."""
+    seeds = itertools.count(1)
+    return lambda body: body | {"temperature": temperature, "seed": next(seeds)}
 
 
 def without(*names: str) -> Callable[[Body], Body]:

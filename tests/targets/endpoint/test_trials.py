@@ -10,7 +10,7 @@ from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.trials import try_all
 from harness.verdicts.parameters import judge_parameters, parameter_findings
-from tests.support.dishonest import always, at_most, broken_stream, cut_front, dishonest, lie, without
+from tests.support.dishonest import always, at_most, broken_stream, cut_front, dishonest, drawing, lie, without
 
 QUICK = draw_trials(4096, thorough=False)
 
@@ -34,7 +34,7 @@ def test_an_honest_server_does_as_it_is_told(llamacpp):
     assert parameter_findings(facts) == ()
     verdict = judge_parameters(facts)
     assert (verdict.outcome, verdict.cause) == ("WITHIN", None)
-    assert facts.requests <= 26
+    assert facts.requests <= 28
 
 
 @pytest.mark.slow
@@ -42,13 +42,7 @@ def test_an_honest_server_does_as_it_is_told(llamacpp):
     ("vice", "trials", "row", "state", "code"),
     [
         ({"asked": always(temperature=0)}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
-        (
-            {"asked": always(temperature=1.0, seed=-1)},
-            ("greedy", "sampled", "plain"),
-            "temperature",
-            "ignored",
-            "INTG513",
-        ),
+        ({"asked": drawing(1.0)}, ("greedy", "sampled", "plain"), "temperature", "ignored", "INTG513"),
         ({"stores": True}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
         ({"asked": without("top_p")}, ("greedy", "top_p"), "top_p", "ignored", ""),
         ({"asked": without("top_k")}, ("greedy", "top_k"), "top_k", "ignored", ""),
