@@ -143,13 +143,13 @@ def describe(event: Event, done: int, total: int) -> str:
     match event:
         case StageStarted(stage, detail):
             return f"[{stage}] {safe_line(detail)}"
-        case PlanReady(run, targets, tokens, documents, _, resumed):
+        case PlanReady(run, targets, tokens, documents, _, resumed, unit, whole):
             how = "resuming" if resumed else "run"
-            return f"[plan] {how} {run}: {tokens:,} tokens of {documents} documents, {targets} targets"
-        case TargetStarted(label, role, tokens):
-            return f"[{role}] {safe_line(label)}: {tokens:,} tokens"
+            return f"[plan] {how} {run}: {tokens:,} {unit} of {documents} {whole}, {targets} targets"
+        case TargetStarted(label, role, tokens, unit):
+            return f"[{role}] {safe_line(label)}: {tokens:,} {unit}"
         case TokensScored(label, _):
-            return f"  {safe_line(label)}: {done:,} of {total:,} tokens"
+            return f"  {safe_line(label)}: {done:,} of {total:,}"
         case TargetFinished(label, seconds):
             return f"  {safe_line(label)} done in {seconds:.1f} s"
         case Noticed(text):

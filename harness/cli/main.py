@@ -23,6 +23,7 @@ _VERBS = {
     "report": "Judge a stored run again and render it.",
     "show": "Show the plan of a stored run.",
     "suites": "List the shipped suites.",
+    "tasks": "Ask the same items of all, and count who goes from right to wrong.",
     "template": "Compare the prompts of two checkpoints, GGUF files or templates.",
 }
 

@@ -23,6 +23,8 @@ class PlanReady:
     documents: int
     passes: int  # scored tokens over all targets, the reference included
     resumed: bool
+    unit: str = "tokens"  # or requests
+    whole: str = "documents"  # or items: what units belong to
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class TargetStarted:
     label: str
     role: str
     tokens: int
+    unit: str = "tokens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,6 +358,34 @@ CATALOGUE: dict[str, Entry] = {
         "Most matrices share next to nothing with the reference's.",
         "name the model by what it is",
     ),
+    "TASK601": Entry(
+        "answers get worse", "S3", None,
+        "More items of a task go from right to wrong than the other way, beyond chance and beyond the number of tasks.",
+        "look for the lowest layer that differs: template, parser, quantization; ask the items that were lost again",
+    ),
+    "TASK602": Entry(
+        "answers change more than by arithmetic", "S1", None,
+        "The answers to a task differ from the reference's more often than those of the reference in other arithmetic do. "
+        "That is distance, with no sign: right answers may stay as many.",
+        "compare the distributions (fidelity compare), which say how far and by what",
+    ),
+    "TASK603": Entry(
+        "replies end at the limit of tokens", "S2", Cause.CLIPPING,
+        "Many more of the candidate's replies than of the reference's end because the limit was reached: cut, not worse.",
+        "raise the limit of the task, and see whether the candidate stops where it should (stop ids, template)",
+    ),
+    "TASK604": Entry(
+        "a metric cannot fail on these items", "S1", None,
+        "Answers that were made to fail were all counted as right, or answers that were made to pass all as wrong. Such a metric "
+        "proves nothing and takes no part in the verdict.",
+        "mend the scorer or the targets of the task",
+    ),
+    "TASK605": Entry(
+        "items without an answer", "S2", Cause.INFRASTRUCTURE,
+        "The candidate gave no answer to items that the reference answered. They count neither as right nor as wrong, and a "
+        "clearing allows for all of them having got worse.",
+        "see the reasons in the stored answers; ask again",
+    ),
 }  # fmt: skip
 
 

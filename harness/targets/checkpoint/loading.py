@@ -39,6 +39,7 @@ class Loaded:
     model: Any
     head: Head | None
     changed: int  # matrices rounded by us
+    shares: bool | None = None  # whether an opening can be computed once for several continuations; None: not tried
 
     @property
     def vocabulary(self) -> int:

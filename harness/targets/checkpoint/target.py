@@ -22,6 +22,7 @@ from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.redact import safe_text
 from harness.suites.model import Message
+from harness.suites.requests import Answered, Asked, Scored, Writing, Written
 from harness.targets.base import Capabilities, Encoded, ModelIdentity, Target
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
@@ -265,6 +266,16 @@ class CheckpointTarget:
         """Minus log-probability of the true next token at every scored position, NaN where there is none."""
         _, out = self._loaded().ask("losses", {}, _batch_arrays(batch))
         return out["losses"]
+
+    def answer(self, asked: Sequence[Asked], rows: int, *, shared: bool, seed: int = 0) -> list[Answered]:
+        """Answers to requests of tasks; ``rows`` of them run together, ``shared`` computes common openings once."""
+        entries: list[JsonValue] = [
+            {"kind": type(one).__name__, "request": one.model_dump(mode="json")} for one in asked
+        ]
+        body: Body = {"asked": entries, "rows": rows, "seed": seed, "shared": shared}
+        answer, _ = self._loaded().ask("answer", body)
+        kinds = [Written if isinstance(one, Writing) else Scored for one in asked]
+        return [kind.model_validate(one) for kind, one in zip(kinds, _listed(answer["answers"]), strict=True)]
 
     def save_head(self, path: Path) -> None:
         """Store the output head as a file of plain tensors."""

@@ -162,7 +162,7 @@ def encode_chat(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bo
             where=where,
             fix="copy chat_template.jinja from the vendor's release, or choose --suite without chat items",
         )
-    rendered = _render(tokenizer, messages, open_reply=open_reply, where=where)
+    rendered = render_chat(tokenizer, messages, open_reply=open_reply, where=where)
     encoded = tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
     offsets = [(int(a), int(b)) for a, b in encoded["offset_mapping"]]
     segments = label_segments(rendered, offsets, messages)
@@ -173,7 +173,10 @@ def encode_chat(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bo
     }
 
 
-def _render(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, where: str) -> str:
+def render_chat(
+    tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, where: str, begun: bool = False
+) -> str:
+    """A conversation as its template renders it; ``begun`` leaves the last message open, to be written on."""
     from jinja2.exceptions import TemplateError  # noqa: PLC0415
 
     turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -182,6 +185,7 @@ def _render(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bool, 
             turns,
             tokenize=False,
             add_generation_prompt=open_reply,
+            continue_final_message=begun,
             strftime_now=_CLOCK.strftime,
         )
     except (TemplateError, TypeError, ValueError) as error:

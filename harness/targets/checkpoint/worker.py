@@ -16,6 +16,7 @@ import numpy as np
 from harness.errors import FidelityError, IncompatibleCandidate
 from harness.isolation.sandbox import isolate
 from harness.isolation.wire import Arrays, Body, receive, send
+from harness.suites.requests import Continuation, Rolling, Writing
 from harness.targets.batches import Batch
 from harness.targets.listed import Listed
 from harness.targets.sampler import Sampler
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from harness.targets.checkpoint.scoring import Reference
 
 Answer = tuple[Body, Arrays]
+_KINDS = {kind.__name__: kind for kind in (Continuation, Rolling, Writing)}
 
 
 class Worker:
@@ -197,6 +199,16 @@ class Worker:
 
         return {}, {"silent": silent_ids(self.tokenizer(read_spec(body))).astype(np.uint8)}
 
+    def answer(self, body: Body, arrays: Arrays) -> Answer:
+        """Answer requests of tasks with the loaded model: log-probabilities of texts, or replies."""
+        from harness.targets.checkpoint.answering import answer  # noqa: PLC0415
+
+        tokenizer = self.tokenizer(self.model.spec)
+        asked = [_KINDS[str(entry["kind"])].model_validate(entry["request"]) for entry in _listed(body["asked"])]
+        rows, seed, shared = int(str(body["rows"])), int(str(body["seed"])), bool(body["shared"])
+        found = answer(self.model, tokenizer, asked, rows, seed, shared=shared)
+        return {"answers": [one.model_dump(mode="json") for one in found]}, {}
+
     def losses(self, body: Body, arrays: Arrays) -> Answer:
         """Losses of the true tokens of a batch, without a reference."""
         from harness.targets.checkpoint.scoring import token_losses  # noqa: PLC0415
@@ -275,7 +287,7 @@ def _batch(arrays: Arrays) -> Batch:
 
 _REQUESTS = (
     "hello", "load", "encode", "pieces", "silent", "spelled", "ids_of", "recut", "sample", "hidden", "save_head", "sketch",
-    "score", "evidence", "losses", "weights", "convert", "convert_tokenizer",
+    "score", "evidence", "answer", "losses", "weights", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 

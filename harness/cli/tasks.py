@@ -1,0 +1,91 @@
+"""``fidelity tasks``: does anybody get worse answers?"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from harness.config import Places
+
+
+@click.command("tasks")
+@click.argument("reference", required=False)
+@click.argument("candidates", nargs=-1)
+@click.option("--tasks", "names", default="fidelity", show_default=True, metavar="NAMES",
+              help="Tasks or tags, by commas: shipped ones, lm-eval's own, or YAML files of yours.")  # fmt: skip
+@click.option("--limit", default=0, help="Items of each task, its first ones; 0 for all.")
+@click.option("--chat/--no-chat", default=None,
+              help="Ask as conversations, or as plain text [default: as the reference has a template or not].")  # fmt: skip
+@click.option("--control/--no-control", default=True,
+              help="Ask the reference in other arithmetic, too: its changed answers are the yardstick.")  # fmt: skip
+@click.option("--alpha", default=0.01, show_default=True, help="Probability of accusing a candidate that is no worse.")
+@click.option("--margin", default=0.02, show_default=True, help="Loss that counts as none, as a share of the items.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, auto (transformers' device_map).")
+@click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+              help="Number format in which both sides run.")  # fmt: skip
+@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--list", "listing", is_flag=True, help="List the shipped tasks.")
+@click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
+@click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
+@click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
+def command(
+    reference: str | None,
+    candidates: tuple[str, ...],
+    names: str,
+    limit: int,
+    chat: bool | None,  # noqa: FBT001
+    control: bool,  # noqa: FBT001
+    alpha: float,
+    margin: float,
+    device: str,
+    dtype: str,
+    threads: int,
+    listing: bool,  # noqa: FBT001
+    fresh: bool,  # noqa: FBT001
+    results: Path | None,
+    display: str,
+) -> int:
+    """Ask REFERENCE and CANDIDATES the same items and count who goes from right to wrong.
+
+    Targets are written as for ``fidelity compare``. Needs the extra lm-eval, whose tasks ask and whose scorers judge.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from harness.cli.display import follow, make_display  # noqa: PLC0415
+    from harness.observations.lm_eval import shipped_tasks  # noqa: PLC0415
+    from harness.reports.task_card import print_task_card  # noqa: PLC0415
+    from harness.targets.spec import Runtime  # noqa: PLC0415
+    from harness.tasking.run import Halt, TaskRequest, run_tasks  # noqa: PLC0415
+
+    if listing:
+        for tag, tasks in shipped_tasks().items():
+            click.echo(f"{tag}: {', '.join(tasks)}")
+        return 0
+    if reference is None:
+        raise click.UsageError("give a reference and candidates")
+    request = TaskRequest(
+        reference, candidates, tuple(name.strip() for name in names.split(",") if name.strip()), limit, chat, control,
+        alpha, margin, fresh=fresh, runtime=Runtime(device=device, dtype=dtype, threads=threads),
+    )  # fmt: skip
+    places = Places(results or Places.default().results, Places.default().cache)
+    stop = Halt()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.wanted:
+            raise KeyboardInterrupt
+        stop.wanted = True
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        shown = make_display(display)
+        with shown:
+            card, folder = follow(run_tasks(request, places, stop), shown)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    print_task_card(card, folder, Console(highlight=False, width=None if os.isatty(1) else 150))
+    return card.exit_code

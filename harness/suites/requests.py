@@ -1,0 +1,89 @@
+"""What a task asks of a target: openings, continuations to be scored, and replies to be written."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from harness.suites.model import Frozen, Message
+
+
+class Opening(Frozen):
+    """What stands before an answer: a text, or a conversation that every target renders with its own template.
+
+    ``begun`` says that the last message is the beginning of the answer, which the target goes on writing.
+    """
+
+    text: str | None = None
+    messages: tuple[Message, ...] = ()
+    begun: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Opening:
+        if (self.text is None) == (not self.messages):
+            raise ValueError("give either 'text' or 'messages'")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Characters, by which requests are ordered: the same order for every target, whatever its tokenizer."""
+        return len(self.text or "") + sum(len(message.content) for message in self.messages)
+
+
+class Continuation(Frozen):
+    """How probable is this text after the opening?"""
+
+    key: str  # TASK|ITEM|INDEX: INDEX counts the requests of an item
+    opening: Opening
+    text: str
+
+
+class Rolling(Frozen):
+    """How probable is this whole text, each token after as much of it as the model can see?"""
+
+    key: str
+    text: str
+
+
+class Writing(Frozen):
+    """Write on from the opening until one of ``until`` or the limit; temperature 0 takes the most probable token."""
+
+    key: str
+    opening: Opening
+    until: tuple[str, ...]
+    limit: int = Field(ge=1)  # tokens
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+
+
+Asked = Continuation | Rolling | Writing
+
+
+class Scored(Frozen):
+    """The answer to a ``Continuation`` or ``Rolling``: natural logs per token, and whether greedy decoding would write it.
+
+    ``cut`` counts tokens of the opening that did not fit into the model's context and were left out at its beginning.
+    """
+
+    logs: tuple[float, ...] = ()
+    greedy: bool = False
+    cut: int = 0
+    lost: str = ""  # why there is no answer
+
+    @property
+    def total(self) -> float:
+        """The log-probability of the whole text, in nats."""
+        return sum(self.logs)
+
+
+class Written(Frozen):
+    """The answer to a ``Writing``. ``finish`` is ``stop`` or ``length``; ``margins`` are p(first) - p(second) per token."""
+
+    text: str = ""
+    finish: str = ""
+    tokens: int = 0
+    margins: tuple[float, ...] = ()
+    ends: tuple[int, ...] = ()  # characters of the text up to and with each token, where known
+    cut: int = 0
+    lost: str = ""
+
+
+Answered = Scored | Written

@@ -1,0 +1,140 @@
+"""Log-probabilities of continuations, with what several of them share computed once; runs in the isolated process only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.suites.requests import Scored
+from harness.targets.checkpoint.loading import Loaded
+
+#: How far logs may move, in nats, where an opening's keys and values are kept: times the spacing of the model's numbers.
+_SPACINGS = 64.0
+_LEAST = 1e-4
+Pair = tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How requests run through a model: with shared openings computed once, or as whole rows, ``rows`` at a time."""
+
+    shared: bool
+    rows: int
+
+
+def score_pairs(loaded: Loaded, pairs: Sequence[Pair], length: int, shape: Shape) -> list[Scored]:
+    """Log-probability of every token of the second part of each pair, after the first; ``length`` is the model's context.
+
+    Pairs with the same opening that stand next to each other share its computation. Openings that do not fit are cut at their
+    beginning, as lm-eval cuts them.
+    """
+    out: list[Scored] = []
+    with torch.inference_mode():
+        for opening, group in _runs([_fitted(pair, length) for pair in pairs], shape):
+            tails = [tail for tail, _ in group]
+            logits = (
+                _after_shared(loaded, opening, tails)
+                if shape.shared
+                else _in_rows(loaded, [opening + tail for tail in tails], [len(tail) for tail in tails])
+            )
+            out += [_scored(rows, tail, cut) for rows, (tail, cut) in zip(logits, group, strict=True)]
+    return out
+
+
+def keeps_caches(loaded: Loaded) -> bool:
+    """Whether keys and values of an opening can be kept and continued several times: tried out on a few ids.
+
+    Models with other states than keys and values, or with attention of their own, may fail or give something else.
+    """
+    step = max(loaded.vocabulary // 24, 1)
+    ids = [i * step for i in range(1, 21)]
+    opening, tails = ids[:12], [ids[12:16], ids[15:20], ids[16:17]]
+    try:
+        with torch.inference_mode():
+            kept = _after_shared(loaded, opening, tails)
+            whole = [_in_rows(loaded, [opening + tail], [len(tail)])[0] for tail in tails]
+    except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        return False
+    dtype = loaded.model.dtype
+    coarse = torch.finfo(dtype).eps if dtype.is_floating_point else 2**-8
+    gaps = [(a.log_softmax(-1) - b.log_softmax(-1)).abs().max() for a, b in zip(kept, whole, strict=True)]
+    return float(torch.stack(gaps).max()) <= max(_SPACINGS * coarse, _LEAST)
+
+
+def _fitted(pair: Pair, length: int) -> tuple[list[int], list[int], int]:
+    """Opening and continuation that fit into the context together with the number of tokens that were left out."""
+    opening, tail = pair
+    cut = max(len(opening) + len(tail) - length - 1, 0)
+    cut = min(cut, len(opening) - 1)
+    return opening[cut:], tail, cut
+
+
+def _runs(
+    fitted: Sequence[tuple[list[int], list[int], int]], shape: Shape
+) -> list[tuple[list[int], list[tuple[list[int], int]]]]:
+    """Neighbours with the same opening; without sharing, at most ``rows`` of them at a time."""
+    runs: list[tuple[list[int], list[tuple[list[int], int]]]] = []
+    for opening, tail, cut in fitted:
+        if runs and runs[-1][0] == opening and (shape.shared or len(runs[-1][1]) < shape.rows):
+            runs[-1][1].append((tail, cut))
+        else:
+            runs.append((opening, [(tail, cut)]))
+    return runs
+
+
+def _after_shared(loaded: Loaded, opening: list[int], tails: Sequence[list[int]]) -> list[Tensor]:
+    """fp32 logits before each token of each tail, ``[tokens, ids]`` per tail; the opening runs through the model once.
+
+    Tails are padded on the right: what follows a token does not reach it.
+    """
+    model, device = loaded.model, loaded.model.device
+    longest = max(len(tail) for tail in tails) - 1
+    ids = torch.tensor([opening], device=device)
+    if longest == 0:
+        last = _logits(loaded, _states(loaded, ids)[0, -1:])
+        return [last for _ in tails]
+    from transformers import DynamicCache  # noqa: PLC0415
+
+    cache = DynamicCache(config=model.config)
+    last = _logits(loaded, _states(loaded, ids, cache)[0, -1:])
+    cache.batch_repeat_interleave(len(tails))
+    rows = torch.tensor([tail[:-1] + [0] * (longest + 1 - len(tail)) for tail in tails], device=device)
+    states = _states(loaded, rows, cache)
+    return [
+        torch.cat([last, _logits(loaded, states[row, : len(tail) - 1])]) if len(tail) > 1 else last
+        for row, tail in enumerate(tails)
+    ]
+
+
+def _in_rows(loaded: Loaded, rows: Sequence[list[int]], scored: Sequence[int]) -> list[Tensor]:
+    """fp32 logits before each of the last ``scored`` tokens of whole rows, padded on the right."""
+    longest = max(len(row) for row in rows) - 1
+    ids = torch.tensor([row[:-1] + [0] * (longest + 1 - len(row)) for row in rows], device=loaded.model.device)
+    states = _states(loaded, ids)
+    ends = [len(row) - 1 for row in rows]
+    return [
+        _logits(loaded, states[row, end - count : end])
+        for row, (end, count) in enumerate(zip(ends, scored, strict=True))
+    ]
+
+
+def _states(loaded: Loaded, ids: Tensor, cache: Any = None) -> Tensor:
+    """What logits are made from: final hidden states, or logits themselves where the head cannot be replayed."""
+    body = loaded.model.base_model if loaded.head else loaded.model
+    output = body(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
+    return output.last_hidden_state if loaded.head else output.logits  # type: ignore[no-any-return]
+
+
+def _logits(loaded: Loaded, states: Tensor) -> Tensor:
+    return loaded.head.logits(states.float()) if loaded.head else states.float()
+
+
+def _scored(logits: Tensor, tail: list[int], cut: int) -> Scored:
+    wanted = torch.tensor(tail, device=logits.device)
+    logs = logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0]
+    greedy = bool((logits.argmax(-1) == wanted).all())
+    return Scored(logs=tuple(float(one) for one in logs.double()), greedy=greedy, cut=cut)

@@ -1,0 +1,119 @@
+"""Replies written token by token, most probable first or drawn, until a stop; runs in the isolated process only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.suites.requests import Writing, Written
+from harness.targets.checkpoint.loading import Loaded
+
+_SLACK = 4  # tokens of the tail beyond a stop's own: tokens do not end where stops do
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The ids that a reply is written after, and how many were left out before them."""
+
+    ids: list[int]
+    cut: int
+
+
+def write_replies(
+    loaded: Loaded, tokenizer: Any, asked: Sequence[Writing], prompts: Sequence[Prompt], seed: int
+) -> list[Written]:
+    """One reply per request; all run together, padded on the left, and must want the same limit and temperature.
+
+    The checkpoint's own generation settings are set aside but for its stop ids, so that targets differ by their weights alone.
+    """
+    from transformers import GenerationConfig, StoppingCriteriaList  # noqa: PLC0415
+
+    model = loaded.model
+    ends = _ends(model, tokenizer, asked)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
+    longest = max(len(prompt.ids) for prompt in prompts)
+    ids = torch.tensor([[pad] * (longest - len(one.ids)) + one.ids for one in prompts], device=model.device)
+    mask = torch.tensor([[0] * (longest - len(one.ids)) + [1] * len(one.ids) for one in prompts], device=model.device)
+    drawn = asked[0].temperature > 0
+    settings = GenerationConfig(
+        do_sample=drawn,
+        max_new_tokens=asked[0].limit,
+        pad_token_id=pad,
+        eos_token_id=sorted(ends) or None,
+        return_dict_in_generate=True,
+        output_logits=True,
+        **({"temperature": asked[0].temperature, "top_k": 0, "top_p": 1.0} if drawn else {}),
+    )
+    torch.manual_seed(seed)
+    stops = _Stops(tokenizer, [one.until for one in asked], longest)
+    model.generation_config = GenerationConfig(eos_token_id=sorted(ends) or None)
+    with torch.inference_mode():
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=settings,
+            stopping_criteria=StoppingCriteriaList([stops]),
+        )
+    new = out.sequences[:, longest:]
+    top = [step.float().softmax(-1).topk(2, -1).values for step in out.logits]
+    margins = torch.stack([one[:, 0] - one[:, 1] for one in top], 1) if top else torch.zeros(len(asked), 0)
+    return [
+        _written(tokenizer, new[row].tolist(), margins[row], one, ends, prompts[row].cut)
+        for row, one in enumerate(asked)
+    ]
+
+
+def _ends(model: Any, tokenizer: Any, asked: Sequence[Writing]) -> set[int]:
+    """Ids that end a reply: those of the generation settings, the tokenizer's own, and stops that are a token by themselves."""
+    declared = model.generation_config.eos_token_id
+    found = {declared} if isinstance(declared, int) else set(declared or ())
+    added = tokenizer.get_added_vocab()
+    found |= {int(added[stop]) for one in asked for stop in one.until if stop in added}
+    return found | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set())
+
+
+class _Stops:
+    """Rows whose newest tokens spell a stop are done."""
+
+    def __init__(self, tokenizer: Any, stops: Sequence[tuple[str, ...]], start: int) -> None:
+        self._tokenizer, self._stops, self._start = tokenizer, stops, start
+        longest = [len(tokenizer(stop, add_special_tokens=False)["input_ids"]) for one in stops for stop in one]
+        self._tail = max(longest, default=0) + _SLACK
+        self._done = [False] * len(stops)
+
+    def __call__(self, ids: Tensor, scores: object, **kwargs: object) -> Tensor:
+        tails = ids[:, max(self._start, ids.shape[1] - self._tail) :]
+        for row, stops in enumerate(self._stops):
+            if stops and not self._done[row]:
+                text = self._tokenizer.decode(tails[row], skip_special_tokens=False)
+                self._done[row] = any(stop in text for stop in stops)
+        return torch.tensor(self._done, device=ids.device)
+
+
+def _written(tokenizer: Any, ids: list[int], margins: Tensor, asked: Writing, ends: set[int], cut: int) -> Written:
+    """The text up to the first stop, and what is known of each of its tokens."""
+    ended = next((place for place, token in enumerate(ids) if token in ends), None)
+    ids = ids[:ended]
+    stops = [stop for stop in asked.until if stop]
+    text, upto = "", []
+    for count in range(1, len(ids) + 1):
+        text = tokenizer.decode(ids[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        upto.append(len(text))
+        if any(stop in text for stop in stops):
+            break
+    found = [text.find(stop) for stop in stops if stop in text]
+    end = min(found, default=len(text))
+    kept = sum(1 for place in upto if place <= end)
+    stopped = bool(found) or ended is not None or len(ids) < asked.limit
+    return Written(
+        text=text[:end],
+        finish="stop" if stopped else "length",
+        tokens=len(upto),
+        margins=tuple(round(float(one), 6) for one in margins[: max(kept, 1)]),
+        ends=tuple(upto[: max(kept, 1)]),
+        cut=cut,
+    )

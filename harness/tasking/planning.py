@@ -1,0 +1,81 @@
+"""The frozen plan of a task run: which requests, of whom, in which shape, judged how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from harness.identity import digest_json
+from harness.suites.model import Frozen
+from harness.suites.requests import Asked, Continuation, Rolling, Writing
+from harness.suites.scores import TaskHead
+
+Role = Literal["reference", "control", "candidate"]
+_OPENINGS = 8  # of one step: what a stop has to wait for
+
+
+class TaskTarget(Frozen):
+    """Who is asked. ``rows`` requests run together; ``shared`` computes what continuations share once."""
+
+    key: str
+    label: str
+    role: Role
+    spec: str  # as shown: without the folders above it
+    digest: str  # content identity; empty for an endpoint
+    rows: int
+    shared: bool
+
+
+class TaskPlan(Frozen):
+    """Everything that decides a task run but for the answers."""
+
+    names: tuple[str, ...]
+    tasks: tuple[TaskHead, ...]
+    chat: bool
+    limit: int  # items per task, 0 for all
+    requests: str  # digest of all requests
+    targets: tuple[TaskTarget, ...]
+    alpha: float = Field(gt=0, lt=0.5)
+    margin: float = Field(gt=0, lt=1)
+    seed: int
+    software: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan; a run is resumed only under the digest that it was started with."""
+        return digest_json(self.model_dump(mode="json"))
+
+    @property
+    def candidates(self) -> list[TaskTarget]:
+        """Those under test, in the user's order."""
+        return [target for target in self.targets if target.role == "candidate"]
+
+
+def requests_digest(asked: Sequence[Asked]) -> str:
+    """Identity of what is asked, whoever is asked."""
+    return digest_json([one.model_dump(mode="json") for one in asked])
+
+
+def steps(asked: Sequence[Asked], rows: int) -> Iterator[list[Asked]]:
+    """Requests in the order in which every target answers them: long ones first, those with the same opening together.
+
+    A step is asked and stored at once.
+    """
+    scored = [one for one in asked if isinstance(one, Continuation)]
+    openings: dict[str, list[Asked]] = {}
+    for one in sorted(scored, key=lambda one: (-one.opening.size, one.key.rsplit("|", 1)[0])):
+        openings.setdefault(one.opening.model_dump_json(), []).append(one)
+    groups = list(openings.values())
+    for start in range(0, len(groups), _OPENINGS):
+        yield [one for group in groups[start : start + _OPENINGS] for one in group]
+    for whole in (one for one in asked if isinstance(one, Rolling)):
+        yield [whole]
+    kinds: dict[tuple[int, float], list[Writing]] = {}
+    for written in (one for one in asked if isinstance(one, Writing)):
+        kinds.setdefault((written.limit, written.temperature), []).append(written)
+    for alike in kinds.values():
+        alike.sort(key=lambda one: (-one.opening.size, one.key))
+        for start in range(0, len(alike), rows):
+            yield list(alike[start : start + rows])

@@ -1,0 +1,188 @@
+"""A task run, told once: tasks, plan, answers of every target, scores, verdicts, card."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import __version__
+from harness.comparisons.tasks import compare_tasks
+from harness.config import Places
+from harness.errors import Interrupted, NoChatTemplate, UsageError
+from harness.observations.events import (
+    Event,
+    Noticed,
+    PlanReady,
+    StageStarted,
+    TargetFinished,
+    TargetStarted,
+    TokensScored,
+)
+from harness.observations.lm_eval import Tasks, load_tasks, versions
+from harness.reports.task_card import CandidateTasks, TaskCard
+from harness.suites.requests import Answered, Asked
+from harness.targets.alternatives import honest_band, native_precision
+from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.opening import open_target
+from harness.targets.spec import Runtime, TargetSpec, parse_spec
+from harness.tasking.planning import TaskPlan, TaskTarget, requests_digest, steps
+from harness.tasking.sources import LocalSource, Source
+from harness.tasking.store import TaskFolder
+from harness.verdicts.tasks import MARGIN, judge_tasks, task_findings
+
+#: Replies that are written together; the control writes in groups of another size, and computes nothing once for several.
+ROWS, CONTROL_ROWS = 8, 5
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """Everything that a user can ask of a task run; ``chat`` None: as conversations if the reference has a template."""
+
+    reference: str
+    candidates: tuple[str, ...]
+    tasks: tuple[str, ...] = ("fidelity",)
+    limit: int = 0
+    chat: bool | None = None
+    control: bool = True
+    alpha: float = 0.01
+    margin: float = MARGIN
+    seed: int = 20261126
+    fresh: bool = False
+    runtime: Runtime = field(default_factory=Runtime)
+
+
+class Halt:
+    """A flag that a signal handler may raise; looked at between steps."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+
+def run_tasks(request: TaskRequest, places: Places, stop: Halt) -> Generator[Event, None, tuple[TaskCard, Path]]:
+    """Ask every target the same items, going on with an unfinished run of the same plan."""
+    _check(request)
+    with Workers() as workers:
+        yield StageStarted("files", "reading and hashing the files of every target")
+        reference = open_target(parse_spec(request.reference, request.runtime), workers, places.cache)
+        candidates = [
+            open_target(parse_spec(one, request.runtime), workers, places.cache) for one in request.candidates
+        ]
+        chat = bool(reference.identity().template_sha256) if request.chat is None else request.chat
+        yield StageStarted("tasks", f"loading {', '.join(request.tasks)}")
+        tasks = load_tasks(request.tasks, chat=chat, limit=request.limit or None)
+        asked = tasks.asked()
+        targets = _targets(request, reference, candidates)
+        plan = _plan(request, tasks, asked, [target for target, _ in targets])
+        unfinished = None if request.fresh else TaskFolder.unfinished(places.results, plan)
+        with unfinished or TaskFolder.create(places.results, plan) as folder:
+            yield PlanReady(
+                folder.folder.name, len(targets), len(asked), sum(head.items for head in plan.tasks),
+                len(asked) * len(targets), unfinished is not None, "requests", "items",
+            )  # fmt: skip
+            for target, spec in targets:
+                known = next((one for one in (reference, *candidates) if one.spec == spec), None)
+                opened = known or open_target(spec, workers, places.cache)
+                source = LocalSource(opened, target.rows, shared=target.shared, seed=plan.seed)
+                yield from _collect(folder, target, source, asked, stop)
+            yield StageStarted("report", "scoring, judging and writing the report")
+            _score(folder, tasks, asked)
+            card = judge(folder)
+        return card, folder.folder
+
+
+def judge(folder: TaskFolder) -> TaskCard:
+    """Judge a stored run again and rewrite its page; needs neither model nor tasks."""
+    plan = folder.plan
+    scores, checks = folder.scores()
+    control = next((scores[target.key] for target in plan.targets if target.role == "control"), None)
+    cards = []
+    for target in plan.candidates:
+        facts = compare_tasks(
+            plan.tasks, scores["reference"], scores[target.key], control, checks, plan.alpha, plan.seed
+        )
+        cards.append(
+            CandidateTasks(
+                label=target.label, spec=target.spec, facts=facts, verdict=judge_tasks(facts, plan.margin),
+                findings=tuple(task_findings(facts)),
+            )
+        )  # fmt: skip
+    card = TaskCard(
+        fidelity_version=__version__, run=folder.folder.name, plan_digest=plan.digest, reference=plan.targets[0].label,
+        control=next((target.label for target in plan.targets if target.role == "control"), ""),
+        tasks=plan.tasks, chat=plan.chat, margin=plan.margin, alpha=plan.alpha, checks=tuple(checks.values()),
+        candidates=tuple(cards), software=plan.software,
+    )  # fmt: skip
+    folder.keep_card(card)
+    return card
+
+
+def _check(request: TaskRequest) -> None:
+    if not request.candidates:
+        raise UsageError("nothing to compare: no candidate is given", fix="fidelity tasks REFERENCE CANDIDATE")
+    if not 0 < request.alpha < 0.5 or not 0 < request.margin < 1:
+        raise UsageError("--alpha lies between 0 and 0.5, --margin between 0 and 1", fix="--alpha 0.01 --margin 0.02")
+    if request.limit < 0:
+        raise UsageError("--limit is a number of items", fix="--limit 20, or 0 for all")
+
+
+def _targets(
+    request: TaskRequest, reference: CheckpointTarget, candidates: Sequence[CheckpointTarget]
+) -> list[tuple[TaskTarget, TargetSpec]]:
+    """Reference, control and candidates in the order in which they are asked: those that share weights one after another."""
+    digest = reference.identity().digest
+    found = [(TaskTarget(key="reference", label=reference.spec.label, role="reference", spec=reference.spec.shown,
+                         digest=digest, rows=ROWS, shared=True), reference.spec)]  # fmt: skip
+    if request.control:
+        other = honest_band(reference.spec, native_precision(reference.identity()))[-1]
+        label = f"{other.name}, another batch shape" if other.spec.kind == "dtype" else other.name
+        found.append((TaskTarget(key="control", label=label, role="control", spec=other.spec.shown, digest=digest,
+                                 rows=CONTROL_ROWS, shared=False), other.spec))  # fmt: skip
+    for number, one in enumerate(candidates, start=1):
+        found.append((TaskTarget(key=f"candidate {number}", label=one.spec.label, role="candidate", spec=one.spec.shown,
+                                 digest=one.identity().digest, rows=ROWS, shared=True), one.spec))  # fmt: skip
+    return found
+
+
+def _plan(request: TaskRequest, tasks: Tasks, asked: list[Asked], targets: Sequence[TaskTarget]) -> TaskPlan:
+    return TaskPlan(
+        names=request.tasks, tasks=tuple(tasks.heads()), chat=tasks.chat, limit=request.limit,
+        requests=requests_digest(asked), targets=tuple(targets), alpha=request.alpha, margin=request.margin,
+        seed=request.seed, software={"fidelity": __version__, **versions()},
+    )  # fmt: skip
+
+
+def _collect(
+    folder: TaskFolder, target: TaskTarget, source: Source, asked: Sequence[Asked], stop: Halt
+) -> Generator[Event, None, None]:
+    """Ask what the folder does not hold, step by step."""
+    held = folder.answers(target.key, asked)
+    left = len(asked) - len(held)
+    if not left:
+        return
+    began = time.monotonic()
+    yield TargetStarted(target.label, target.role, left, "requests")
+    for step in steps(asked, target.rows):
+        missing = [one for one in step if one.key not in held]
+        if not missing:
+            continue
+        try:
+            answers = source.answer(step)
+        except NoChatTemplate as error:
+            yield Noticed(f"{target.label} is not asked: {error.problem}")
+            return
+        folder.keep_answers(target.key, step, answers)
+        yield TokensScored(target.label, len(missing))
+        if stop.wanted:
+            raise Interrupted(
+                "stopped; every answer so far is stored", where=str(folder.folder),
+                fix="give the same command again to go on",
+            )  # fmt: skip
+    yield TargetFinished(target.label, time.monotonic() - began)
+
+
+def _score(folder: TaskFolder, tasks: Tasks, asked: Sequence[Asked]) -> None:
+    answers: dict[str, dict[str, Answered]] = {one.key: folder.answers(one.key, asked) for one in folder.plan.targets}
+    scores = {key: tasks.scored(known) for key, known in answers.items()}
+    folder.keep_scores(scores, tasks.self_check())

@@ -1,0 +1,154 @@
+"""The folder of a task run: plan first, answers one by one in SQLite, scores per target, and last the card with its page."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.config import writable
+from harness.errors import StoredRunError
+from harness.observations.journal import lock_folder, storage, write_atomically
+from harness.reports.task_card import TaskCard
+from harness.reports.task_page import render_tasks
+from harness.suites.requests import Answered, Asked, Scored, Writing, Written
+from harness.suites.scores import ItemScore, SelfCheck
+from harness.tasking.planning import TaskPlan
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    target TEXT NOT NULL, key TEXT NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (target, key)) STRICT;
+"""
+_PLAN, _ANSWERS, _SCORES, _CHECKS = "plan.json", "answers.sqlite", "scores.json", "checks.json"
+_CARD, _PAGE = "tasks.json", "report.html"
+_STORED = TypeAdapter(dict[str, dict[str, list[ItemScore]]])
+_CHECKED = TypeAdapter(dict[str, SelfCheck])
+
+
+class TaskFolder:
+    """One task run on disk; a context that gives the folder back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: int | None = None
+        self._database: sqlite3.Connection | None = None
+
+    @classmethod
+    def create(cls, results: Path, plan: TaskPlan) -> TaskFolder:
+        """A new folder with the frozen plan in it."""
+        writable(results, "results")
+        folder = results / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-tasks-{secrets.token_hex(3)}"
+        folder.mkdir()
+        with storage(folder):
+            write_atomically(folder / _PLAN, plan.model_dump_json(indent=1).encode())
+        created = cls(folder)
+        created.take()
+        return created
+
+    @classmethod
+    def unfinished(cls, results: Path, plan: TaskPlan) -> TaskFolder | None:
+        """The newest run of this plan without a card and without a process at work."""
+        for folder in sorted(results.glob("*-tasks-*"), reverse=True):
+            if (folder / _PLAN).exists() and not (folder / _CARD).exists():
+                try:
+                    stored = TaskPlan.model_validate_json((folder / _PLAN).read_bytes())
+                except (OSError, ValidationError):
+                    continue
+                found = cls(folder)
+                if stored == plan and found.take():
+                    return found
+        return None
+
+    @classmethod
+    def open(cls, results: Path, name: str) -> TaskFolder | None:
+        """A stored task run by name, or the newest run if that is one; None if it is none."""
+        runs = sorted(path for path in results.glob("*-*") if path.is_dir())
+        folder = runs[-1] if name == "latest" and runs else results / name
+        return cls(folder) if "-tasks-" in folder.name and (folder / _PLAN).exists() else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def take(self) -> bool:
+        """Take the folder until it is given back or the process ends; False if another has it."""
+        self._held = lock_folder(self.folder)
+        return self._held is not None
+
+    @property
+    def plan(self) -> TaskPlan:
+        """The plan as it was frozen."""
+        return TaskPlan.model_validate_json((self.folder / _PLAN).read_bytes())
+
+    @property
+    def card(self) -> TaskCard:
+        """The result as it was stored; raises StoredRunError for a run that is not finished."""
+        try:
+            return TaskCard.model_validate_json((self.folder / _CARD).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StoredRunError(
+                "this run has no result that can be read",
+                where=str(self.folder),
+                fix="give the same command again: it goes on where it ended",
+            ) from error
+
+    def keep_answers(self, target: str, asked: Sequence[Asked], answers: Sequence[Answered]) -> None:
+        """Store some answers of a target."""
+        rows = [(target, one.key, answer.model_dump_json()) for one, answer in zip(asked, answers, strict=True)]
+        with storage(self.folder), self._open() as database:
+            database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+    def answers(self, target: str, asked: Sequence[Asked]) -> dict[str, Answered]:
+        """The stored answers of a target to these requests, by key."""
+        kinds = {one.key: Written if isinstance(one, Writing) else Scored for one in asked}
+        found = self._open().execute("SELECT key, answer FROM answers WHERE target = ?", (target,))
+        return {key: kinds[key].model_validate_json(answer) for key, answer in found if key in kinds}
+
+    def keep_scores(
+        self, scores: Mapping[str, Mapping[str, Sequence[ItemScore]]], checks: Mapping[str, SelfCheck]
+    ) -> None:
+        """Store the scores of all targets, by key and task, and what the metrics' own checks came to."""
+        with storage(self.folder):
+            plain = {target: {task: list(items) for task, items in tasks.items()} for target, tasks in scores.items()}
+            write_atomically(self.folder / _SCORES, _STORED.dump_json(plain))
+            write_atomically(self.folder / _CHECKS, _CHECKED.dump_json(dict(checks)))
+
+    def scores(self) -> tuple[dict[str, dict[str, list[ItemScore]]], dict[str, SelfCheck]]:
+        """What ``keep_scores`` stored; raises StoredRunError for damage."""
+        try:
+            return (
+                _STORED.validate_json((self.folder / _SCORES).read_bytes()),
+                _CHECKED.validate_json((self.folder / _CHECKS).read_bytes()),
+            )
+        except (OSError, ValidationError) as error:
+            raise StoredRunError(
+                "the scores of this run cannot be read",
+                where=str(self.folder),
+                fix="give the same command again: it goes on where it ended",
+            ) from error
+
+    def keep_card(self, card: TaskCard) -> None:
+        """Store the result and its page; the run is finished."""
+        with storage(self.folder):
+            write_atomically(self.folder / _PAGE, render_tasks(card).encode())
+            write_atomically(self.folder / _CARD, (card.model_dump_json(indent=1) + "\n").encode())
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._database = sqlite3.connect(self.folder / _ANSWERS)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.executescript(_SCHEMA)
+        return self._database
