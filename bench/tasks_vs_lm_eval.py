@@ -47,7 +47,9 @@ custom_dataset: !function functions.items
 dataset_kwargs: {file: choices/items.jsonl}
 test_split: test
 output_type: multiple_choice
-doc_to_text: "{{passage}}\\n\\nQuestion: {{question}}\\nA. {{choices[0]}}\\nB. {{choices[1]}}\\nC. {{choices[2]}}\\nD. {{choices[3]}}\\nAnswer:"
+doc_to_text: >-
+  {{passage}} Question: {{question}}
+  A. {{choices[0]}} B. {{choices[1]}} C. {{choices[2]}} D. {{choices[3]}} Answer:
 doc_to_choice: ["A", "B", "C", "D"]
 doc_to_target: answer
 metric_list:
@@ -106,7 +108,7 @@ def choice_of(logs: dict[str, float]) -> dict[str, str]:
     """The most likely choice of every item."""
     items: dict[str, dict[str, float]] = {}
     for key, log in logs.items():
-        task, item, place = key.split("|")
+        _, item, place = key.split("|")
         items.setdefault(item, {})[place] = log
     return {item: max(choices, key=choices.__getitem__) for item, choices in items.items()}
 

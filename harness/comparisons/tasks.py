@@ -46,20 +46,21 @@ class TaskResult(Result):
     effective: float
     lost_reference: int  # items without an answer of the reference
     lost_candidate: int
-    cut_reference: int  # replies that ended at the limit
+    cut_reference: int  # replies that ended for their length
     cut_candidate: int
+    early_candidate: int  # of these, before the limit that was asked for
     reference: float  # mean score
     candidate: float
     both_right: int
     both_wrong: int
     right_to_wrong: int
     wrong_to_right: int
-    right_to_cut: int  # of right_to_wrong: the candidate's reply ended at the limit
+    right_to_cut: int  # of right_to_wrong: the candidate's reply ended for its length
     loss: float
     low: float
     high: float
     worse: float
-    worse_uncut: float  # without items whose reply was cut on either side
+    worse_whole: float  # without items of which a reply was cut before the limit that was asked for
     mid: float
     holm: float
     smallest: float
@@ -171,16 +172,17 @@ class _Row:
         after = np.array([pair.after for pair in self.pairs])
         labels = {group: number for number, group in enumerate(dict.fromkeys(pair.group for pair in self.pairs))}
         groups = np.array([labels[pair.group] for pair in self.pairs], dtype=np.int64)
-        uncut = np.array([not pair.cut for pair in self.pairs], dtype=bool)
+        whole = np.array([not pair.early for pair in self.pairs], dtype=bool)
         shared = {
             "task": self.task, "metric": self.metric, "items": len(self.pairs), "groups": len(labels),
             "lost_reference": self.lost[0], "lost_candidate": self.lost[1],
             "cut_reference": sum(pair.reference.cut for pair in self.pairs),
             "cut_candidate": sum(pair.candidate.cut for pair in self.pairs),
+            "early_candidate": sum(pair.candidate.early for pair in self.pairs),
             "reference": _mean(before), "candidate": _mean(after), "vacuous": self.vacuous, **self._churn(),
         }  # fmt: skip
         judged = (
-            _flips(before, after, groups, uncut, self.pairs, alpha)
+            _flips(before, after, groups, whole, self.pairs, alpha)
             if self.binary
             else _scores(before, after, groups, seed)
         )
@@ -219,7 +221,7 @@ class _Pair:
         self.group = f"{task}|{reference.group}"
         self.churned = reference.answer != candidate.answer
         self.control_churned = control is not None and reference.answer != control.answer
-        self.cut = reference.cut or candidate.cut
+        self.early = reference.early or candidate.early
 
     def flip(self) -> Flip:
         """This item for reading."""
@@ -238,13 +240,13 @@ def _flips(
     before: Floats,
     after: Floats,
     groups: Ints,
-    uncut: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    whole: np.ndarray[tuple[int], np.dtype[np.bool_]],
     pairs: Sequence[_Pair],
     alpha: float,
 ) -> dict[str, float | int | str]:
     """Right-or-wrong scores: the flip table and its tests."""
     loss = paired_loss(before, after, groups)
-    kept = paired_loss(before[uncut], after[uncut], np.unique(groups[uncut], return_inverse=True)[1])
+    kept = paired_loss(before[whole], after[whole], np.unique(groups[whole], return_inverse=True)[1])
     churn = (loss.lost + loss.won) / loss.items if loss.items else math.nan
     smallest = (
         smallest_loss(loss.effective, 2 * min(loss.lost, loss.won) / loss.items, alpha) if loss.items else math.nan
@@ -256,7 +258,7 @@ def _flips(
         "effective": loss.effective, "both_right": int(((before == 1) & (after == 1)).sum()),
         "both_wrong": int(((before == 0) & (after == 0)).sum()), "right_to_wrong": loss.lost, "wrong_to_right": loss.won,
         "right_to_cut": sum(pair.before > pair.after and pair.candidate.cut for pair in pairs), "loss": loss.value,
-        "low": loss.low, "high": loss.high, "worse": loss.worse if loss.items else math.nan, "worse_uncut": kept.worse,
+        "low": loss.low, "high": loss.high, "worse": loss.worse if loss.items else math.nan, "worse_whole": kept.worse,
         "mid": mcnemar(loss.lost, loss.won).mid, "holm": math.nan, "smallest": smallest,
         "note": note if not math.isnan(churn) else "no item was answered by both sides",
     }  # fmt: skip
@@ -268,7 +270,7 @@ def _scores(before: Floats, after: Floats, groups: Ints, seed: int) -> dict[str,
     return {
         "effective": float(len(set(groups.tolist()))), "both_right": 0, "both_wrong": 0, "right_to_wrong": 0,
         "wrong_to_right": 0, "right_to_cut": 0, "loss": loss, "low": low, "high": high, "worse": math.nan,
-        "worse_uncut": math.nan, "mid": math.nan, "holm": math.nan, "smallest": math.nan,
+        "worse_whole": math.nan, "mid": math.nan, "holm": math.nan, "smallest": math.nan,
         "note": "scores are not right or wrong: told, and not judged",
     }  # fmt: skip
 

@@ -30,6 +30,7 @@ _SEPARATOR = "|"
 _WRONG = "\u00a7"  # a reply that answers nothing
 _LEAST = -1e30  # log-probability that lm-eval sees of what was lost; such items are not counted
 _MOST_TOKENS = 256  # of a reply, where a task does not say
+_WHOLE = 0.98  # part of the limit from which on a reply that ended for its length reached it
 _LONGEST = 2000  # characters of an answer or target that are kept with its score
 
 
@@ -292,15 +293,16 @@ def _pair(one: Answered) -> tuple[float, bool]:
 def _item_scores(name: str, samples: list[Any], task: Any, answers: Mapping[str, Answered]) -> list[ItemScore]:
     """One score per item, by the first filter of the task."""
     first = samples[0]["filter"]
-    own: dict[str, list[Answered | None]] = {}
+    own: dict[str, list[tuple[Asked, Answered | None]]] = {}
     for request in _requests(task.instances):
-        own.setdefault(_owner(request.key)[1], []).append(answers.get(request.key))
+        own.setdefault(_owner(request.key)[1], []).append((request, answers.get(request.key)))
     return [_item_score(one, own[str(one["doc_id"])]) for one in samples if one["filter"] == first]
 
 
-def _item_score(sample: Any, own: list[Answered | None]) -> ItemScore:
+def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]]) -> ItemScore:
     doc, item = sample["doc"], str(sample["doc_id"])
-    lost = next((one.lost if one else "not answered" for one in own if one is None or one.lost), "")
+    lost = next((one.lost if one else "not answered" for _, one in own if one is None or one.lost), "")
+    cut = [(asked, one) for asked, one in own if isinstance(one, Written) and one.finish == "length"]
     filtered = sample["filtered_resps"]
     choices = all(isinstance(one, tuple) for one in filtered)
     said = (
@@ -315,7 +317,8 @@ def _item_score(sample: Any, own: list[Answered | None]) -> ItemScore:
         answer=said[:_LONGEST],
         target=str(sample["target"])[:_LONGEST],
         metrics={} if lost else {key: float(sample[key]) for key in sample["metrics"] if _number(sample[key])},
-        cut=any(isinstance(one, Written) and one.finish == "length" for one in own),
+        cut=bool(cut),
+        early=any(isinstance(asked, Writing) and 0 < one.tokens < _WHOLE * asked.limit for asked, one in cut),
         lost=lost,
     )
 

@@ -20,7 +20,8 @@ class TaskHead(Frozen):
 class ItemScore(Frozen):
     """How one target did on one item. ``metrics`` are lm-eval's own; ``answer`` is the choice or the filtered text.
 
-    ``cut`` says that the reply ended at the limit of tokens, ``lost`` why the item was not answered.
+    ``cut`` says that the reply ended for its length, ``early`` that it did so before the limit that was asked for, ``lost`` why
+    the item was not answered.
     """
 
     item: str
@@ -29,6 +30,7 @@ class ItemScore(Frozen):
     target: str
     metrics: dict[str, float]
     cut: bool = False
+    early: bool = False
     lost: str = ""
 
 
@@ -47,8 +49,8 @@ class SelfCheck(Frozen):
     @property
     def vacuous(self) -> str:
         """Why the metric says nothing here; empty if it can fail."""
+        if self.passable and not self.passed:
+            return "answers that were made to pass and answers that were made to fail get the same score"
         if not self.failed:
             return "no answer that was made to fail was counted as wrong: this metric cannot fail on these items"
-        if self.passable and not self.passed:
-            return "no answer that was made to pass was counted as right: this metric cannot be passed on these items"
         return ""

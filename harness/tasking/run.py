@@ -32,7 +32,7 @@ from harness.tasking.sources import LocalSource, Source
 from harness.tasking.store import TaskFolder
 from harness.verdicts.tasks import MARGIN, judge_tasks, task_findings
 
-#: Replies that are written together; the control writes in groups of another size, and computes nothing once for several.
+#: Replies that are written together; the control writes in groups of another size.
 ROWS, CONTROL_ROWS = 8, 5
 
 
@@ -136,9 +136,10 @@ def _targets(
                          digest=digest, rows=ROWS, shared=True), reference.spec)]  # fmt: skip
     if request.control:
         other = honest_band(reference.spec, native_precision(reference.identity()))[-1]
-        label = f"{other.name}, another batch shape" if other.spec.kind == "dtype" else other.name
+        rounded = other.spec.kind == "dtype"  # then rounding moves more than what is computed together
+        label = f"{other.name}, another batch shape" if rounded else other.name
         found.append((TaskTarget(key="control", label=label, role="control", spec=other.spec.shown, digest=digest,
-                                 rows=CONTROL_ROWS, shared=False), other.spec))  # fmt: skip
+                                 rows=CONTROL_ROWS, shared=rounded), other.spec))  # fmt: skip
     for number, one in enumerate(candidates, start=1):
         found.append((TaskTarget(key=f"candidate {number}", label=one.spec.label, role="candidate", spec=one.spec.shown,
                                  digest=one.identity().digest, rows=ROWS, shared=True), one.spec))  # fmt: skip

@@ -370,9 +370,9 @@ CATALOGUE: dict[str, Entry] = {
         "compare the distributions (fidelity compare), which say how far and by what",
     ),
     "TASK603": Entry(
-        "replies end at the limit of tokens", "S2", Cause.CLIPPING,
-        "Many more of the candidate's replies than of the reference's end because the limit was reached: cut, not worse.",
-        "raise the limit of the task, and see whether the candidate stops where it should (stop ids, template)",
+        "replies are cut before the limit", "S2", Cause.CLIPPING,
+        "Replies end for their length though fewer tokens were written than were asked for: they are cut, not worse.",
+        "raise the host's own limit, or tell its users of it",
     ),
     "TASK604": Entry(
         "a metric cannot fail on these items", "S1", None,
@@ -385,6 +385,12 @@ CATALOGUE: dict[str, Entry] = {
         "The candidate gave no answer to items that the reference answered. They count neither as right nor as wrong, and a "
         "clearing allows for all of them having got worse.",
         "see the reasons in the stored answers; ask again",
+    ),
+    "TASK606": Entry(
+        "replies run to the limit of tokens", "S2", None,
+        "Many more of the candidate's replies than of the reference's end only because the limit was reached: it does not stop "
+        "where the reference stops.",
+        "compare stop ids and template (fidelity template); weights that are damaged run on, too",
     ),
 }  # fmt: skip
 

@@ -49,11 +49,14 @@ def task_findings(facts: TaskFacts) -> list[Finding]:
         if task.churn_p <= level and task.churned_control >= 0:
             detail = f"{task.task}: {task.churned} of {task.items} answers differ, {task.churned_control} of the honest control's"
             found.append(Finding(code="TASK602", detail=detail))
-        if task.cut_candidate > 2 * task.cut_reference + 2:
-            detail = (
-                f"{task.task}: {task.cut_candidate} replies ended at the limit, {task.cut_reference} of the reference's"
-            )
+        if task.early_candidate:
+            detail = f"{task.task}: {task.early_candidate} replies ended for their length before the limit that was asked for"
             found.append(Finding(code="TASK603", detail=detail))
+        if task.cut_candidate - task.early_candidate > 2 * task.cut_reference + 2:
+            detail = (
+                f"{task.task}: {task.cut_candidate} replies ran to the limit, {task.cut_reference} of the reference's"
+            )
+            found.append(Finding(code="TASK606", detail=detail))
         if task.vacuous:
             found.append(Finding(code="TASK604", detail=f"{task.task}: {task.vacuous}"))
         if task.lost_candidate > task.lost_reference:
@@ -66,14 +69,13 @@ def task_findings(facts: TaskFacts) -> list[Finding]:
 
 def _beyond(facts: TaskFacts, worse: list[TaskResult], level: float) -> AxisVerdict:
     pooled = facts.pooled
-    where = ", ".join(task.task for task in worse[:3]) or "all tasks together"
+    alone = f", and by itself on {', '.join(task.task for task in worse[:3])}" if worse else ""
     said = (
-        f"Answers get worse on {where}: {_flips(pooled)}, a loss of {_points(pooled.loss)} points (95 % interval "
-        f"{_points(pooled.low)} to {_points(pooled.high)}; p = {min([pooled.worse, *(task.holm for task in worse)]):.2g})."
+        f"Answers get worse: {_flips(pooled)}, a loss of {_points(pooled.loss)} points (95 % interval {_points(pooled.low)} to "
+        f"{_points(pooled.high)}; p = {min([pooled.worse, *(task.holm for task in worse)]):.2g}){alone}."
     )
-    cut = not any(task.worse_uncut <= level for task in [*worse, pooled])
-    if cut:
-        reason = f"{said} Without replies that ended at the limit of tokens nothing is lost: they are cut, not worse."
+    if pooled.early_candidate and not any(task.worse_whole <= level for task in [*worse, pooled]):
+        reason = f"{said} Without replies that were cut before the limit that was asked for nothing is lost."
         return AxisVerdict(axis="harm", outcome=Outcome.BEYOND, cause=Cause.CLIPPING, reason=reason)
     return AxisVerdict(axis="harm", outcome=Outcome.BEYOND, cause=Cause.UNLISTED, reason=said)
 

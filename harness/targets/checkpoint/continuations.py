@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,8 +126,15 @@ def _in_rows(loaded: Loaded, rows: Sequence[list[int]], scored: Sequence[int]) -
 def _states(loaded: Loaded, ids: Tensor, cache: Any = None) -> Tensor:
     """What logits are made from: final hidden states, or logits themselves where the head cannot be replayed."""
     body = loaded.model.base_model if loaded.head else loaded.model
-    output = body(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
+    kept = {} if cache is None else {_cache_name(body): cache}
+    output = body(input_ids=ids, use_cache=cache is not None, **kept)
     return output.last_hidden_state if loaded.head else output.logits  # type: ignore[no-any-return]
+
+
+def _cache_name(body: Any) -> str:
+    """What a model calls kept keys and values: transformers renamed it in 2026."""
+    forward = getattr(type(body), "forward", body)
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
 
 
 def _logits(loaded: Loaded, states: Tensor) -> Tensor:

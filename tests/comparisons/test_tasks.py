@@ -1,0 +1,130 @@
+"""Flips, churn and losses from scores of both sides, joined by item."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.comparisons.tasks import compare_tasks
+from harness.suites.scores import ItemScore, SelfCheck, TaskHead
+
+
+def head(name="t", **changes):
+    fields = {"name": name, "version": "1", "kind": "generate_until", "metrics": ("acc",), "higher_is_better": {"acc": True},
+              "items": 4, "limit": 8}  # fmt: skip
+    return TaskHead(**(fields | changes))
+
+
+def scores(values, *, answers=None, cut=(), early=(), lost=(), group=None, metric="acc"):
+    """One score per value; None leaves the item out."""
+    said = [str(one) for one in answers or values]
+    return [
+        ItemScore(
+            item=f"i{n}", group=group or f"i{n}", answer=said[n], target="x", cut=n in (*cut, *early), early=n in early,
+            lost="gone" if n in lost else "",
+            metrics={} if n in lost else {metric: float(value)},
+        )
+        for n, value in enumerate(values) if value is not None
+    ]  # fmt: skip
+
+
+def compared(reference, candidate, control=None, *, heads=None, checks=None, alpha=0.05):
+    found = compare_tasks(heads or [head()], {"t": reference}, {"t": candidate}, None if control is None else {"t": control},
+                          checks or {}, alpha, 0)  # fmt: skip
+    return found.tasks[0], found
+
+
+def test_the_flip_table_counts_every_item_once():
+    """Both right, both wrong, lost, won; the loss is the difference of the means."""
+    task, facts = compared(scores([1, 1, 1, 0, 0]), scores([1, 0, 0, 1, 0]))
+    assert (task.both_right, task.both_wrong, task.right_to_wrong, task.wrong_to_right) == (1, 1, 2, 1)
+    assert (task.items, task.loss) == (5, pytest.approx(0.2))
+    assert task.reference - task.candidate == pytest.approx(task.loss)
+    assert facts.pooled.items == 5
+    assert [flip.kind for flip in facts.examples] == ["right to wrong", "right to wrong", "wrong to right"]
+
+
+def test_items_are_joined_by_name_and_not_by_place():
+    """An item that the candidate lacks is lost, not shifted onto the next one."""
+    task, _ = compared(scores([1, 0, 1]), scores([1, None, 1])[::-1])
+    assert (task.items, task.lost_candidate, task.right_to_wrong, task.wrong_to_right) == (2, 1, 0, 0)
+
+
+def test_lost_items_count_neither_as_right_nor_as_wrong():
+    """On either side."""
+    task, _ = compared(scores([1, 1, 0], lost=[0]), scores([0, 0, 0], lost=[1]))
+    assert (task.items, task.lost_reference, task.lost_candidate) == (1, 1, 1)
+
+
+def test_where_less_is_better_a_rise_is_a_loss():
+    """The sign follows the task's own word."""
+    task, _ = compared(scores([0, 0]), scores([1, 0]), heads=[head(higher_is_better={"acc": False})])
+    assert (task.right_to_wrong, task.wrong_to_right) == (0, 0)  # not right or wrong, but scores
+    assert task.loss == 0.5
+
+
+def test_scores_that_are_not_right_or_wrong_are_told_and_not_judged():
+    """With an interval, and without a p-value; they take no part in the pool."""
+    task, facts = compared(scores([0.5, 0.25, 0.75]), scores([0.25, 0.25, 0.5]))
+    assert math.isnan(task.worse)
+    assert not task.judged
+    assert task.loss == pytest.approx(1 / 6)
+    assert facts.pooled.items == 0
+
+
+def test_the_metric_is_the_first_that_every_item_has():
+    """A declared metric without numbers per item is passed over."""
+    reference = scores([1, 0], metric="other")
+    task, _ = compared(reference, scores([0, 0], metric="other"), heads=[head(metrics=("perplexity", "other"))])
+    assert (task.metric, task.right_to_wrong) == ("other", 1)
+    task, _ = compared(scores([1], metric="odd"), scores([1], metric="odd"), heads=[head(metrics=("acc",))])
+    assert task.metric == "odd"
+
+
+def test_churn_is_held_against_the_controls_on_the_same_items():
+    """An exact one-sided paired test: answers that only the candidate changes, and those that only the control does."""
+    same, new = ["a"] * 12, ["b"] * 12
+    reference, candidate = scores([1] * 12, answers=same), scores([1] * 12, answers=new)
+    task, _ = compared(reference, candidate, scores([1] * 12, answers=["b", *same[1:]]))
+    assert (task.churned, task.churned_control, task.churn_only, task.control_only) == (12, 1, 11, 0)
+    assert task.churn_p == pytest.approx(0.5**11)
+    task, _ = compared(reference, candidate)
+    assert (task.churned_control, math.isnan(task.churn_p)) == (-1, True)
+    task, _ = compared(reference, reference, candidate)
+    assert task.churn_p == 1.0
+
+
+def test_replies_that_were_cut_are_told_apart():
+    """Their losses stand in a column of their own, and the p-value without those that were cut too early, too."""
+    task, _ = compared(scores([1] * 8), scores([0] * 8, early=range(7)))
+    assert (task.right_to_wrong, task.right_to_cut, task.cut_candidate, task.early_candidate) == (8, 7, 7, 7)
+    assert task.worse == pytest.approx(0.5**8)
+    assert task.worse_whole == 0.5
+    task, _ = compared(scores([1] * 8), scores([0] * 8, cut=range(7)))
+    assert (task.right_to_cut, task.early_candidate, task.worse_whole) == (7, 0, pytest.approx(0.5**8))
+
+
+def test_tasks_share_their_error_by_holm_and_vacuous_ones_do_not_count():
+    """A metric that cannot fail takes no part, neither in the adjustment nor in the pool."""
+    good, bad = scores([1] * 8), scores([0] * 8)
+    names = ("t", "u", "v")
+    vacuous = SelfCheck(task="v", items=8, failed=0, passed=0, passable=False)
+    facts = compare_tasks([head(name) for name in names], dict.fromkeys(names, good), {"t": bad, "u": good, "v": bad}, None,
+                          {"v": vacuous}, 0.05, 0)  # fmt: skip
+    assert [task.holm for task in facts.tasks[:2]] == pytest.approx([2 * 0.5**8, 1.0])
+    assert math.isnan(facts.tasks[2].holm)
+    assert facts.pooled.items == 16
+
+
+def test_groups_of_two_tasks_are_not_one_group():
+    """A passage of one task and a passage of another may have the same name."""
+    one = scores([1, 1, 1, 1], group="g")
+    facts = compare_tasks([head("t"), head("u")], {"t": one, "u": one}, {"t": one, "u": one}, None, {}, 0.05, 0)
+    assert facts.pooled.groups == 2
+
+
+def test_a_task_that_is_hardly_ever_right_says_that_it_shows_nothing():
+    """The smallest loss that would be found is more than there is to lose."""
+    task, _ = compared(scores([1] + [0] * 40), scores([1] + [0] * 40))
+    assert "seldom" in task.note

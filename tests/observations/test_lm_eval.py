@@ -1,0 +1,197 @@
+"""The bridge to lm-eval: what its tasks ask, how its scorers judge, and what a broken task says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.errors import UnknownName, UsageError
+from harness.observations.lm_eval import language_model, load_tasks, shipped_tasks
+from harness.suites.requests import Continuation, Rolling, Scored, Writing, Written
+
+READER = """
+import json, pathlib, datasets
+def items(file, **_):
+    lines = (pathlib.Path(__file__).parent / file).read_text().splitlines()
+    return {"test": datasets.Dataset.from_list([json.loads(line) for line in lines])}
+def always(doc, results):
+    return {"acc": 1.0}
+def never(doc, results):
+    return {"acc": 0.0}
+def broken(**_):
+    raise ConnectionError("the network is unreachable")
+"""
+HEAD = """
+task: own
+custom_dataset: !function reader.items
+dataset_kwargs: {file: items.jsonl}
+test_split: test
+"""
+CHOICES = (
+    HEAD
+    + """
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_choice: "{{choices}}"
+doc_to_target: answer
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+)
+WRITTEN = (
+    HEAD
+    + """
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: answer
+generation_kwargs: {until: ["."], max_gen_toks: 7, do_sample: false}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A task of one's own: a YAML text and its items."""
+
+    def made(text, *items, chat=False, limit=None):
+        (tmp_path / "reader.py").write_text(READER)
+        (tmp_path / "items.jsonl").write_text("\n".join(json.dumps(item) for item in items))
+        (tmp_path / "own.yaml").write_text(text)
+        return load_tasks([str(tmp_path / "own.yaml")], chat=chat, limit=limit)
+
+    return made
+
+
+COLOURS = [{"question": f"q{n}", "choices": ["red", "green", "blue"], "answer": n % 3} for n in range(4)]
+
+
+def test_choices_become_continuations_of_one_opening(make):
+    """With the key of task, item and choice, the delimiter before the choice, and the limit on items."""
+    asked = make(CHOICES, *COLOURS, limit=2).asked()
+    assert [one.key for one in asked] == [f"own|{item}|{place}" for item in range(2) for place in range(3)]
+    assert all(isinstance(one, Continuation) for one in asked)
+    assert [one.text for one in asked[:3]] == [" red", " green", " blue"]
+    assert {one.opening.text for one in asked[:3]} == {"q0"}
+
+
+def test_conversations_stay_conversations(make):
+    """Every target renders them itself; an answer that is begun says so."""
+    begun = CHOICES + 'gen_prefix: "It is"\n'
+    (one, *_) = make(begun, *COLOURS, chat=True).asked()
+    assert [(message.role, message.content) for message in one.opening.messages] == [
+        ("user", "q0"),
+        ("assistant", "It is"),
+    ]
+    assert one.opening.begun
+    (plain, *_) = make(CHOICES, *COLOURS, chat=True).asked()
+    assert not plain.opening.begun
+
+
+def test_answers_are_scored_by_lm_evals_scorer(make):
+    """The likeliest choice is the answer; its numbers are the mean of the items'."""
+    tasks = make(CHOICES, *COLOURS)
+    answers = {one.key: Scored(logs=(-1.0 if one.text == " red" else -2.0,)) for one in tasks.asked()}
+    scores = tasks.scored(answers)["own"]
+    assert [one.metrics["acc"] for one in scores] == [1.0, 0.0, 0.0, 1.0]
+    assert {one.answer for one in scores} == {"0"}
+    assert tasks.numbers(answers)["own"]["acc,none"] == 0.5
+
+
+def test_what_was_not_answered_has_no_score(make):
+    """Neither zero nor anything else: the item is lost, with the reason."""
+    tasks = make(CHOICES, *COLOURS)
+    answers = {one.key: Scored(logs=(-1.0,)) for one in tasks.asked()}
+    answers["own|1|2"] = Scored(lost="refused: no")
+    del answers["own|2|0"]
+    scores = tasks.scored(answers)["own"]
+    assert [one.lost for one in scores] == ["", "refused: no", "not answered", ""]
+    assert [bool(one.metrics) for one in scores] == [True, False, False, True]
+
+
+def test_replies_keep_their_limit_and_stops(make):
+    """And an item whose reply ended at the limit is marked."""
+    tasks = make(WRITTEN, {"question": "a", "answer": "b"}, {"question": "c", "answer": "d"})
+    first, second = tasks.asked()
+    assert isinstance(first, Writing)
+    assert (first.until, first.limit, first.temperature) == ((".",), 7, 0.0)
+    for tokens, early in ((7, False), (3, True)):
+        cut = Written(text="d", finish="length", tokens=tokens)
+        scores = tasks.scored({first.key: Written(text="b", finish="stop", tokens=1), second.key: cut})["own"]
+        assert [(one.metrics["exact_match"], one.cut, one.early) for one in scores] == [
+            (1.0, False, False),
+            (1.0, True, early),
+        ]
+
+
+def test_whole_texts_are_asked_as_such(make):
+    """Perplexity tasks have numbers, and no answer that could be right."""
+    text = HEAD + "output_type: loglikelihood_rolling\ndoc_to_text: ''\ndoc_to_target: '{{text}}'\n"
+    text += "metric_list: [{metric: bits_per_byte, aggregation: bits_per_byte, higher_is_better: false}]\n"
+    tasks = make(text, {"text": "abcd"})
+    (one,) = tasks.asked()
+    assert one == Rolling(key="own|0|0", text="abcd")
+    assert tasks.numbers({one.key: Scored(logs=(-2.0, -2.0))})["own"]["bits_per_byte,none"] == pytest.approx(
+        1 / 0.693147
+    )
+    assert tasks.scored({one.key: Scored(logs=(-4.0,))})["own"][0].metrics == {}
+
+
+def test_a_repeated_request_is_asked_again(make):
+    """Repeats of lm-eval have keys of their own."""
+    tasks = make(WRITTEN.replace("do_sample: false", "do_sample: true, temperature: 0.7") + "repeats: 2\n",
+                 {"question": "a", "answer": "b"})  # fmt: skip
+    assert tasks.asked()[0].temperature == 0.7
+    seen = []
+
+    class Source:
+        def answer(self, asked):
+            seen.extend(one.key for one in asked)
+            return [Written(text="b") for _ in asked]
+
+    language_model(Source()).generate_until([instance for instance in tasks.loaded["own"].instances for _ in range(2)])
+    assert seen == ["own|0|0", "own|0|0|2"]
+
+
+def test_a_metric_that_cannot_fail_is_found(make):
+    """A scorer that always says right is vacuous, one that never can is, too; sound ones are neither."""
+    sound = make(CHOICES, *COLOURS).self_check()["own"]
+    assert (sound.failed, sound.passed, sound.vacuous) == (4, 4, "")
+    always = make(CHOICES + "process_results: !function reader.always\n", *COLOURS).self_check()["own"]
+    assert "the same score" in always.vacuous
+    never = make(CHOICES + "process_results: !function reader.never\n", *COLOURS).self_check()["own"]
+    assert "the same score" in never.vacuous
+    written = make(WRITTEN, {"question": "a", "answer": "b"}).self_check()["own"]
+    assert (written.failed, written.passed, written.vacuous) == (1, 1, "")
+    always = make(WRITTEN + "process_results: !function reader.always\n", {"question": "a", "answer": "b"}).self_check()
+    assert "cannot fail" in always["own"].vacuous
+
+
+def test_a_name_that_does_not_exist_is_met_with_the_closest_one():
+    """Shipped names and lm-eval's own are known."""
+    with pytest.raises(UnknownName) as error:
+        load_tasks(["fidelity_choice"], chat=False)
+    assert "fidelity_choices" in error.value.fix
+
+
+def test_data_that_cannot_be_had_is_an_error_and_not_an_empty_task(make):
+    """With the task's name and what it may need."""
+    with pytest.raises(UsageError, match="network is unreachable") as error:
+        make(CHOICES.replace("reader.items", "reader.broken"), *COLOURS)
+    assert "network" in error.value.fix
+
+
+def test_an_item_that_lacks_a_field_is_named(make):
+    """Which item of which task."""
+    tasks = make(CHOICES, COLOURS[0], {"choices": ["a"], "answer": 0, "question": None})
+    tasks.loaded["own"].config.doc_to_text = "{{nothing}}"
+    with pytest.raises(UsageError, match="nothing") as error:
+        tasks.asked()
+    assert error.value.where == "task own, item 0"
+
+
+def test_the_shipped_tasks_are_listed_by_tag():
+    """The long rungs have a tag of their own: they cost more."""
+    tags = shipped_tasks()
+    assert set(tags) == {"fidelity", "fidelity_long"}
+    assert "fidelity_choices" in tags["fidelity"]
