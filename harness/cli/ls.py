@@ -10,6 +10,7 @@ from harness.auditing import AuditFolder
 from harness.config import Places
 from harness.observations.journal import read_manifest
 from harness.redact import safe_line
+from harness.tasking.store import TaskFolder
 
 
 @click.command("ls")
@@ -24,7 +25,12 @@ def command(results: Path | None) -> int:
         click.echo(
             f"{stored.folder.name}  {status:<11}  {safe_line(plan.reference, 30)} vs {safe_line(plan.endpoint, 60)}"
         )
-    if not manifests and not audits:
+    asked = [found for path in sorted(folder.glob("*-tasks-*")) if (found := TaskFolder.open(folder, path.name))]
+    for run in asked:
+        status, tasks = "complete" if run.finished else "unfinished", run.plan
+        reference, *others = (safe_line(target.label, 30) for target in tasks.targets if target.role != "control")
+        click.echo(f"{run.folder.name}  {status:<11}  {reference} vs {', '.join(others)}")
+    if not manifests and not audits and not asked:
         click.echo(f"no runs in {folder}")
         return 0
     for manifest in manifests:

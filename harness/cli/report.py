@@ -17,6 +17,10 @@ from harness.reports.audit_page import render_audit
 from harness.reports.build import build_scorecard
 from harness.reports.console import print_scorecard
 from harness.reports.render import FORMATS, render
+from harness.reports.task_card import print_task_card
+from harness.reports.task_page import render_tasks
+from harness.tasking.run import judge
+from harness.tasking.store import TaskFolder
 
 
 @click.command("report")
@@ -30,6 +34,9 @@ def command(run: str, form: str, output: Path | None, results: Path | None) -> i
     stored = AuditFolder.open(folder, run)
     if stored:
         return _audit(stored, form, output)
+    asked_items = TaskFolder.open(folder, run)
+    if asked_items:
+        return _tasks(asked_items, form, output)
     journal = Journal.open(folder, run)
     try:
         scorecard = build_scorecard(journal)
@@ -44,6 +51,22 @@ def command(run: str, form: str, output: Path | None, results: Path | None) -> i
     else:
         click.echo(data.decode())
     return scorecard.exit_code
+
+
+def _tasks(stored: TaskFolder, form: str, output: Path | None) -> int:
+    with stored:
+        card = judge(stored)
+    if form == "text":
+        print_task_card(card, stored.folder, Console(highlight=False, width=None if os.isatty(1) else 150))
+        return card.exit_code
+    if form == "md":
+        raise click.UsageError("a task run is printed as text, json or html")
+    data = card.model_dump_json(indent=1) if form == "json" else render_tasks(card)
+    if output:
+        output.write_text(data, encoding="utf-8")
+    else:
+        click.echo(data)
+    return card.exit_code
 
 
 def _audit(stored: AuditFolder, form: str, output: Path | None) -> int:

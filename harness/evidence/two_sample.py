@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from harness.evidence.clustered import Floats
 Kernel = Callable[[Sequence[int], Sequence[int]], float]
 
 _EXACT = 20_000  # splits of blocks that are counted one by one
+_SPLITS = 200_000  # splits of whole runs that are: ten against ten are 184,756
 
 
 def hamming(a: Sequence[int], b: Sequence[int]) -> float:
@@ -101,3 +102,27 @@ def block_test(ours: Floats, theirs: Floats, permutations: int, seed: int) -> tu
     rng = np.random.default_rng(seed)
     values = [shifted(rng.permutation(len(pool))[: len(ours)]) for _ in range(permutations)]
     return observed, (1 + sum(value >= abs(observed) - close for value in values)) / (permutations + 1)
+
+
+def exchange_test(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> tuple[float, bool]:
+    """Two-sided p-value of "both are draws of one source" by the difference of means, and whether all splits were tried.
+
+    Values are whole runs or documents, which are exchangeable under the null. With at most ``_SPLITS`` splits the test is exact;
+    beyond, as many random ones with the observed one among them.
+    """
+    values = np.array([*ours, *theirs], dtype=np.float64)
+    size, total = len(ours), len(values)
+    if not size or size == total:
+        return 1.0, True
+    observed = abs(np.mean(ours) - np.mean(theirs))
+    splits = math.comb(total, size)
+    if splits <= _SPLITS:
+        flat = chain.from_iterable(combinations(range(total), size))
+        picked = np.fromiter(flat, dtype=np.int64, count=splits * size).reshape(splits, size)
+        sums = values[picked].sum(1)
+    else:
+        rng = np.random.default_rng(seed)
+        sums = np.array([rng.permutation(values)[:size].sum() for _ in range(_SPLITS // 10)])
+        sums = np.append(sums, sum(ours))
+    gaps = np.abs(sums / size - (values.sum() - sums) / (total - size))
+    return float((gaps >= observed - 1e-12).mean()), splits <= _SPLITS

@@ -94,6 +94,11 @@ class TaskFolder:
         return TaskPlan.model_validate_json((self.folder / _PLAN).read_bytes())
 
     @property
+    def finished(self) -> bool:
+        """Whether it has a result."""
+        return (self.folder / _CARD).exists()
+
+    @property
     def card(self) -> TaskCard:
         """The result as it was stored; raises StoredRunError for a run that is not finished."""
         try:

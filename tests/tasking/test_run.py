@@ -7,6 +7,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from harness.cli.ls import command as ls
+from harness.cli.report import command as report
 from harness.cli.tasks import command
 from harness.config import Places
 from harness.errors import Interrupted, UsageError
@@ -91,6 +93,11 @@ def test_a_stored_run_is_judged_again_bit_for_bit(toy, noisy, shared_cache, tmp_
     stored = (folder / "tasks.json").read_bytes()
     (folder / "tasks.json").unlink()
     assert judge(TaskFolder(folder)) == card
+    again = CliRunner().invoke(
+        report, [folder.name, "--format", "json", "--results", str(tmp_path)], standalone_mode=False
+    )
+    assert json.loads(again.stdout) == json.loads(stored)
+    assert folder.name in CliRunner().invoke(ls, ["--results", str(tmp_path)]).stdout
     assert (folder / "tasks.json").read_bytes() == stored
     run(toy, noisy, cache=shared_cache, results=tmp_path, margin=0.1)
     assert len(list(tmp_path.iterdir())) == 2
