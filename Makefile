@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips clean
 
 setup: $(READY)
 
@@ -92,6 +92,9 @@ bench-client: $(READY)
 bench-tasks: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'lm-eval[hf]==0.4.13'
 	$(TEST_ENV) $(BIN)/python bench/tasks_vs_lm_eval.py
+
+bench-flips: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/task_flips.py
 
 bench-audits: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/audit_matrix.py
