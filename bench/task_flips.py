@@ -5,12 +5,12 @@
 Three targets answer the same items: the reference in bf16, the same in another batch shape (openings computed anew for every
 choice, replies written in fives instead of eights), and its nf4 copy.
 
-- *null*: 1,000 times the labels "reference" and "control" are swapped at random in whole groups of items, which preserves everything
-  but which side is which; how often the pooled test and the tests per task (Holm) accuse at alpha 0.05.
-- *planted*: 1,000 draws of 1,000 items (with replacement, of the control's pairs, so that honest churn is what it is) in which 2 of
-  100 right answers are made wrong; how often that is found at alpha 0.05, and what the planner says.
-- *churn*: answers of the nf4 copy that differ beside those of the honest control, exact one-sided McNemar; and the harm test with its
-  smallest detectable loss.
+- *null*: 1,000 times the labels "reference" and "control" are swapped at random in whole groups of items, which preserves
+  everything but which side is which; how often the pooled test and the tests per task (Holm) accuse at alpha 0.05.
+- *planted*: 1,000 draws of 1,000 items (with replacement, of the control's pairs, so that honest churn is what it is) in which
+  2 of 100 right answers are made wrong; how often that is found at alpha 0.05, and what the planner says.
+- *churn*: answers of the nf4 copy that differ beside those of the honest control, exact one-sided McNemar; and the harm test
+  with its smallest detectable loss.
 
 Null: both sides answer alike, flips go either way. Unit: the group of items that share a text.
 """

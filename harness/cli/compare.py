@@ -62,7 +62,7 @@ from harness.targets.spec import Runtime
               "reference's own file). It is asked the same; what accuses it accuses nobody.")  # fmt: skip
 @click.option("--honest-key-env", "honest_key", default="", metavar="NAME", help="Environment variable with its key.")
 @click.option("--checks", default="thorough", show_default=True, type=click.Choice(["thorough", "quick", "none"]),
-              help="Trials of an endpoint's parameters, streams and limits: about 36, 26 or no requests.")  # fmt: skip
+              help="Trials of an endpoint's parameters, streams and limits: about 38, 28 or no requests.")  # fmt: skip
 @click.option("--protocol", default="chat", show_default=True, type=click.Choice(["chat", "completions"]),
               help="How an endpoint is asked: by conversations, or by the prompts that the reference makes of them, in which "
               "no template takes part.")  # fmt: skip
