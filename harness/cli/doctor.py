@@ -21,7 +21,7 @@ _PARTS = (
     ("gguf", "gguf", "gguf:FILE and ggufq:TYPE, the demo", "gguf"),
     ("xllamacpp", "xllamacpp", "local llama.cpp servers: fidelity demo --hosts", "hosts"),
     ("gptqmodel", "gptqmodel", "GPTQ kernels (gptq:PATH works without)", "gptq"),
-    ("lm-eval", "lm_eval", "comparing speed with lm-eval (benchmarks)", "lm-eval"),
+    ("lm-eval", "lm_eval", "tasks: does anybody get worse answers?", "lm-eval"),
 )
 _SQLITE_FIXED = (3, 51, 3)
 

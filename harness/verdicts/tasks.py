@@ -69,7 +69,7 @@ def task_findings(facts: TaskFacts) -> list[Finding]:
 
 def _beyond(facts: TaskFacts, worse: list[TaskResult], level: float) -> AxisVerdict:
     pooled = facts.pooled
-    alone = f", and by itself on {', '.join(task.task for task in worse[:3])}" if worse else ""
+    alone = f"; by itself on {', '.join(task.task for task in worse[:3])}" if worse else ""
     said = (
         f"Answers get worse: {_flips(pooled)}, a loss of {_points(pooled.loss)} points (95 % interval {_points(pooled.low)} to "
         f"{_points(pooled.high)}; p = {min([pooled.worse, *(task.holm for task in worse)]):.2g}){alone}."
