@@ -92,8 +92,8 @@ def null(pairs) -> tuple[int, int]:
             drawn.append(paired_loss(a, b, labels).worse)
             before.append(a), after.append(b), groups.append(labels + base)
             base += labels.max() + 1
-        pooled += paired_loss(*map(np.concatenate, (before, after, groups))).worse <= ALPHA
-        single += holm(drawn).min() <= ALPHA
+        pooled += bool(paired_loss(*map(np.concatenate, (before, after, groups))).worse <= ALPHA)
+        single += bool(holm(drawn).min() <= ALPHA)
     return pooled, single
 
 
@@ -109,7 +109,7 @@ def planted(pairs) -> tuple[int, float]:
         before, after = first[place], second[place].copy()
         both = (before == 1) & (after == 1)
         after[both & (rng.random(ITEMS) < PLANTED / right)] = 0
-        found += paired_loss(before, after, np.arange(ITEMS)).worse <= ALPHA
+        found += bool(paired_loss(before, after, np.arange(ITEMS)).worse <= ALPHA)
     return found, chance_to_find(ITEMS, lost + PLANTED, won, ALPHA)
 
 

@@ -108,7 +108,7 @@ def choice_of(logs: dict[str, float]) -> dict[str, str]:
     """The most likely choice of every item."""
     items: dict[str, dict[str, float]] = {}
     for key, log in logs.items():
-        _, item, place = key.split("|")
+        _, item, _, place = key.split("\x1f")
         items.setdefault(item, {})[place] = log
     return {item: max(choices, key=choices.__getitem__) for item, choices in items.items()}
 

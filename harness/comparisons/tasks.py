@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.comparisons.model import Result
-from harness.evidence.clustered import Floats, Ints
+from harness.evidence.clustered import Floats, Ints, cluster_sums
 from harness.evidence.multiplicity import holm
-from harness.evidence.paired import bootstrap_difference, mcnemar, paired_loss, smallest_loss
-from harness.suites.scores import ItemScore, SelfCheck, TaskHead
+from harness.evidence.paired import bootstrap_difference, mcnemar, paired_loss, sign_flips, smallest_loss
+from harness.suites.scores import ItemScore, SelfCheck, TaskHead, metric_of
 
+#: Share of right answers of the reference under which a task shows nothing: what is wrong already cannot be lost.
+ROOM = 0.1
 _EXAMPLES = 5
 _SHOWN = 300  # characters of an answer in an example
 
@@ -35,7 +37,8 @@ class Flip(Result):
 class TaskResult(Result):
     """One task, or all of them together (``pooled``). Shares are of ``items``, which both sides answered.
 
-    ``worse`` is the one-sided p-value of "no worse", ``holm`` the same after Holm's adjustment over tasks. ``smallest`` is the
+    ``worse`` is the one-sided p-value of "no worse", than the reference and than the honest control, the larger of the two;
+    ``holm`` the same after Holm's adjustment over tasks. ``smallest`` is the
     loss that would have been found with 80 % power. Where scores are not right or wrong there are neither flips nor p.
     """
 
@@ -60,7 +63,9 @@ class TaskResult(Result):
     low: float
     high: float
     worse: float
-    worse_whole: float  # without items of which a reply was cut before the limit that was asked for
+    high_whole: (
+        float  # upper end of the loss without items of which a reply was cut before the limit that was asked for
+    )
     mid: float
     holm: float
     smallest: float
@@ -68,15 +73,21 @@ class TaskResult(Result):
     churned_control: int  # -1 where no control was asked
     churn_only: int  # items whose answer differs for the candidate and not for the control
     control_only: int
-    churn_p: float
-    control_loss: float
+    churn_p: float  # after Holm's adjustment over tasks
+    shortened: int  # items whose prompt lost its beginning on either side; they are left out
+    shortened_candidate: int  # of these, on the candidate's side alone
     vacuous: str
     note: str
 
     @property
+    def roomy(self) -> bool:
+        """Whether the reference is right often enough that something can be lost."""
+        return self.reference >= ROOM
+
+    @property
     def judged(self) -> bool:
         """Whether this task takes part in the verdict."""
-        return self.items > 0 and not self.vacuous and not math.isnan(self.worse)
+        return self.items > 0 and not self.vacuous and not math.isnan(self.worse) and self.roomy
 
 
 class TaskFacts(Result):
@@ -102,27 +113,28 @@ def compare_tasks(
 ) -> TaskFacts:
     """Hold a candidate's scores against the reference's, item by item, joined by task and item."""
     rows = [_Row.of(head, reference, candidate, control, checks) for head in heads]
-    results = [row.result(alpha, seed) for row in rows]
+    single = alpha / 2 / max(len(rows), 1)  # what Holm grants the first of several tasks
+    results = [row.result(single, seed) for row in rows]
     judged = [place for place, one in enumerate(results) if one.judged]
-    for place, adjusted in zip(judged, holm([results[place].worse for place in judged]), strict=True):
-        results[place] = results[place].model_copy(update={"holm": float(adjusted)})
-    pooled = _Row.pool([rows[place] for place in judged]).result(alpha, seed)
+    _adjust(results, judged, "worse", "holm")
+    _adjust(results, [place for place, one in enumerate(results) if not math.isnan(one.churn_p)], "churn_p", "churn_p")
+    pooled = _Row.pool([rows[place] for place in judged]).result(alpha / 2, seed)
     examples = [flip for row in rows for flip in row.examples()]
     return TaskFacts(tasks=tuple(results), pooled=pooled, alpha=alpha, examples=tuple(examples))
 
 
-def metric_of(head: TaskHead, scores: Sequence[ItemScore]) -> str:
-    """The metric that decides: the first declared one, or else the first at all, that every answered item has."""
-    answered = [one for one in scores if not one.lost]
-    shared = set.intersection(*(set(one.metrics) for one in answered)) if answered else set()
-    return next((name for name in (*head.metrics, *sorted(shared)) if name in shared), "")
+def _adjust(results: list[TaskResult], places: Sequence[int], source: str, field: str) -> None:
+    """Put Holm's adjustment of a p-value over some of the tasks into a field."""
+    adjusted = holm([getattr(results[place], source) for place in places]).tolist()
+    for place, value in zip(places, adjusted, strict=True):
+        results[place] = results[place].model_copy(update={field: value})
 
 
 class _Row:
     """The items of one task that both sides answered, as arrays."""
 
-    def __init__(self, task: str, metric: str, pairs: list[_Pair], lost: tuple[int, int], vacuous: str) -> None:
-        self.task, self.metric, self.pairs, self.lost, self.vacuous = task, metric, pairs, lost, vacuous
+    def __init__(self, task: str, metric: str, pairs: list[_Pair], left_out: _LeftOut, vacuous: str) -> None:
+        self.task, self.metric, self.pairs, self.left_out, self.vacuous = task, metric, pairs, left_out, vacuous
 
     @classmethod
     def of(
@@ -138,23 +150,32 @@ class _Row:
         metric = metric_of(head, reference.get(name, ()))
         theirs = {one.item: one for one in candidate.get(name, ())}
         controls = {one.item: one for one in control.get(name, ())} if control is not None else {}
-        sign = 1.0 if head.higher_is_better.get(metric, True) else -1.0
-        pairs, lost = [], [0, 0]
+        better = head.higher_is_better.get(metric, True)
+        pairs, out = [], _LeftOut()
         for one in reference.get(name, ()):
             other = theirs.get(one.item)
             gone = (bool(one.lost), other is None or bool(other.lost) or metric not in other.metrics)
-            lost = [lost[0] + gone[0], lost[1] + gone[1]]
-            if metric and not any(gone):
+            short = (one.shortened, other is not None and other.shortened)
+            if any(gone) or not metric:
+                out += _LeftOut(reference=int(gone[0]), candidate=int(gone[1]))
+            elif any(short):
+                out += _LeftOut(shortened=1, shortened_candidate=int(short[1] and not short[0]))
+            else:
                 assert other is not None
-                pairs.append(_Pair(name, one, other, controls.get(one.item), metric, sign))
+                pairs.append(_Pair(name, one, other, controls.get(one.item), metric, better=better))
         check = checks.get(name)
-        return cls(name, metric, pairs, (lost[0], lost[1]), check.vacuous if check else "")
+        return cls(name, metric, pairs, out, check.vacuous if check else "")
 
     @classmethod
     def pool(cls, rows: Sequence[_Row]) -> _Row:
         """All items of several tasks, each as one item."""
-        lost = (sum(row.lost[0] for row in rows), sum(row.lost[1] for row in rows))
-        return cls("all tasks", "", [pair for row in rows for pair in row.pairs], lost, "")
+        return cls(
+            "all tasks",
+            "",
+            [pair for row in rows for pair in row.pairs],
+            sum((row.left_out for row in rows), _LeftOut()),
+            "",
+        )
 
     @property
     def binary(self) -> bool:
@@ -166,43 +187,75 @@ class _Row:
         flips = sorted((pair.flip() for pair in self.pairs if pair.churned), key=lambda flip: _ORDER.index(flip.kind))
         return flips[:_EXAMPLES]
 
-    def result(self, alpha: float, seed: int) -> TaskResult:
-        """The numbers of this row."""
-        before = np.array([pair.before for pair in self.pairs])
-        after = np.array([pair.after for pair in self.pairs])
-        labels = {group: number for number, group in enumerate(dict.fromkeys(pair.group for pair in self.pairs))}
-        groups = np.array([labels[pair.group] for pair in self.pairs], dtype=np.int64)
-        whole = np.array([not pair.early for pair in self.pairs], dtype=bool)
+    def result(self, level: float, seed: int) -> TaskResult:
+        """The numbers of this row; ``level`` is the error rate at which its loss is judged."""
+        before, after = (
+            np.array([getattr(pair, side) for pair in self.pairs], dtype=np.float64) for side in ("before", "after")
+        )
+        groups = self._groups(self.pairs)
         shared = {
-            "task": self.task, "metric": self.metric, "items": len(self.pairs), "groups": len(labels),
-            "lost_reference": self.lost[0], "lost_candidate": self.lost[1],
+            "task": self.task, "metric": self.metric, "items": len(self.pairs), "groups": len(set(groups.tolist())),
+            "lost_reference": self.left_out.reference, "lost_candidate": self.left_out.candidate,
+            "shortened": self.left_out.shortened, "shortened_candidate": self.left_out.shortened_candidate,
             "cut_reference": sum(pair.reference.cut for pair in self.pairs),
             "cut_candidate": sum(pair.candidate.cut for pair in self.pairs),
             "early_candidate": sum(pair.candidate.early for pair in self.pairs),
             "reference": _mean(before), "candidate": _mean(after), "vacuous": self.vacuous, **self._churn(),
         }  # fmt: skip
-        judged = (
-            _flips(before, after, groups, whole, self.pairs, alpha)
-            if self.binary
-            else _scores(before, after, groups, seed)
-        )
+        judged = self._flips(before, after, groups, level) if self.binary else _scores(before, after, groups, seed)
         return TaskResult.model_validate(shared | judged)
 
+    def _groups(self, pairs: Sequence[_Pair]) -> Ints:
+        labels = {group: number for number, group in enumerate(dict.fromkeys(pair.group for pair in pairs))}
+        return np.array([labels[pair.group] for pair in pairs], dtype=np.int64)
+
+    def _flips(self, before: Floats, after: Floats, groups: Ints, level: float) -> dict[str, float | int | str]:
+        """Right-or-wrong scores: the flip table and its tests."""
+        loss = paired_loss(before, after, groups)
+        whole = [pair for pair in self.pairs if not pair.early]
+        ours, theirs = (np.array([getattr(pair, side) for pair in whole]) for side in ("before", "after"))
+        kept = paired_loss(ours, theirs, self._groups(whole))
+        worse, smallest, note = math.nan, math.nan, "no item was answered by both sides"
+        if loss.items:
+            controlled = np.array([pair.controlled for pair in self.pairs])
+            worse = max(loss.worse, paired_loss(controlled, after, groups).worse)
+            smallest = smallest_loss(loss.effective, 2 * min(loss.lost, loss.won) / loss.items, level)
+            note = (
+                "" if before.mean() >= ROOM else "the reference is right too seldom for anything to be lost: not judged"
+            )
+        return {
+            "effective": loss.effective, "both_right": int(((before == 1) & (after == 1)).sum()),
+            "both_wrong": int(((before == 0) & (after == 0)).sum()), "right_to_wrong": loss.lost,
+            "wrong_to_right": loss.won,
+            "right_to_cut": sum(pair.before > pair.after and pair.candidate.cut for pair in self.pairs), "loss": loss.value,
+            "low": loss.low, "high": loss.high, "worse": worse, "high_whole": kept.high,
+            "mid": mcnemar(loss.lost, loss.won).mid, "holm": math.nan, "smallest": smallest, "note": note,
+        }  # fmt: skip
+
     def _churn(self) -> dict[str, float | int]:
-        """Answers that differ, and McNemar's test of whether they are more than those of the control, one-sided."""
+        """Answers that differ, and whether they are more than the control's: exact sign flips of whole groups, one-sided."""
         churned = sum(pair.churned for pair in self.pairs)
         known = [pair for pair in self.pairs if pair.control is not None and not pair.control.lost]
         if not known:
-            return {"churned": churned, "churned_control": -1, "churn_only": 0, "control_only": 0, "churn_p": math.nan,
-                    "control_loss": math.nan}  # fmt: skip
-        only = sum(pair.churned and not pair.control_churned for pair in known)
-        theirs = sum(pair.control_churned and not pair.churned for pair in known)
-        exact = mcnemar(theirs, only).exact / 2 if only > theirs else 1.0
+            return {"churned": churned, "churned_control": -1, "churn_only": 0, "control_only": 0, "churn_p": math.nan}
+        net = np.array([float(pair.churned) - float(pair.control_churned) for pair in known])
         return {
-            "churned": churned, "churned_control": sum(pair.control_churned for pair in known), "churn_only": only,
-            "control_only": theirs, "churn_p": exact,
-            "control_loss": float(np.mean([pair.before - pair.controlled for pair in known])),
+            "churned": churned, "churned_control": sum(pair.control_churned for pair in known),
+            "churn_only": int((net > 0).sum()), "control_only": int((net < 0).sum()),
+            "churn_p": sign_flips(cluster_sums(net, self._groups(known)).total),
         }  # fmt: skip
+
+
+class _LeftOut(Result):
+    """Items of a task that are not held against each other."""
+
+    reference: int = 0
+    candidate: int = 0
+    shortened: int = 0
+    shortened_candidate: int = 0
+
+    def __add__(self, other: _LeftOut) -> _LeftOut:
+        return _LeftOut(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 _ORDER = ("right to wrong", "right to cut", "wrong to right", "both wrong", "both right")
@@ -212,13 +265,24 @@ class _Pair:
     """One item as both sides answered it; scores are turned so that more is better."""
 
     def __init__(
-        self, task: str, reference: ItemScore, candidate: ItemScore, control: ItemScore | None, metric: str, sign: float
+        self,
+        task: str,
+        reference: ItemScore,
+        candidate: ItemScore,
+        control: ItemScore | None,
+        metric: str,
+        *,
+        better: bool,
     ) -> None:
         self.task, self.reference, self.candidate, self.control = task, reference, candidate, control
-        self.before, self.after = sign * reference.metrics[metric], sign * candidate.metrics[metric]
-        known = control is not None and metric in control.metrics
-        self.controlled = sign * control.metrics[metric] if control and known else self.before
-        self.group = f"{task}|{reference.group}"
+
+        def turned(score: ItemScore) -> float:
+            value = score.metrics[metric]
+            return value if better else 1.0 - value
+
+        self.before, self.after = turned(reference), turned(candidate)
+        self.controlled = turned(control) if control is not None and metric in control.metrics else self.before
+        self.group = reference.group if reference.group.startswith("item ") else f"{task} {reference.group}"
         self.churned = reference.answer != candidate.answer
         self.control_churned = control is not None and reference.answer != control.answer
         self.early = reference.early or candidate.early
@@ -231,37 +295,9 @@ class _Pair:
         if kind == "right to wrong" and self.candidate.cut:
             kind = "right to cut"
         return Flip(
-            task=self.task, item=self.reference.item, kind=kind, target=self.reference.target[:_SHOWN],
+            task=self.task, item=self.reference.name, kind=kind, target=self.reference.target[:_SHOWN],
             reference=self.reference.answer[:_SHOWN], candidate=self.candidate.answer[:_SHOWN],
         )  # fmt: skip
-
-
-def _flips(
-    before: Floats,
-    after: Floats,
-    groups: Ints,
-    whole: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    pairs: Sequence[_Pair],
-    alpha: float,
-) -> dict[str, float | int | str]:
-    """Right-or-wrong scores: the flip table and its tests."""
-    loss = paired_loss(before, after, groups)
-    kept = paired_loss(before[whole], after[whole], np.unique(groups[whole], return_inverse=True)[1])
-    churn = (loss.lost + loss.won) / loss.items if loss.items else math.nan
-    smallest = (
-        smallest_loss(loss.effective, 2 * min(loss.lost, loss.won) / loss.items, alpha) if loss.items else math.nan
-    )
-    note = ""
-    if loss.items and before.mean() < smallest:
-        note = "the reference is right so seldom that the smallest loss that would be found is more than it could lose"
-    return {
-        "effective": loss.effective, "both_right": int(((before == 1) & (after == 1)).sum()),
-        "both_wrong": int(((before == 0) & (after == 0)).sum()), "right_to_wrong": loss.lost, "wrong_to_right": loss.won,
-        "right_to_cut": sum(pair.before > pair.after and pair.candidate.cut for pair in pairs), "loss": loss.value,
-        "low": loss.low, "high": loss.high, "worse": loss.worse if loss.items else math.nan, "worse_whole": kept.worse,
-        "mid": mcnemar(loss.lost, loss.won).mid, "holm": math.nan, "smallest": smallest,
-        "note": note if not math.isnan(churn) else "no item was answered by both sides",
-    }  # fmt: skip
 
 
 def _scores(before: Floats, after: Floats, groups: Ints, seed: int) -> dict[str, float | int | str]:
@@ -270,7 +306,7 @@ def _scores(before: Floats, after: Floats, groups: Ints, seed: int) -> dict[str,
     return {
         "effective": float(len(set(groups.tolist()))), "both_right": 0, "both_wrong": 0, "right_to_wrong": 0,
         "wrong_to_right": 0, "right_to_cut": 0, "loss": loss, "low": low, "high": high, "worse": math.nan,
-        "worse_whole": math.nan, "mid": math.nan, "holm": math.nan, "smallest": math.nan,
+        "high_whole": math.nan, "mid": math.nan, "holm": math.nan, "smallest": math.nan,
         "note": "scores are not right or wrong: told, and not judged",
     }  # fmt: skip
 

@@ -14,7 +14,9 @@ import numpy as np
 
 from harness.evidence.clustered import LEVEL, Floats, Ints, cluster_sums, t_quantile
 
-_FEW = 10  # groups with a flip, under which their spread is not known and each group counts as one item
+_FEW = (
+    10  # groups of several items with a flip, under which their spread is not known and they count as moving together
+)
 _DRAWS = 2000
 _REACH = 8.0  # standard deviations of the number of flips that are summed over
 _HALVINGS = 18  # of an interval of losses: to four millionths
@@ -68,7 +70,7 @@ def paired_loss(reference: Floats, candidate: Floats, groups: Ints) -> Loss:
     """Loss between right-or-wrong answers (1 or 0) to the same items, ``[items]`` each; ``groups`` are labels 0, 1, ...
 
     The p-value is that of exact sign flips of whole groups. The interval is Tango's, with as many items as carry independent
-    information: flips are divided by their design effect, or by the items per group where few groups have any.
+    information: counts are divided by their design effect.
     """
     difference = reference - candidate
     lost, won, items = int((difference > 0).sum()), int((difference < 0).sum()), len(difference)
@@ -123,20 +125,23 @@ def tango(lost: float, won: float, items: float, level: float = LEVEL) -> tuple[
 
 
 def _design_effect(difference: Floats, groups: Ints) -> float:
-    """Times by which the variance of the mean exceeds that of independent items; at least 1."""
+    """Times by which the variance of the mean exceeds that of independent items; at least 1.
+
+    Measured where at least ``_FEW`` groups of several items have a flip; else groups are taken to move as a whole, which costs
+    sum n^2 / sum n for groups of n items.
+    """
     sums = cluster_sums(difference, groups)
     items, count = len(difference), len(sums.total)
     if count == items:
         return 1.0
-    per_group = items / count
+    flipped = cluster_sums(np.abs(difference), groups).total > 0
+    whole = float((sums.count**2).sum() / sums.count.sum())
     mean = difference.mean()
     spread = float(((difference - mean) ** 2).sum())
-    flipped = int((cluster_sums(np.abs(difference), groups).total > 0).sum())
-    if spread == 0 or count < 2:
-        return per_group
+    if spread == 0 or count < 2 or int((flipped & (sums.count > 1)).sum()) < _FEW:
+        return whole
     between = float(((sums.total - mean * sums.count) ** 2).sum()) * count / (count - 1)
-    measured = max(between / spread, 1.0)
-    return max(measured, per_group) if flipped < _FEW else measured
+    return max(between / spread, 1.0)
 
 
 def bootstrap_difference(

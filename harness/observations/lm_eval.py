@@ -12,13 +12,18 @@ import io
 import json
 import logging
 import math
+import numbers
+import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from harness.errors import MissingExtra, UnknownName, UsageError
+from harness.observations.planted import check_metric, content_digest, planted
 from harness.redact import safe_line
 from harness.suites.load import shipped_folder
 from harness.suites.model import Message
@@ -26,11 +31,16 @@ from harness.suites.requests import Answered, Asked, Continuation, Opening, Roll
 from harness.suites.scores import ItemScore, SelfCheck, TaskHead
 
 _CHAT = "\x00conversation\x00"
-_SEPARATOR = "|"
-_WRONG = "\u00a7"  # a reply that answers nothing
+_SEPARATOR = "\x1f"  # of the parts of a key
+_SEED = 1234  # of few-shot examples and of tasks that draw: the same for every target and every time
+#: What a reply can be asked for; other settings would be left out in silence.
+_HONOURED = frozenset({"until", "max_gen_toks", "do_sample", "temperature"})
+_IDLE = {"top_p": 1.0, "top_k": (0, -1, 50), "num_beams": 1, "repetition_penalty": 1.0, "num_return_sequences": 1}
 _LEAST = -1e30  # log-probability that lm-eval sees of what was lost; such items are not counted
 _MOST_TOKENS = 256  # of a reply, where a task does not say
 _WHOLE = 0.98  # part of the limit from which on a reply that ended for its length reached it
+_FAILED = "fidelity: the scorer failed"
+_NAME = 200  # characters of an item's own name
 _LONGEST = 2000  # characters of an answer or target that are kept with its score
 
 
@@ -55,9 +65,9 @@ class Tasks:
         """Every request of every task, in lm-eval's order. Raises UsageError for an item that lacks a field."""
         if not self._asked:
             for name, task in self.loaded.items():
-                with _quiet():
+                with _quiet(), _seeded(task):
                     self._build(name, task)
-                self._asked += _requests(task.instances)
+                self._asked += _requests(task.instances, repeated=True)
         return self._asked
 
     def heads(self) -> list[TaskHead]:
@@ -78,23 +88,45 @@ class Tasks:
                 kind=str(task.OUTPUT_TYPE),
                 metrics=tuple(str(metric) for metric in task.aggregation()),
                 higher_is_better={str(key): bool(value) for key, value in task.higher_is_better().items()},
+                filter=str(task._filters[0].name) if getattr(task, "_filters", None) else "",
                 items=items[name],
                 limit=limits.get(name, 0),
+                content=content_digest(task),
             )
             for name, task in self.loaded.items()
         }
 
     def scored(self, answers: Mapping[str, Answered]) -> dict[str, list[ItemScore]]:
-        """Scores of the items of every task from the answers to ``asked``, by key; what is missing counts as lost."""
+        """Scores of the items of every task from the answers to ``asked``, by key; what is missing counts as lost.
+
+        Raises UsageError for a task that asks something else every time it is loaded: nothing could be joined.
+        """
+        asked = self.asked()
         samples = self._evaluated(_Stored(answers))["samples"]
-        return {name: _item_scores(name, samples[name], self.loaded[name], answers) for name in self.loaded}
+        again = [one for task in self.loaded.values() for one in _requests(task.instances, repeated=True)]
+        changed = next((one.key for one, other in zip(asked, again, strict=False) if one != other), "")
+        if changed or len(asked) != len(again):
+            raise UsageError(
+                "this task makes other items each time it is loaded, so that answers cannot be held against each other",
+                where=f"task {_owner(changed or asked[-1].key)[0]}",
+                fix="give its data a fixed order and fixed choices",
+            )
+        return {name: _item_scores(samples[name], task, answers) for name, task in self.loaded.items()}
 
     def self_check(self) -> dict[str, SelfCheck]:
         """Score answers that were made to fail and answers that were made to pass: a metric that cannot fail proves nothing."""
         self.asked()
-        wrong = self.scored(_planted(self.loaded, right=False))
-        right = self.scored(_planted(self.loaded, right=True))
-        return {name: _self_check(head, wrong[name], right[name]) for name, head in self._heads().items()}
+        wrong, right = (
+            self.scored(
+                {
+                    key: answer
+                    for task in self.loaded.values()
+                    for key, answer in planted(task, _requests(task.instances, repeated=True), right=right).items()
+                }
+            )
+            for right in (False, True)
+        )
+        return {name: check_metric(head, wrong[name], right[name]) for name, head in self._heads().items()}
 
     def numbers(self, answers: Mapping[str, Answered]) -> dict[str, dict[str, float]]:
         """lm-eval's own aggregated numbers per task and metric (``acc,none``)."""
@@ -107,7 +139,7 @@ class Tasks:
     def _evaluated(self, answerer: Answerer) -> Any:
         from lm_eval import evaluate  # noqa: PLC0415
 
-        with _quiet():
+        with _quiet(), _seeded(*self.loaded.values()):
             return evaluate(
                 lm=language_model(answerer),
                 task_dict={"tasks": self.loaded, "groups": {}, "group_map": {}},
@@ -157,6 +189,8 @@ def load_tasks(names: Sequence[str], *, chat: bool, limit: int | None = None) ->
                 fix=(f"did you mean {near[0]!r}? " if near else "") + "fidelity tasks --list names the shipped ones",
             )
         loaded |= _load(manager, name)
+    for task in loaded.values():
+        _guard(task)
     unsafe = sorted(name for name, task in loaded.items() if getattr(task, "UNSAFE_CODE", False))
     if unsafe:
         raise UsageError(f"{', '.join(unsafe)} would run code that a model wrote", fix="choose other tasks")
@@ -258,14 +292,15 @@ def _opening(text: str) -> Opening:
     return Opening(messages=messages, begun=stored["begun"])
 
 
-def _requests(instances: Sequence[Any]) -> list[Asked]:
-    """Instances as requests; the same instance again, as lm-eval repeats them, gets a key of its own."""
+def _requests(instances: Sequence[Any], *, repeated: bool = False) -> list[Asked]:
+    """Instances as requests; the same one again gets a key of its own. ``repeated`` counts repeats that are not there yet."""
     seen: Counter[str] = Counter()
     found: list[Asked] = []
     for one in instances:
-        key = _SEPARATOR.join(str(part) for part in (one.task_name, one.doc_id, one.idx))
-        seen[key] += 1
-        found.append(_request(one, key if seen[key] == 1 else f"{key}{_SEPARATOR}{seen[key]}"))
+        key = _SEPARATOR.join(str(part) for part in (one.task_name, one.doc_id, one.request_type, one.idx))
+        for _ in range(one.repeats or 1 if repeated else 1):
+            seen[key] += 1
+            found.append(_request(one, key if seen[key] == 1 else f"{key}{_SEPARATOR}{seen[key]}"))
     return found
 
 
@@ -274,33 +309,49 @@ def _request(one: Any, key: str) -> Asked:
         return Rolling(key=key, text=one.args[0])
     if one.request_type == "loglikelihood":
         return Continuation(key=key, opening=_opening(one.args[0]), text=one.args[1])
-    settings = one.args[1]
-    until = settings.get("until") or ()
-    drawn = settings.get("do_sample") or False
+    from lm_eval.models.utils import normalize_gen_kwargs  # noqa: PLC0415
+
+    settings = dict(normalize_gen_kwargs(one.args[1], _MOST_TOKENS))
+    odd = {name: value for name, value in settings.items() if name not in _HONOURED and not _is_idle(name, value)}
+    if odd:
+        raise UsageError(
+            f"the task asks for {', '.join(f'{name}={value}' for name, value in sorted(odd.items()))}, which is not done here",
+            where=f"task {one.task_name}",
+            fix="leave it out of the task's generation_kwargs; replies are greedy, or drawn at a temperature",
+        )
     return Writing(
         key=key,
         opening=_opening(one.args[0]),
-        until=(until,) if isinstance(until, str) else tuple(until),
-        limit=int(settings.get("max_gen_toks") or settings.get("max_new_tokens") or _MOST_TOKENS),
-        temperature=float(settings.get("temperature") or 0.0) if drawn else 0.0,
+        until=tuple(settings["until"]),
+        limit=int(settings["max_gen_toks"]),
+        temperature=float(settings["temperature"]) if settings["do_sample"] else 0.0,
     )
+
+
+def _is_idle(name: str, value: object) -> bool:
+    """Whether a setting changes nothing."""
+    idle = _IDLE.get(name)
+    return value is None or (value in idle if isinstance(idle, tuple) else value == idle)
 
 
 def _pair(one: Answered) -> tuple[float, bool]:
     return (one.total, one.greedy) if isinstance(one, Scored) and not one.lost else (_LEAST, False)
 
 
-def _item_scores(name: str, samples: list[Any], task: Any, answers: Mapping[str, Answered]) -> list[ItemScore]:
+def _item_scores(samples: list[Any], task: Any, answers: Mapping[str, Answered]) -> list[ItemScore]:
     """One score per item, by the first filter of the task."""
     first = samples[0]["filter"]
     own: dict[str, list[tuple[Asked, Answered | None]]] = {}
-    for request in _requests(task.instances):
+    for request in _requests(task.instances, repeated=True):
         own.setdefault(_owner(request.key)[1], []).append((request, answers.get(request.key)))
-    return [_item_score(one, own[str(one["doc_id"])]) for one in samples if one["filter"] == first]
+    field = str((task.config.metadata or {}).get("groups", ""))
+    return [_item_score(one, own[str(one["doc_id"])], field) for one in samples if one["filter"] == first]
 
 
-def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]]) -> ItemScore:
+def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]], field: str) -> ItemScore:
+    """``field`` is the item's that names its group; items without one are a group by their content, whatever the task."""
     doc, item = sample["doc"], str(sample["doc_id"])
+    named = doc if isinstance(doc, dict) else {}
     lost = next((one.lost if one else "not answered" for _, one in own if one is None or one.lost), "")
     cut = [(asked, one) for asked, one in own if isinstance(one, Written) and one.finish == "length"]
     filtered = sample["filtered_resps"]
@@ -310,63 +361,53 @@ def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]]) -> ItemSc
         if choices and len(filtered) > 1
         else str(filtered[0][1] if choices else filtered[0])
     )
-    named = str(doc.get("id") or item)
+    metrics = {key: float(sample[key]) for key in sample["metrics"] if _number(sample[key])}
     return ItemScore(
-        item=named,
-        group=str(doc.get("group") or named),
+        item=item,
+        name=str(named.get("id") or named.get("name") or item)[:_NAME],
+        group=f"{field} {named[field]}" if field in named else f"item {sample['doc_hash']}",
         answer=said[:_LONGEST],
         target=str(sample["target"])[:_LONGEST],
-        metrics={} if lost else {key: float(sample[key]) for key in sample["metrics"] if _number(sample[key])},
+        metrics={} if lost else metrics,
         cut=bool(cut),
         early=any(isinstance(asked, Writing) and 0 < one.tokens < _WHOLE * asked.limit for asked, one in cut),
-        lost=lost,
-    )
-
-
-def _planted(loaded: Mapping[str, Any], *, right: bool) -> dict[str, Answered]:
-    """Answers made from the items' own targets: all right, or all wrong."""
-    found: dict[str, Answered] = {}
-    for task in loaded.values():
-        siblings = Counter(one.doc_id for one in task.instances)
-        for one, request in zip(task.instances, _requests(task.instances), strict=True):
-            if isinstance(request, Writing):
-                target = task.doc_to_target(one.doc)
-                first = target[0] if isinstance(target, list) and target else target
-                found[request.key] = Written(text=str(first) if right else _WRONG, finish="stop", tokens=1)
-                continue
-            golden = _golden(task, one.doc) if siblings[one.doc_id] > 1 else {0}
-            likely = (one.idx in golden) is right
-            found[request.key] = Scored(logs=(-1.0 if likely else -1000.0,), greedy=likely)
-    return found
-
-
-def _golden(task: Any, doc: Any) -> set[int]:
-    """The numbers of the right choices of an item."""
-    target = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
-    every = target if isinstance(target, list) else [target]
-    choices = task.doc_to_choice(doc)
-    return {choices.index(one) if isinstance(one, str) and one in choices else one for one in every if one != ""}
-
-
-def _self_check(head: TaskHead, wrong: list[ItemScore], right: list[ItemScore]) -> SelfCheck:
-    """How many items a metric fails, and passes, on answers that were made to."""
-    metric = next((name for name in head.metrics if wrong and name in wrong[0].metrics), "")
-    sign = 1.0 if head.higher_is_better.get(metric, True) else -1.0
-    if not metric:
-        return SelfCheck(task=head.name, items=len(wrong), failed=0, passed=0, passable=False)
-    scores = [(sign * bad.metrics[metric], sign * good.metrics[metric]) for bad, good in zip(wrong, right, strict=True)]
-    best = max(good for _, good in scores) if head.kind != "generate_until" else max(sign, 0.0)
-    return SelfCheck(
-        task=head.name,
-        items=len(scores),
-        failed=sum(bad < best for bad, _ in scores),
-        passed=sum(good > bad for bad, good in scores),
-        passable=head.kind in {"multiple_choice", "loglikelihood"},
+        shortened=any(one is not None and one.cut > 0 for _, one in own),
+        lost=lost or ("the task's scorer failed" if _FAILED in sample["metrics"] else ""),
     )
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, bool | int | float) and math.isfinite(value)
+    """Whether lm-eval's value is one number; numpy's own kinds are."""
+    return isinstance(value, numbers.Real | np.bool_) and math.isfinite(float(value))
+
+
+def _guard(task: Any) -> None:
+    """A scorer that fails on one reply must not end the run: the item is lost, and says so."""
+    score = task.process_results
+
+    def guarded(doc: Any, results: Any) -> Any:
+        try:
+            return score(doc, results)
+        except Exception:  # a task's own code raises what it likes
+            return {_FAILED: 1.0}
+
+    task.process_results = guarded
+
+
+@contextlib.contextmanager
+def _seeded(*tasks: Any) -> Iterator[None]:
+    """The same few-shot examples and drawn items every time; the state of the generators is put back."""
+    before, numpy_before = random.getstate(), np.random.get_state()
+    random.seed(_SEED)
+    np.random.seed(_SEED)
+    for task in tasks:
+        with contextlib.suppress(AttributeError):
+            task.set_fewshot_seed(_SEED)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(numpy_before)
 
 
 def _owner(key: str) -> tuple[str, str]:
@@ -401,7 +442,11 @@ def _quiet() -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """What asks and scores."""
-    from importlib.metadata import version  # noqa: PLC0415
+    """What asks, answers and scores, as far as it is installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
-    return {"lm-eval": version("lm-eval")}
+    found = {}
+    for name in ("lm-eval", "torch", "transformers", "bitsandbytes"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -72,7 +72,7 @@ def print_task_card(card: TaskCard, folder: Path, console: Console) -> None:
         console.print(_table(one.facts, controlled=bool(card.control)))
         for flip in one.facts.examples[:_SHOWN]:
             said = f"{safe_line(repr(flip.reference), 60)} -> {safe_line(repr(flip.candidate), 60)}"
-            console.print(Text(f"  {flip.item}: {flip.kind}, {said}", style="dim"))
+            console.print(Text(f"  {safe_line(flip.item, 60)}: {flip.kind}, {said}", style="dim"))
         for finding in one.findings:
             about = entry(finding.code)
             console.print(Text(f"  {finding.code} {about.severity} {about.title}: {safe_line(finding.detail, 300)}"))
@@ -101,7 +101,7 @@ def _table(facts: TaskFacts, *, controlled: bool) -> Table:
     for name in [*names, *(["control"] if controlled else [])]:
         table.add_column(name, justify="left" if name == "task" else "right")
     for task in (*facts.tasks, facts.pooled):
-        table.add_row(*_cells(task, controlled=controlled), style="bold" if task is facts.pooled else "")
+        table.add_row(*map(Text, _cells(task, controlled=controlled)), style="bold" if task is facts.pooled else "")
     return table
 
 

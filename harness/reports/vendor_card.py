@@ -67,7 +67,7 @@ def _rates(model: ModelFacts) -> Table:
     for rate in model.rates:
         asked = "-" if math.isnan(rate.threshold) else f"{100 * rate.threshold:g} %"
         table.add_row(
-            f"  {rate.metric}", f"{100 * rate.mean:.2f} %" if rate.of else "-", f"{rate.right:,}/{rate.of:,}",
+            Text(f"  {rate.metric}"), f"{100 * rate.mean:.2f} %" if rate.of else "-", f"{rate.right:,}/{rate.of:,}",
             f"{100 * rate.low:.2f} to {100 * rate.high:.2f}" if rate.of else "-",
             f"{100 * rate.ceiling:g} %" if rate.of and rate.ceiling < 1 else "", asked, _MEETS[rate.meets],
         )  # fmt: skip
@@ -81,7 +81,7 @@ def _separations(facts: VendorFacts) -> Table:
     for one in sorted(facts.separations, key=lambda row: row.p):
         means = (f"{one.first_mean:.4g}", f"{one.second_mean:.4g}")
         table.add_row(
-            f"  {one.statistic}", f"{safe_line(one.first, 30)}, {safe_line(one.second, 30)}", ", ".join(means),
+            f"  {one.statistic}", Text(f"{safe_line(one.first, 30)}, {safe_line(one.second, 30)}"), ", ".join(means),
             f"{one.p:.2g}" + ("" if one.exact else " (drawn)"), f"{one.adjusted:.2g}",
         )  # fmt: skip
     return table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.suites.model import Frozen
 
 
@@ -13,24 +15,28 @@ class TaskHead(Frozen):
     kind: str  # lm-eval's output type
     metrics: tuple[str, ...]
     higher_is_better: dict[str, bool]
+    filter: str  # of lm-eval, by which replies are read before they are scored
     items: int
     limit: int  # tokens of a reply, 0 where none is written
+    content: str = ""  # digest of everything that the task asks, expects and scores by
 
 
 class ItemScore(Frozen):
     """How one target did on one item. ``metrics`` are lm-eval's own; ``answer`` is the choice or the filtered text.
 
-    ``cut`` says that the reply ended for its length, ``early`` that it did so before the limit that was asked for, ``lost`` why
-    the item was not answered.
+    ``cut`` says that the reply ended for its length, ``early`` that it did so before the limit that was asked for, ``shortened``
+    that the prompt did not fit and lost its beginning, ``lost`` why the item was not answered.
     """
 
-    item: str
+    item: str  # its place in the task's data: unique, and what both sides are joined by
+    name: str  # what the data call it
     group: str  # items of one group share a document: they are not independent
     answer: str
     target: str
     metrics: dict[str, float]
     cut: bool = False
     early: bool = False
+    shortened: bool = False
     lost: str = ""
 
 
@@ -41,6 +47,7 @@ class SelfCheck(Frozen):
     """
 
     task: str
+    metric: str  # the one that decides; empty where no metric has a number per item
     items: int
     failed: int
     passed: int
@@ -48,9 +55,18 @@ class SelfCheck(Frozen):
 
     @property
     def vacuous(self) -> str:
-        """Why the metric says nothing here; empty if it can fail."""
+        """Why the metric says nothing here; empty if it can fail, or if there is none per item."""
+        if not self.metric:
+            return ""
         if self.passable and not self.passed:
             return "answers that were made to pass and answers that were made to fail get the same score"
         if not self.failed:
             return "no answer that was made to fail was counted as wrong: this metric cannot fail on these items"
         return ""
+
+
+def metric_of(head: TaskHead, scores: Sequence[ItemScore]) -> str:
+    """The metric that decides: the first declared one, or else the first at all, that every answered item has."""
+    answered = [one for one in scores if not one.lost]
+    shared = set.intersection(*(set(one.metrics) for one in answered)) if answered else set()
+    return next((name for name in (*head.metrics, *sorted(shared)) if name in shared), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from harness.identity import digest_json
 from harness.suites.model import Frozen
@@ -13,7 +13,7 @@ from harness.suites.requests import Asked, Continuation, Rolling, Writing
 from harness.suites.scores import TaskHead
 
 Role = Literal["reference", "control", "candidate"]
-_OPENINGS = 8  # of one step: what a stop has to wait for
+_OPENINGS, _TOGETHER = 8, 64  # openings of one step, and continuations of one opening: what a stop has to wait for
 
 
 class TaskTarget(Frozen):
@@ -23,7 +23,9 @@ class TaskTarget(Frozen):
     label: str
     role: Role
     spec: str  # as shown: without the folders above it
-    digest: str  # content identity; empty for an endpoint
+    digest: str  # content identity of weights, configuration and tokenizer
+    prompts: str  # digest of template, special tokens, stops and generation settings
+    runtime: dict[str, JsonValue]
     rows: int
     shared: bool
 
@@ -65,11 +67,14 @@ def steps(asked: Sequence[Asked], rows: int) -> Iterator[list[Asked]]:
     """
     scored = [one for one in asked if isinstance(one, Continuation)]
     openings: dict[str, list[Asked]] = {}
-    for one in sorted(scored, key=lambda one: (-one.opening.size, one.key.rsplit("|", 1)[0])):
+    for one in sorted(scored, key=lambda one: (-one.opening.size, one.key)):
         openings.setdefault(one.opening.model_dump_json(), []).append(one)
-    groups = list(openings.values())
-    for start in range(0, len(groups), _OPENINGS):
-        yield [one for group in groups[start : start + _OPENINGS] for one in group]
+    few = [group for group in openings.values() if len(group) <= _TOGETHER]
+    for start in range(0, len(few), _OPENINGS):
+        yield [one for group in few[start : start + _OPENINGS] for one in group]
+    for group in (group for group in openings.values() if len(group) > _TOGETHER):
+        for start in range(0, len(group), _TOGETHER):
+            yield group[start : start + _TOGETHER]
     for whole in (one for one in asked if isinstance(one, Rolling)):
         yield [whole]
     kinds: dict[tuple[int, float], list[Writing]] = {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness import __version__
 from harness.comparisons.tasks import compare_tasks
 from harness.config import Places
 from harness.errors import Interrupted, NoChatTemplate, UsageError
+from harness.identity import digest_json
 from harness.observations.events import (
     Event,
     Noticed,
@@ -27,7 +28,7 @@ from harness.targets.alternatives import honest_band, native_precision
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime, TargetSpec, parse_spec
-from harness.tasking.planning import TaskPlan, TaskTarget, requests_digest, steps
+from harness.tasking.planning import Role, TaskPlan, TaskTarget, requests_digest, steps
 from harness.tasking.sources import LocalSource, Source
 from harness.tasking.store import TaskFolder
 from harness.verdicts.tasks import MARGIN, judge_tasks, task_findings
@@ -131,18 +132,27 @@ def _targets(
     request: TaskRequest, reference: CheckpointTarget, candidates: Sequence[CheckpointTarget]
 ) -> list[tuple[TaskTarget, TargetSpec]]:
     """Reference, control and candidates in the order in which they are asked: those that share weights one after another."""
-    digest = reference.identity().digest
-    found = [(TaskTarget(key="reference", label=reference.spec.label, role="reference", spec=reference.spec.shown,
-                         digest=digest, rows=ROWS, shared=True), reference.spec)]  # fmt: skip
+
+    def add(key: str, label: str, role: Role, spec: TargetSpec, whose: CheckpointTarget, *, shared: bool) -> None:
+        identity = whose.identity()
+        prompts = digest_json([identity.template_sha256, identity.tokenizer_sha256, dict(identity.special_tokens),
+                               list(identity.stop_ids), dict(identity.generation)])  # fmt: skip
+        rows = CONTROL_ROWS if role == "control" else ROWS
+        target = TaskTarget(key=key, label=label, role=role, spec=spec.shown, digest=identity.digest, prompts=prompts,
+                            runtime=asdict(spec.runtime), rows=rows, shared=shared)  # fmt: skip
+        found.append((target, spec))
+
+    found: list[tuple[TaskTarget, TargetSpec]] = []
+    add("reference", reference.spec.label, "reference", reference.spec, reference, shared=True)
     if request.control:
-        other = honest_band(reference.spec, native_precision(reference.identity()))[-1]
+        asked_for = request.runtime.dtype
+        native = native_precision(reference.identity()) if asked_for == "auto" else asked_for
+        other = honest_band(reference.spec, native)[-1]
         rounded = other.spec.kind == "dtype"  # then rounding moves more than what is computed together
         label = f"{other.name}, another batch shape" if rounded else other.name
-        found.append((TaskTarget(key="control", label=label, role="control", spec=other.spec.shown, digest=digest,
-                                 rows=CONTROL_ROWS, shared=rounded), other.spec))  # fmt: skip
+        add("control", label, "control", other.spec, reference, shared=rounded)
     for number, one in enumerate(candidates, start=1):
-        found.append((TaskTarget(key=f"candidate {number}", label=one.spec.label, role="candidate", spec=one.spec.shown,
-                                 digest=one.identity().digest, rows=ROWS, shared=True), one.spec))  # fmt: skip
+        add(f"candidate {number}", one.spec.label, "candidate", one.spec, one, shared=True)
     return found
 
 

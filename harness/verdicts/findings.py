@@ -386,6 +386,12 @@ CATALOGUE: dict[str, Entry] = {
         "clearing allows for all of them having got worse.",
         "see the reasons in the stored answers; ask again",
     ),
+    "TASK607": Entry(
+        "prompts lose their beginning", "S3", Cause.CLIPPING,
+        "Prompts that fit into the reference's context do not fit into the candidate's, and lose their beginning. Such items "
+        "are not compared; a clearing allows for all of them having got worse.",
+        "serve the context that the release states (max_position_embeddings, rope settings)",
+    ),
     "TASK606": Entry(
         "replies run to the limit of tokens", "S2", None,
         "Many more of the candidate's replies than of the reference's end only because the limit was reached: it does not stop "

@@ -67,12 +67,20 @@ def score_answer(doc: Item, results: list[str]) -> dict[str, float]:
 
 
 def score_number(doc: Item, results: list[str]) -> dict[str, float]:
-    """Whether the last number of the reply's first line that holds one is the answer."""
+    """Whether the number that the first line with one gives is the answer: what it begins with, what stands after the last equals
+    sign, or else the last one.
+    """
     for line in results[0][:_LONGEST].splitlines():
-        found = re.findall(r"-?\d[\d,]*", line)
+        found = re.findall(_NUMBER, line)
         if found:
-            return {"exact": float(found[-1].replace(",", "") == str(doc["answer"]))}
+            first = re.match(rf"\s*({_NUMBER})(?!\s*[-+x*/×÷=\d])", line)
+            after = re.findall(rf"=\s*({_NUMBER})", line)
+            said = first.group(1) if first else after[-1] if after else found[-1]
+            return {"exact": float(float(said.replace(",", "")) == float(doc["answer"]))}
     return {"exact": 0.0}
+
+
+_NUMBER = r"-?\d{1,30}(?:,\d{3}){0,9}(?:\.\d{1,30})?"
 
 
 def score_constraints(doc: Item, results: list[str]) -> dict[str, float]:
@@ -90,7 +98,7 @@ def score_schema(doc: Item, results: list[str]) -> dict[str, float]:
     schema = json.loads(doc["schema"])
     try:
         jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
-    except jsonschema.ValidationError:
+    except (jsonschema.ValidationError, RecursionError):
         return {"valid": 0.0, "right": 0.0}
     return {"valid": 1.0, "right": float(value == json.loads(doc["answer"]))}
 

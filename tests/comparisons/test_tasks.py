@@ -12,17 +12,17 @@ from harness.suites.scores import ItemScore, SelfCheck, TaskHead
 
 def head(name="t", **changes):
     fields = {"name": name, "version": "1", "kind": "generate_until", "metrics": ("acc",), "higher_is_better": {"acc": True},
-              "items": 4, "limit": 8}  # fmt: skip
+              "filter": "none", "items": 4, "limit": 8}  # fmt: skip
     return TaskHead(**(fields | changes))
 
 
-def scores(values, *, answers=None, cut=(), early=(), lost=(), group=None, metric="acc"):
+def scores(values, *, answers=None, cut=(), early=(), short=(), lost=(), group=None, metric="acc"):
     """One score per value; None leaves the item out."""
     said = [str(one) for one in answers or values]
     return [
         ItemScore(
-            item=f"i{n}", group=group or f"i{n}", answer=said[n], target="x", cut=n in (*cut, *early), early=n in early,
-            lost="gone" if n in lost else "",
+            item=f"i{n}", name=f"i{n}", group=group or f"item {n}", answer=said[n], target="x",
+            cut=n in (*cut, *early), early=n in early, shortened=n in short, lost="gone" if n in lost else "",
             metrics={} if n in lost else {metric: float(value)},
         )
         for n, value in enumerate(values) if value is not None
@@ -60,8 +60,7 @@ def test_lost_items_count_neither_as_right_nor_as_wrong():
 def test_where_less_is_better_a_rise_is_a_loss():
     """The sign follows the task's own word."""
     task, _ = compared(scores([0, 0]), scores([1, 0]), heads=[head(higher_is_better={"acc": False})])
-    assert (task.right_to_wrong, task.wrong_to_right) == (0, 0)  # not right or wrong, but scores
-    assert task.loss == 0.5
+    assert (task.right_to_wrong, task.wrong_to_right, task.loss) == (1, 0, 0.5)
 
 
 def test_scores_that_are_not_right_or_wrong_are_told_and_not_judged():
@@ -100,21 +99,22 @@ def test_replies_that_were_cut_are_told_apart():
     task, _ = compared(scores([1] * 8), scores([0] * 8, early=range(7)))
     assert (task.right_to_wrong, task.right_to_cut, task.cut_candidate, task.early_candidate) == (8, 7, 7, 7)
     assert task.worse == pytest.approx(0.5**8)
-    assert task.worse_whole == 0.5
+    assert task.high_whole > 0.6  # one item is left
     task, _ = compared(scores([1] * 8), scores([0] * 8, cut=range(7)))
-    assert (task.right_to_cut, task.early_candidate, task.worse_whole) == (7, 0, pytest.approx(0.5**8))
+    assert (task.right_to_cut, task.early_candidate, task.high_whole) == (7, 0, task.high)
 
 
 def test_tasks_share_their_error_by_holm_and_vacuous_ones_do_not_count():
     """A metric that cannot fail takes no part, neither in the adjustment nor in the pool."""
     good, bad = scores([1] * 8), scores([0] * 8)
     names = ("t", "u", "v")
-    vacuous = SelfCheck(task="v", items=8, failed=0, passed=0, passable=False)
+    vacuous = SelfCheck(task="v", metric="acc", items=8, failed=0, passed=0, passable=False)
     facts = compare_tasks([head(name) for name in names], dict.fromkeys(names, good), {"t": bad, "u": good, "v": bad}, None,
                           {"v": vacuous}, 0.05, 0)  # fmt: skip
     assert [task.holm for task in facts.tasks[:2]] == pytest.approx([2 * 0.5**8, 1.0])
     assert math.isnan(facts.tasks[2].holm)
     assert facts.pooled.items == 16
+    assert facts.pooled.groups == 8
 
 
 def test_groups_of_two_tasks_are_not_one_group():
@@ -124,7 +124,38 @@ def test_groups_of_two_tasks_are_not_one_group():
     assert facts.pooled.groups == 2
 
 
-def test_a_task_that_is_hardly_ever_right_says_that_it_shows_nothing():
-    """The smallest loss that would be found is more than there is to lose."""
-    task, _ = compared(scores([1] + [0] * 40), scores([1] + [0] * 40))
-    assert "seldom" in task.note
+def test_a_task_on_which_the_reference_is_hardly_ever_right_shows_nothing():
+    """What is wrong already cannot be lost: it takes part neither in the pool nor in the adjustment."""
+    task, facts = compared(scores([1] + [0] * 40), scores([1] + [0] * 40))
+    assert "too seldom" in task.note
+    assert (task.judged, facts.pooled.items) == (False, 0)
+
+
+def test_items_whose_prompt_lost_its_beginning_are_left_out():
+    """On either side; those of the candidate alone are told apart."""
+    task, _ = compared(scores([1, 1, 1], short=[0]), scores([1, 0, 0], short=[0, 1]))
+    assert (task.items, task.shortened, task.shortened_candidate, task.right_to_wrong) == (1, 2, 1, 1)
+
+
+def test_a_loss_that_the_control_has_too_is_not_the_candidates():
+    """The p-value is the larger of those against the reference and against the control."""
+    worse = scores([0] * 10 + [1] * 10)
+    alone, _ = compared(scores([1] * 20), worse, scores([1] * 20))
+    shared, _ = compared(scores([1] * 20), worse, worse)
+    assert alone.worse == pytest.approx(0.5**10)
+    assert shared.worse == 1.0
+
+
+def test_the_same_documents_in_two_tasks_are_one_group():
+    """Items without a group of their own are grouped by their content in the pool."""
+    one = scores([1] * 8)
+    facts = compare_tasks([head("t"), head("u")], {"t": one, "u": one}, {"t": one, "u": one}, None, {}, 0.05, 0)
+    assert (facts.pooled.items, facts.pooled.groups) == (16, 8)
+
+
+def test_churn_of_whole_groups_counts_once():
+    """Answers of one passage that change together are one change."""
+    same, new = ["a"] * 12, ["b"] * 12
+    reference, candidate = scores([1] * 12, answers=same, group="g"), scores([1] * 12, answers=new, group="g")
+    task, _ = compared(reference, candidate, scores([1] * 12, answers=same, group="g"))
+    assert task.churn_p == 0.5

@@ -17,6 +17,8 @@ def items(file, **_):
     return {"test": datasets.Dataset.from_list([json.loads(line) for line in lines])}
 def always(doc, results):
     return {"acc": 1.0}
+def strict(doc, results):
+    return {"exact_match": float(int(results[0]) == int(doc["answer"]))}
 def never(doc, results):
     return {"acc": 0.0}
 def broken(**_):
@@ -63,13 +65,18 @@ def make(tmp_path):
     return made
 
 
+def key(item, place=0, kind="loglikelihood", repeat=""):
+    """The key of a request of the task."""
+    return "\x1f".join(["own", str(item), kind, str(place), *([repeat] if repeat else [])])
+
+
 COLOURS = [{"question": f"q{n}", "choices": ["red", "green", "blue"], "answer": n % 3} for n in range(4)]
 
 
 def test_choices_become_continuations_of_one_opening(make):
     """With the key of task, item and choice, the delimiter before the choice, and the limit on items."""
     asked = make(CHOICES, *COLOURS, limit=2).asked()
-    assert [one.key for one in asked] == [f"own|{item}|{place}" for item in range(2) for place in range(3)]
+    assert [one.key for one in asked] == [key(item, place) for item in range(2) for place in range(3)]
     assert all(isinstance(one, Continuation) for one in asked)
     assert [one.text for one in asked[:3]] == [" red", " green", " blue"]
     assert {one.opening.text for one in asked[:3]} == {"q0"}
@@ -102,8 +109,8 @@ def test_what_was_not_answered_has_no_score(make):
     """Neither zero nor anything else: the item is lost, with the reason."""
     tasks = make(CHOICES, *COLOURS)
     answers = {one.key: Scored(logs=(-1.0,)) for one in tasks.asked()}
-    answers["own|1|2"] = Scored(lost="refused: no")
-    del answers["own|2|0"]
+    answers[key(1, 2)] = Scored(lost="refused: no")
+    del answers[key(2)]
     scores = tasks.scored(answers)["own"]
     assert [one.lost for one in scores] == ["", "refused: no", "not answered", ""]
     assert [bool(one.metrics) for one in scores] == [True, False, False, True]
@@ -130,7 +137,7 @@ def test_whole_texts_are_asked_as_such(make):
     text += "metric_list: [{metric: bits_per_byte, aggregation: bits_per_byte, higher_is_better: false}]\n"
     tasks = make(text, {"text": "abcd"})
     (one,) = tasks.asked()
-    assert one == Rolling(key="own|0|0", text="abcd")
+    assert one == Rolling(key=key(0, kind="loglikelihood_rolling"), text="abcd")
     assert tasks.numbers({one.key: Scored(logs=(-2.0, -2.0))})["own"]["bits_per_byte,none"] == pytest.approx(
         1 / 0.693147
     )
@@ -138,10 +145,11 @@ def test_whole_texts_are_asked_as_such(make):
 
 
 def test_a_repeated_request_is_asked_again(make):
-    """Repeats of lm-eval have keys of their own."""
+    """Repeats of lm-eval have keys of their own, whether they are built or handed over."""
     tasks = make(WRITTEN.replace("do_sample: false", "do_sample: true, temperature: 0.7") + "repeats: 2\n",
                  {"question": "a", "answer": "b"})  # fmt: skip
-    assert tasks.asked()[0].temperature == 0.7
+    keys = [key(0, kind="generate_until"), key(0, kind="generate_until", repeat="2")]
+    assert [(one.key, one.temperature) for one in tasks.asked()] == [(one, 0.7) for one in keys]
     seen = []
 
     class Source:
@@ -150,7 +158,83 @@ def test_a_repeated_request_is_asked_again(make):
             return [Written(text="b") for _ in asked]
 
     language_model(Source()).generate_until([instance for instance in tasks.loaded["own"].instances for _ in range(2)])
-    assert seen == ["own|0|0", "own|0|0|2"]
+    assert seen == keys
+    assert not tasks.scored({one: Written(text="b", tokens=1) for one in keys})["own"][0].lost
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit", "temperature"),
+    [("max_tokens: 9", 9, 0.0), ("max_gen_toks: 5, temperature: 0.8", 5, 0.8), ("do_sample: false, temperature: 0.8", 256, 0.0),
+     ("top_p: 1.0", 256, 0.0)],
+)  # fmt: skip
+def test_settings_are_read_as_lm_eval_reads_them(make, settings, limit, temperature):
+    """All names of a limit, and a temperature without a word about sampling."""
+    text = WRITTEN.replace('{until: ["."], max_gen_toks: 7, do_sample: false}', "{until: ['.'], " + settings + "}")
+    (one,) = make(text, {"question": "a", "answer": "b"}).asked()
+    assert (one.limit, one.temperature, one.until) == (limit, temperature, (".",))
+
+
+def test_a_setting_that_is_not_honoured_is_refused(make):
+    """Left out in silence it would be another question."""
+    text = WRITTEN.replace("do_sample: false", "do_sample: true, top_p: 0.5")
+    with pytest.raises(UsageError, match=r"top_p=0\.5"):
+        make(text, {"question": "a", "answer": "b"}).asked()
+
+
+def test_items_are_joined_by_their_place_and_named_by_their_id(make):
+    """Ids may come twice; a column called group makes no group unless the task says so."""
+    items = [item | {"id": "same", "group": "f"} for item in COLOURS]
+    answers = {one: Scored(logs=(-1.0,)) for one in (key(n, place) for n in range(4) for place in range(3))}
+    scores = make(CHOICES, *items).scored(answers)["own"]
+    assert [one.item for one in scores] == ["0", "1", "2", "3"]
+    assert {one.name for one in scores} == {"same"}
+    assert len({one.group for one in scores}) == 4
+    grouped = make(CHOICES + "metadata: {version: 1.0, groups: group}\n", *items).scored(answers)["own"]
+    assert {one.group for one in grouped} == {"group f"}
+
+
+def test_few_shot_examples_are_the_same_every_time(make):
+    """Whoever loads the task asks the same; otherwise no run could be resumed."""
+    text = CHOICES + "num_fewshot: 2\nfewshot_split: test\n"
+    items = [{"question": f"q{n}", "choices": ["a", "b"], "answer": n % 2} for n in range(30)]
+    first, second = (make(text, *items, limit=5).asked() for _ in range(2))
+    assert first == second
+    assert first[0].opening.text.count("q") == 3
+
+
+def test_a_task_that_makes_other_items_each_time_is_refused(make):
+    """Its answers could not be held against each other."""
+    tasks = make(CHOICES, *COLOURS)
+    asked = tasks.asked()
+    tasks.loaded["own"].config.doc_to_text = "{{question}} again"
+    with pytest.raises(UsageError, match="other items"):
+        tasks.scored({one.key: Scored(logs=(-1.0,)) for one in asked})
+
+
+def test_a_scorer_that_fails_on_one_reply_loses_that_item(make):
+    """And ends nothing."""
+    tasks = make(WRITTEN + "process_results: !function reader.strict\n", {"question": "a", "answer": "1"},
+                 {"question": "b", "answer": "2"})  # fmt: skip
+    first, second = tasks.asked()
+    scores = tasks.scored({first.key: Written(text="1", tokens=1), second.key: Written(text="two", tokens=1)})["own"]
+    assert [one.lost for one in scores] == ["", "the task's scorer failed"]
+    assert scores[0].metrics == {"exact_match": 1.0}
+
+
+def test_prompts_that_lost_their_beginning_are_marked(make):
+    """They ask something else."""
+    tasks = make(WRITTEN, {"question": "a", "answer": "b"})
+    (one,) = tasks.asked()
+    assert tasks.scored({one.key: Written(text="b", tokens=1, cut=3)})["own"][0].shortened
+
+
+def test_the_content_of_a_task_is_a_part_of_its_head(make):
+    """Another target or another scorer is another task, though it asks the same."""
+    first = make(WRITTEN, {"question": "a", "answer": "b"}).heads()[0]
+    assert first == make(WRITTEN, {"question": "a", "answer": "b"}).heads()[0]
+    other = make(WRITTEN, {"question": "a", "answer": "c"}).heads()[0]
+    scored = make(WRITTEN + "process_results: !function reader.strict\n", {"question": "a", "answer": "b"}).heads()[0]
+    assert len({first.content, other.content, scored.content}) == 3
 
 
 def test_a_metric_that_cannot_fail_is_found(make):

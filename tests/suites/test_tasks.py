@@ -68,8 +68,9 @@ def test_every_needle_of_the_ladder_is_in_its_haystack():
 
 @pytest.mark.parametrize(
     ("text", "answer", "right"),
-    [("35", "35", 1), ("19 + 16 = 35", "35", 1), ("The answer is 1,234.", "1234", 1), ("35 or 36", "35", 0), ("", "35", 0),
-     ("-12", "-12", 1), ("I think so\n35", "35", 1), ("none", "35", 0)],
+    [("35", "35", 1), ("19 + 16 = 35", "35", 1), ("The answer is 1,234.", "1234", 1), ("Either 35 or 36", "35", 0), ("", "35", 0),
+     ("-12", "-12", 1), ("42.0", "42", 1), ("42 (6x7)", "42", 1), ("42 apples, 3 left", "42", 1), ("6 x 7 = 42.", "42", 1),
+     ("I think so\n35", "35", 1), ("none", "35", 0)],
 )  # fmt: skip
 def test_numbers_are_read_from_the_end_of_the_first_line_with_one(text, answer, right):
     """A restated sum is not mistaken for its result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -51,8 +52,8 @@ def test_the_reference_against_itself_changes_no_answer(toy, shared_cache, tmp_p
     """No flip, no churn; too few items to clear anybody, and the exit code says so."""
     card, folder, events = run(toy, toy, cache=shared_cache, results=tmp_path)
     facts = card.candidates[0].facts
-    assert (facts.pooled.right_to_wrong, facts.pooled.churned, facts.pooled.items) == (0, 0, 10)
-    assert (card.outcome, card.exit_code) == ("INCONCLUSIVE", 3)
+    assert [(task.right_to_wrong, task.churned, task.items) for task in facts.tasks] == [(0, 0, 5), (0, 0, 5)]
+    assert card.exit_code == 3
     assert {task.churned_control for task in facts.tasks} != {-1}
     assert (folder / "report.html").exists()
     (ready,) = (event for event in events if isinstance(event, PlanReady))
@@ -63,7 +64,7 @@ def test_every_target_answers_the_same_requests(toy, noisy, shared_cache, tmp_pa
     """A damaged copy changes answers, which the card shows side by side."""
     card, folder, _ = run(toy, noisy, cache=shared_cache, results=tmp_path, control=False)
     facts = card.candidates[0].facts
-    assert facts.pooled.churned > 0
+    assert sum(task.churned for task in facts.tasks) > 0
     assert facts.examples[0].reference != facts.examples[0].candidate
     assert card.control == ""
     assert "without a control" in (folder / "report.html").read_text(encoding="utf-8")
@@ -99,8 +100,9 @@ def test_a_stored_run_is_judged_again_bit_for_bit(toy, noisy, shared_cache, tmp_
     assert json.loads(again.stdout) == json.loads(stored)
     assert folder.name in CliRunner().invoke(ls, ["--results", str(tmp_path)]).stdout
     assert (folder / "tasks.json").read_bytes() == stored
-    run(toy, noisy, cache=shared_cache, results=tmp_path, margin=0.1)
-    assert len(list(tmp_path.iterdir())) == 2
+    (folder / "tasks.json").unlink()
+    run(toy, noisy, cache=shared_cache, results=tmp_path, runtime=Runtime(threads=1, dtype="bf16"))
+    assert len(list(tmp_path.iterdir())) == 2  # another number format is another plan
 
 
 def test_a_task_of_ones_own_runs_like_a_shipped_one(toy, shared_cache, tmp_path):
@@ -118,7 +120,7 @@ def test_a_task_of_ones_own_runs_like_a_shipped_one(toy, shared_cache, tmp_path)
         toy, toy, cache=shared_cache, results=tmp_path / "r", tasks=(str(tmp_path / "mine.yaml"),), limit=0
     )
     assert [head.name for head in card.tasks] == ["mine"]
-    assert card.candidates[0].facts.pooled.items == 1
+    assert card.candidates[0].facts.tasks[0].items == 1
 
 
 def test_steps_keep_openings_together_and_cover_everything_once(toy):
@@ -152,8 +154,8 @@ def test_the_command_prints_the_verdict_last(toy, noisy, tmp_path):
     done = runner.invoke(command, arguments, standalone_mode=False)
     assert done.exception is None
     lines = done.stdout.strip().splitlines()
-    assert lines[-1].startswith("VERDICT: INCONCLUSIVE exit=3 report=")
-    assert lines[-2] == "harm of copy: INCONCLUSIVE"
+    assert re.match(r"VERDICT: (INCONCLUSIVE|NOT_TESTABLE) exit=3 report=", lines[-1])
+    assert lines[-2].startswith("harm of copy: ")
     assert "all tasks" in done.stdout
     assert done.return_value == 3
     listed = runner.invoke(command, ["--list"])

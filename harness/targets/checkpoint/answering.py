@@ -12,12 +12,15 @@ from harness.targets.checkpoint.openings import (
     context_length,
     encode_opening,
     encode_pair,
+    first_id,
     opening_text,
     rolling_windows,
 )
 from harness.targets.checkpoint.writing import Prompt, write_replies
 
 _TOO_LONG = "the text does not fit into the model's context"
+_EMPTY = "the continuation adds no token"
+_NOTHING_BEFORE = "nothing stands before the text, and the tokenizer has no token that begins or ends texts"
 
 
 def answer(
@@ -37,10 +40,11 @@ def answer(
     found |= zip((place for place, _ in scored), _scored(loaded, pairs, length, shape), strict=True)
     for place, one in enumerate(asked):
         if isinstance(one, Rolling):
-            windows = score_pairs(loaded, rolling_windows(tokenizer, one.text, length), length, shape)
+            windows = _scored(loaded, rolling_windows(tokenizer, one.text, length), length, shape)
             found[place] = Scored(
                 logs=tuple(log for window in windows for log in window.logs),
                 greedy=all(window.greedy for window in windows),
+                lost=next((window.lost for window in windows if window.lost), ""),
             )
     for group in _alike(asked, rows):
         found |= _written(loaded, tokenizer, group, length, seed)
@@ -54,12 +58,11 @@ def _pair(tokenizer: Any, one: Continuation, where: str) -> Pair:
 
 def _scored(loaded: Loaded, pairs: list[Pair], length: int, shape: Shape) -> list[Scored]:
     """Scores of the pairs that can be scored; the others are lost, and say why."""
-    fit = [bool(tail) and len(tail) <= length for _, tail in pairs]
+    fit = [bool(opening and tail) and len(tail) <= length for opening, tail in pairs]
     scores = iter(score_pairs(loaded, [pair for pair, fits in zip(pairs, fit, strict=True) if fits], length, shape))
-    empty = "the continuation adds no token"
     return [
-        next(scores) if fits else Scored(lost=_TOO_LONG if tail else empty)
-        for fits, (_, tail) in zip(fit, pairs, strict=True)
+        next(scores) if fits else Scored(lost=_EMPTY if not tail else _TOO_LONG if opening else _NOTHING_BEFORE)
+        for fits, (opening, tail) in zip(fit, pairs, strict=True)
     ]
 
 
@@ -84,8 +87,9 @@ def _written(
     prompts = []
     for _, one in group:
         text = opening_text(tokenizer, one.opening, loaded.spec.base)
-        ids = encode_opening(tokenizer, text, rendered=_rendered(one.opening))
-        ids = ids or [tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id]
+        ids = encode_opening(tokenizer, text, rendered=_rendered(one.opening)) or first_id(tokenizer)
+        if not ids:
+            return {place: Written(lost=_NOTHING_BEFORE) for place, _ in group}
         prompts.append(Prompt(ids[-room:], max(len(ids) - room, 0)))
     replies = write_replies(loaded, tokenizer, [one for _, one in group], prompts, seed)
     return dict(zip((place for place, _ in group), replies, strict=True))

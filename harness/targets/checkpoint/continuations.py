@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,10 @@ from harness.targets.checkpoint.loading import Loaded
 #: How far logs may move, in nats, where an opening's keys and values are kept: times the spacing of the model's numbers.
 _SPACINGS = 64.0
 _LEAST = 1e-4
+_TAILS = 64  # continuations of one opening that run together
+_TILE = 256  # tokens whose logits over the whole vocabulary are in memory at once
 Pair = tuple[list[int], list[int]]
+Run = tuple[list[int], list[tuple[list[int], int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +41,28 @@ def score_pairs(loaded: Loaded, pairs: Sequence[Pair], length: int, shape: Shape
     with torch.inference_mode():
         for opening, group in _runs([_fitted(pair, length) for pair in pairs], shape):
             tails = [tail for tail, _ in group]
-            logits = (
-                _after_shared(loaded, opening, tails)
-                if shape.shared
-                else _in_rows(loaded, [opening + tail for tail in tails], [len(tail) for tail in tails])
-            )
-            out += [_scored(rows, tail, cut) for rows, (tail, cut) in zip(logits, group, strict=True)]
+            states = _after_shared(loaded, opening, tails) if shape.shared else _in_rows(loaded, opening, tails)
+            out += [_scored(loaded, rows, tail, cut) for rows, (tail, cut) in zip(states, group, strict=True)]
     return out
 
 
 def keeps_caches(loaded: Loaded) -> bool:
     """Whether keys and values of an opening can be kept and continued several times: tried out on a few ids.
 
-    Models with other states than keys and values, or with attention of their own, may fail or give something else.
+    Models with other states than keys and values, or with attention of their own, may fail or give something else. What happens
+    beyond a window of attention, or where rope changes with length, is not tried: those models compute whole rows.
     """
+    config = loaded.model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if getattr(config, "sliding_window", None) or any(kind in str(rope) for kind in ("dynamic", "longrope")):
+        return False
     step = max(loaded.vocabulary // 24, 1)
     ids = [i * step for i in range(1, 21)]
     opening, tails = ids[:12], [ids[12:16], ids[15:20], ids[16:17]]
     try:
         with torch.inference_mode():
-            kept = _after_shared(loaded, opening, tails)
-            whole = [_in_rows(loaded, [opening + tail], [len(tail)])[0] for tail in tails]
+            kept = [_logits(loaded, states) for states in _after_shared(loaded, opening, tails)]
+            whole = [_logits(loaded, next(_in_rows(loaded, opening, [tail]))) for tail in tails]
     except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
         return False
     dtype = loaded.model.dtype
@@ -74,21 +79,20 @@ def _fitted(pair: Pair, length: int) -> tuple[list[int], list[int], int]:
     return opening[cut:], tail, cut
 
 
-def _runs(
-    fitted: Sequence[tuple[list[int], list[int], int]], shape: Shape
-) -> list[tuple[list[int], list[tuple[list[int], int]]]]:
-    """Neighbours with the same opening; without sharing, at most ``rows`` of them at a time."""
-    runs: list[tuple[list[int], list[tuple[list[int], int]]]] = []
+def _runs(fitted: Sequence[tuple[list[int], list[int], int]], shape: Shape) -> list[Run]:
+    """Neighbours with the same opening, as many as may run together."""
+    most = _TAILS if shape.shared else shape.rows
+    runs: list[Run] = []
     for opening, tail, cut in fitted:
-        if runs and runs[-1][0] == opening and (shape.shared or len(runs[-1][1]) < shape.rows):
+        if runs and runs[-1][0] == opening and len(runs[-1][1]) < most:
             runs[-1][1].append((tail, cut))
         else:
             runs.append((opening, [(tail, cut)]))
     return runs
 
 
-def _after_shared(loaded: Loaded, opening: list[int], tails: Sequence[list[int]]) -> list[Tensor]:
-    """fp32 logits before each token of each tail, ``[tokens, ids]`` per tail; the opening runs through the model once.
+def _after_shared(loaded: Loaded, opening: list[int], tails: Sequence[list[int]]) -> Iterator[Tensor]:
+    """States before each token of each tail, ``[tokens, width]`` per tail; the opening runs through the model once.
 
     Tails are padded on the right: what follows a token does not reach it.
     """
@@ -96,31 +100,28 @@ def _after_shared(loaded: Loaded, opening: list[int], tails: Sequence[list[int]]
     longest = max(len(tail) for tail in tails) - 1
     ids = torch.tensor([opening], device=device)
     if longest == 0:
-        last = _logits(loaded, _states(loaded, ids)[0, -1:])
-        return [last for _ in tails]
+        last = _states(loaded, ids)[0, -1:]
+        yield from (last for _ in tails)
+        return
     from transformers import DynamicCache  # noqa: PLC0415
 
     cache = DynamicCache(config=model.config)
-    last = _logits(loaded, _states(loaded, ids, cache)[0, -1:])
+    last = _states(loaded, ids, cache)[0, -1:]
     cache.batch_repeat_interleave(len(tails))
     rows = torch.tensor([tail[:-1] + [0] * (longest + 1 - len(tail)) for tail in tails], device=device)
     states = _states(loaded, rows, cache)
-    return [
-        torch.cat([last, _logits(loaded, states[row, : len(tail) - 1])]) if len(tail) > 1 else last
-        for row, tail in enumerate(tails)
-    ]
+    for row, tail in enumerate(tails):
+        yield torch.cat([last, states[row, : len(tail) - 1]]) if len(tail) > 1 else last
 
 
-def _in_rows(loaded: Loaded, rows: Sequence[list[int]], scored: Sequence[int]) -> list[Tensor]:
-    """fp32 logits before each of the last ``scored`` tokens of whole rows, padded on the right."""
+def _in_rows(loaded: Loaded, opening: list[int], tails: Sequence[list[int]]) -> Iterator[Tensor]:
+    """The same by whole rows, padded on the right."""
+    rows = [opening + tail for tail in tails]
     longest = max(len(row) for row in rows) - 1
     ids = torch.tensor([row[:-1] + [0] * (longest + 1 - len(row)) for row in rows], device=loaded.model.device)
     states = _states(loaded, ids)
-    ends = [len(row) - 1 for row in rows]
-    return [
-        _logits(loaded, states[row, end - count : end])
-        for row, (end, count) in enumerate(zip(ends, scored, strict=True))
-    ]
+    for place, row in enumerate(rows):
+        yield states[place, len(opening) - 1 : len(row) - 1]
 
 
 def _states(loaded: Loaded, ids: Tensor, cache: Any = None) -> Tensor:
@@ -141,8 +142,16 @@ def _logits(loaded: Loaded, states: Tensor) -> Tensor:
     return loaded.head.logits(states.float()) if loaded.head else states.float()
 
 
-def _scored(logits: Tensor, tail: list[int], cut: int) -> Scored:
-    wanted = torch.tensor(tail, device=logits.device)
-    logs = logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0]
-    greedy = bool((logits.argmax(-1) == wanted).all())
-    return Scored(logs=tuple(float(one) for one in logs.double()), greedy=greedy, cut=cut)
+def _scored(loaded: Loaded, states: Tensor, tail: list[int], cut: int) -> Scored:
+    """Logs of the tail's tokens, a few tokens at a time; lost where one of them is no number."""
+    logs: list[float] = []
+    greedy = True
+    for start in range(0, len(tail), _TILE):
+        logits = _logits(loaded, states[start : start + _TILE])
+        wanted = torch.tensor(tail[start : start + _TILE], device=logits.device)
+        chosen = logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0]
+        greedy = greedy and bool((logits.argmax(-1) == wanted).all())
+        logs += [float(one) for one in chosen.double()]
+    if not all(math.isfinite(one) for one in logs):
+        return Scored(lost="the model's log-probabilities are not finite", cut=cut)
+    return Scored(logs=tuple(logs), greedy=greedy, cut=cut)

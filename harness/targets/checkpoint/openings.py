@@ -41,6 +41,12 @@ def encode_opening(tokenizer: Any, text: str, *, rendered: bool) -> list[int]:
     return [int(i) for i in tokenizer(text, add_special_tokens=special)["input_ids"]]
 
 
+def first_id(tokenizer: Any) -> list[int]:
+    """The id that stands before a text: the one that begins texts, or else the one that ends them; empty if there is neither."""
+    found = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return [] if found is None else [int(found)]
+
+
 def encode_pair(tokenizer: Any, opening: str, continuation: str, *, rendered: bool) -> tuple[list[int], list[int]]:
     """Ids of an opening and of what goes on from it. Blanks at the opening's end belong to the continuation.
 
@@ -48,9 +54,9 @@ def encode_pair(tokenizer: Any, opening: str, continuation: str, *, rendered: bo
     texts, or else the one that ends them.
     """
     if not opening:
-        prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        prefix = first_id(tokenizer)
         ids = [int(i) for i in tokenizer(continuation, add_special_tokens=False)["input_ids"]]
-        return (ids[:1], ids[1:]) if ids[:1] == [prefix] else ([int(prefix)], ids)
+        return (ids[:1], ids[1:]) if ids[:1] == prefix else (prefix, ids)
     blanks = len(opening) - len(opening.rstrip())
     if blanks:
         opening, continuation = opening[:-blanks], opening[-blanks:] + continuation
@@ -66,10 +72,9 @@ def rolling_windows(tokenizer: Any, text: str, length: int) -> list[tuple[list[i
 
     The first window begins with the token that begins texts, or else the one that ends them.
     """
-    prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     ids = [int(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
     first = ids[:length]
-    windows = [([int(prefix)], first)] if first else []
+    windows = [(first_id(tokenizer), first)] if first else []
     for start in range(len(first), len(ids), length):
         part = ids[start : start + length]
         before = ids[start + len(part) - length - 1 : start]

@@ -30,11 +30,11 @@ def write_replies(
 
     The checkpoint's own generation settings are set aside but for its stop ids, so that targets differ by their weights alone.
     """
-    from transformers import GenerationConfig, StoppingCriteriaList  # noqa: PLC0415
+    from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList  # noqa: PLC0415
 
     model = loaded.model
-    ends = _ends(model, tokenizer, asked)
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
+    declared = _declared(model, tokenizer)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(declared, default=0)
     longest = max(len(prompt.ids) for prompt in prompts)
     ids = torch.tensor([[pad] * (longest - len(one.ids)) + one.ids for one in prompts], device=model.device)
     mask = torch.tensor([[0] * (longest - len(one.ids)) + [1] * len(one.ids) for one in prompts], device=model.device)
@@ -43,37 +43,52 @@ def write_replies(
         do_sample=drawn,
         max_new_tokens=asked[0].limit,
         pad_token_id=pad,
-        eos_token_id=sorted(ends) or None,
-        return_dict_in_generate=True,
-        output_logits=True,
+        eos_token_id=sorted(declared) or None,
         **({"temperature": asked[0].temperature, "top_k": 0, "top_p": 1.0} if drawn else {}),
     )
     torch.manual_seed(seed)
-    stops = _Stops(tokenizer, [one.until for one in asked], longest)
-    model.generation_config = GenerationConfig(eos_token_id=sorted(ends) or None)
+    stops, margins = _Stops(tokenizer, [one.until for one in asked], longest), _Margins()
+    model.generation_config = GenerationConfig(eos_token_id=sorted(declared) or None)
     with torch.inference_mode():
         out = model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=settings,
             stopping_criteria=StoppingCriteriaList([stops]),
+            logits_processor=LogitsProcessorList([margins]),
         )
-    new = out.sequences[:, longest:]
-    top = [step.float().softmax(-1).topk(2, -1).values for step in out.logits]
-    margins = torch.stack([one[:, 0] - one[:, 1] for one in top], 1) if top else torch.zeros(len(asked), 0)
+    new, sure = out[:, longest:], margins.rows()
+    added = tokenizer.get_added_vocab()
     return [
-        _written(tokenizer, new[row].tolist(), margins[row], one, ends, prompts[row].cut)
+        _written(
+            tokenizer, new[row].tolist(), sure[row], one, declared | {int(added[stop]) for stop in one.until if stop in added},
+            prompts[row].cut,
+        )
         for row, one in enumerate(asked)
-    ]
+    ]  # fmt: skip
 
 
-def _ends(model: Any, tokenizer: Any, asked: Sequence[Writing]) -> set[int]:
-    """Ids that end a reply: those of the generation settings, the tokenizer's own, and stops that are a token by themselves."""
+def _declared(model: Any, tokenizer: Any) -> set[int]:
+    """Ids that end every reply: those of the generation settings and the tokenizer's own."""
     declared = model.generation_config.eos_token_id
     found = {declared} if isinstance(declared, int) else set(declared or ())
-    added = tokenizer.get_added_vocab()
-    found |= {int(added[stop]) for one in asked for stop in one.until if stop in added}
     return found | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set())
+
+
+class _Margins:
+    """Notes how sure the model was of every token, and changes nothing."""
+
+    def __init__(self) -> None:
+        self._steps: list[Tensor] = []
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        top = scores.float().softmax(-1).topk(2, -1).values
+        self._steps.append((top[:, 0] - top[:, 1]).cpu())
+        return scores
+
+    def rows(self) -> Tensor:
+        """``[replies, tokens]``; NaN where the model's numbers are none."""
+        return torch.stack(self._steps, 1)
 
 
 class _Stops:
@@ -95,7 +110,7 @@ class _Stops:
 
 
 def _written(tokenizer: Any, ids: list[int], margins: Tensor, asked: Writing, ends: set[int], cut: int) -> Written:
-    """The text up to the first stop, and what is known of each of its tokens."""
+    """The text up to the first stop, and what is known of each of its tokens; lost where the model's numbers are none."""
     ended = next((place for place, token in enumerate(ids) if token in ends), None)
     ids = ids[:ended]
     stops = [stop for stop in asked.until if stop]
@@ -107,13 +122,15 @@ def _written(tokenizer: Any, ids: list[int], margins: Tensor, asked: Writing, en
             break
     found = [text.find(stop) for stop in stops if stop in text]
     end = min(found, default=len(text))
-    kept = sum(1 for place in upto if place <= end)
+    kept = max(sum(1 for place in upto if place <= end), 1)
+    if not bool(torch.isfinite(margins[:kept]).all()):
+        return Written(lost="the model's probabilities are not finite", cut=cut)
     stopped = bool(found) or ended is not None or len(ids) < asked.limit
     return Written(
         text=text[:end],
         finish="stop" if stopped else "length",
         tokens=len(upto),
-        margins=tuple(round(float(one), 6) for one in margins[: max(kept, 1)]),
-        ends=tuple(upto[: max(kept, 1)]),
+        margins=tuple(round(float(one), 6) for one in margins[:kept]),
+        ends=tuple(upto[:kept]),
         cut=cut,
     )
