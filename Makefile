@@ -5,6 +5,8 @@ VENV ?= .venv
 # TORCH_INDEX points pip at an index of CPU wheels instead (see README).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# Test processes at once, each with one compute thread; a file's tests stay together.
+JOBS ?= 2
 # One compute thread per engine: two spinning pools on two cores run many times slower.
 TEST_ENV = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
@@ -30,7 +32,7 @@ demo-hosts: $(READY)
 	$(BIN)/fidelity demo --hosts
 
 test: $(READY)
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # a vLLM that serves the demo's reference: VLLM=http://127.0.0.1:8000/v1#name (docs/servers.md)
 test-vllm: $(READY)

