@@ -140,6 +140,18 @@ _BENCHMARKS = {
         "Mean KL in nat per token on texts of the core suite. own: what the rounding does; shaken: the same model against itself "
         "with its embeddings moved by one part in a million.",
     ),
+    "tasks_vs_lm_eval": (
+        "Multiple choice beside lm-eval",
+        "make bench-tasks",
+        "loop: answering alone, models loaded, lm-eval at its faster batch size; command: two lm_eval commands beside one of "
+        "ours, start-up and all. Both on one thread in turn, fp32; largest_difference of a log-likelihood, in nats.",
+    ),
+    "task_flips": (
+        "Flips and churn on real answers",
+        "make bench-flips",
+        "bf16 against bf16 in another batch shape with labels swapped 1,000 times, a planted loss and the planner's power, and "
+        "answers of an nf4 copy that differ beside those of the honest control (exact, one-sided, by groups; Holm over tasks).",
+    ),
     "audit_matrix": (
         "Audits of recorded live hosts",
         "make bench-hosts bench-audits",

@@ -30,6 +30,27 @@ def test_generated_pages_are_current():
     assert {f"findings/{p.name}" for p in (ROOT / "docs" / "findings").glob("*.md")} <= set(made)
 
 
+def test_the_numbers_of_tasks_in_the_readme_are_committed_results():
+    """Speed beside lm-eval, false alarms, power, and changed answers."""
+    table = (ROOT / "README.md").read_text().split("## Numbers")[1]
+    loops = [row for row in result("tasks_vs_lm_eval")["rows"] if row["what"].startswith("loop")]
+    flips = {row["what"]: row for row in result("task_flips")["rows"]}
+    ratios = [", ".join(f"{row['ratio']:.2f}" for row in loops if row["what"] == f"loop, {kind}")
+              for kind in ("several tokens", "one token")]  # fmt: skip
+    alarms = [flips[name] for name in ("null, pooled", "null, per task with Holm")]
+    planted = next(row for name, row in flips.items() if name.startswith("planted"))
+    churn = [next(row for name, row in flips.items() if f"fidelity_{task} " in name) for task in ("choices", "reading")]
+    expected = [
+        "; ".join(ratios),
+        f"{max(row['largest_difference'] for row in loops):.1e}; {sum(row['answers_that_differ'] for row in loops)} |",
+        "; ".join(f"{row['found']} in {row['of']:,}" for row in alarms),
+        f"{planted['found'] / planted['of']:.1%}; {planted['stated']:.1%}",
+        "; ".join(f"{row['found']} of {row['of']}, {row['stated']}" for row in churn),
+    ]
+    for text in expected:
+        assert text in table, text
+
+
 def test_the_numbers_of_the_readme_are_committed_results():
     """Each measured number in the README's table is the one in bench/results, rounded as printed there."""
     readme = (ROOT / "README.md").read_text()
