@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import httpx2
 from _table import write
 
-from harness.auditing.asked import Asked
+from harness.observations.asked import Asked
 from harness.prompts.questions import draw_questions
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client, Limits

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import __version__
-from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, as_questions, ask_round, by_prompt, round_ends
 from harness.auditing.controlling import run_controls
 from harness.auditing.honest_host import PROMPTS, ask_honest_host
@@ -23,6 +22,7 @@ from harness.comparisons.logprobs import LogprobFacts
 from harness.comparisons.protocol import protocol_facts
 from harness.config import Places
 from harness.errors import BudgetSpent, IncompatibleCandidate
+from harness.observations.asked import Asked
 from harness.observations.events import Event, Noticed, StageStarted
 from harness.prompting import compare_endpoint
 from harness.prompts.conversation import Conversation

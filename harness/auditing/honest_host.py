@@ -9,7 +9,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness.auditing.asked import Asked
 from harness.auditing.asking import Questions, ask_round, round_ends
 from harness.auditing.controlling import FEW
 from harness.auditing.preparing import Prepared
@@ -18,6 +17,7 @@ from harness.auditing.texts import ask_texts
 from harness.auditing.weighing import Weighing
 from harness.comparisons.controls import Control, ControlFacts, accusing_axes, host_facts
 from harness.errors import BudgetSpent, EndpointRefused, MissingExtra, UsageError
+from harness.observations.asked import Asked
 from harness.observations.events import Event, StageStarted
 from harness.prompting import compare_endpoint
 from harness.redact import safe_line

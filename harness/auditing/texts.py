@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from functools import partial
 
-from harness.auditing.asked import Asked
 from harness.auditing.preparing import Prepared
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import TEXTS, AuditFolder
 from harness.auditing.telling import Names, told_alone
+from harness.observations.asked import Asked
 from harness.observations.events import Event, StageStarted
 from harness.prompts.texts import draw_texts
 from harness.targets.endpoint.client import Client

@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from harness.auditing import AuditFolder, judge_again
-from harness.auditing.asked import Asked
 from harness.config import Places
+from harness.observations.asked import Asked
 from harness.observations.journal import Journal
 from harness.reports.audit_card import print_audit_card
 from harness.reports.audit_page import render_audit

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from harness.auditing import AuditRequest, audit_endpoint
-from harness.auditing.asked import Asked
 from harness.auditing.store import AuditFolder
 from harness.cli.main import cli
 from harness.config import Places
 from harness.errors import EndpointRefused, StoredRunError
+from harness.observations.asked import Asked
 from harness.prompts.questions import draw_questions
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.budget import Caps

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from harness.auditing.asked import Asked
+from harness.observations.asked import Asked
 from harness.prompts.conversation import Conversation
 from harness.targets.endpoint.replies import Reply
 from harness.targets.endpoint.transport import Answer
@@ -62,7 +62,7 @@ def test_an_answer_that_came_whole_is_read_after_a_kill_and_not_drawn_anew(tmp_p
 def test_a_killed_process_loses_nothing_that_it_was_told_is_written(tmp_path):
     """Rows that were written before a SIGKILL are there after it."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom harness.auditing.asked import Asked\n"
+        "import sys\nfrom pathlib import Path\nfrom harness.observations.asked import Asked\n"
         "from harness.targets.endpoint.replies import Reply\n"
         "asked = Asked(Path(sys.argv[1]))\n"
         "for n in range(10 ** 6):\n"
@@ -87,7 +87,7 @@ def test_a_clock_that_is_set_while_a_request_is_on_its_way_costs_no_budget(tmp_p
     """A day forwards counts as the longest attempt, a day back as none; what follows counts as it should."""
     moments = iter([0.0, 86400.0, 86401.0, 1.0, 10.0, 12.0])
     with Asked(tmp_path / "asked.sqlite") as asked:
-        monkeypatch.setattr("harness.auditing.asked.time.time", lambda: next(moments))
+        monkeypatch.setattr("harness.observations.asked.time.time", lambda: next(moments))
         for _ in range(3):
             number = asked.sent("reply-0000", b"{}", (1, 1))
             asked.ended(number, None, "time-out", (None, None))
