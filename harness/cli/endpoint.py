@@ -16,6 +16,7 @@ from rich.console import Console
 from harness.auditing import AuditRequest, audit_endpoint, audit_replies
 from harness.auditing.honest_host import honest_address
 from harness.auditing.logged import read_logged
+from harness.cli.caps import read_caps
 from harness.cli.display import Display, follow
 from harness.config import Places
 from harness.errors import Interrupted, TargetRefused
@@ -24,7 +25,6 @@ from harness.redact import safe_line, safe_text
 from harness.reports.audit_card import AuditCard, Checks, print_audit_card
 from harness.targets.bank import FULL, QUICK
 from harness.targets.endpoint.address import parse_address
-from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.client import Client, Limits
 from harness.targets.endpoint.pace import Pace
 from harness.targets.endpoint.ways import Protocol
@@ -76,28 +76,10 @@ class EndpointOptions:
             protocol=self.protocol,
             stream=self.stream,
             texts=self.texts,
-            caps=self._caps(),
+            caps=read_caps(self.budget, self.price),
             fresh=self.fresh,
             runtime=runtime,
         )
-
-    def _caps(self) -> Caps:
-        found: dict[str, float] = {}
-        try:
-            for part in self.budget.split(",") if self.budget else ():
-                name, _, value = part.strip().partition("=")
-                if name not in {"requests", "tokens", "seconds", "money"} or not float(value) > 0:
-                    raise ValueError(name)
-                found[name] = float(value)
-            if self.price:
-                found["price_in"], found["price_out"] = (float(part) for part in self.price.split("/"))
-        except ValueError as error:
-            raise click.UsageError(
-                "write --budget tokens=20000,seconds=600,money=0.5 and --price IN/OUT per million tokens"
-            ) from error
-        if "money" in found and not self.price:
-            raise click.UsageError("a budget of money needs --price IN/OUT")
-        return Caps.model_validate(found)
 
 
 def audit_log(

@@ -28,6 +28,17 @@ from harness.config import Places
 @click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
               help="Number format in which both sides run.")  # fmt: skip
 @click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with an endpoint's key.")
+@click.option(
+    "--concurrency", default=4, show_default=True, help="Requests on their way to an endpoint at once, at most."
+)
+@click.option(
+    "--budget",
+    default="",
+    metavar="CAPS",
+    help="Hard caps per endpoint: tokens=20000,requests=100,seconds=600,money=0.5.",
+)
+@click.option("--price", default="", metavar="IN/OUT", help="Prices of an endpoint's tokens, per million.")
 @click.option("--list", "listing", is_flag=True, help="List the shipped tasks.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
@@ -44,6 +55,10 @@ def command(
     device: str,
     dtype: str,
     threads: int,
+    key: str,
+    concurrency: int,
+    budget: str,
+    price: str,
     listing: bool,  # noqa: FBT001
     fresh: bool,  # noqa: FBT001
     results: Path | None,
@@ -51,10 +66,12 @@ def command(
 ) -> int:
     """Ask REFERENCE and CANDIDATES the same items and count who goes from right to wrong.
 
-    Targets are written as for ``fidelity compare``. Needs the extra lm-eval, whose tasks ask and whose scorers judge.
+    Targets are written as for ``fidelity compare``; a candidate may be an endpoint, https://host/v1#model. Needs the extra
+    lm-eval, whose tasks ask and whose scorers judge.
     """
     from rich.console import Console  # noqa: PLC0415
 
+    from harness.cli.caps import read_caps  # noqa: PLC0415
     from harness.cli.display import follow, make_display  # noqa: PLC0415
     from harness.observations.lm_eval import shipped_tasks  # noqa: PLC0415
     from harness.reports.task_card import print_task_card  # noqa: PLC0415
@@ -69,7 +86,8 @@ def command(
         raise click.UsageError("give a reference and candidates")
     request = TaskRequest(
         reference, candidates, tuple(name.strip() for name in names.split(",") if name.strip()), limit, chat, control,
-        alpha, margin, fresh=fresh, runtime=Runtime(device=device, dtype=dtype, threads=threads),
+        alpha, margin, fresh=fresh, key=key, concurrency=concurrency, caps=read_caps(budget, price),
+        runtime=Runtime(device=device, dtype=dtype, threads=threads),
     )  # fmt: skip
     places = Places(results or Places.default().results, Places.default().cache)
     stop = Halt()

@@ -19,6 +19,8 @@ from harness.suites.scores import ItemScore, SelfCheck, TaskHead, metric_of
 
 #: Share of right answers of the reference under which a task shows nothing: what is wrong already cannot be lost.
 ROOM = 0.1
+#: Margin, in probability, from which on the reference is sure of its token.
+SURE = 0.1
 _EXAMPLES = 5
 _SHOWN = 300  # characters of an answer in an example
 
@@ -32,6 +34,21 @@ class Flip(Result):
     target: str
     reference: str
     candidate: str
+    token: int = -1  # of the reference's reply, from 0: the first that differs; -1 where none was written
+    margin: float = math.nan  # how sure the reference was of it, in probability
+
+
+class Divergence(Result):
+    """Greedy replies beside the reference's: ``same`` of ``of`` are the same to the last character.
+
+    Of the others ``prefix`` is the median number of tokens before the first that differs, and ``sure`` counts those at which the
+    reference preferred its own token by at least ``SURE`` in probability: rounding alone does not turn these over.
+    """
+
+    of: int = 0
+    same: int = 0
+    prefix: float = math.nan
+    sure: int = 0
 
 
 class TaskResult(Result):
@@ -76,6 +93,8 @@ class TaskResult(Result):
     churn_p: float  # after Holm's adjustment over tasks
     shortened: int  # items whose prompt lost its beginning on either side; they are left out
     shortened_candidate: int  # of these, on the candidate's side alone
+    texts: Divergence  # replies that were written, beside the reference's
+    texts_control: Divergence
     vacuous: str
     note: str
 
@@ -201,6 +220,8 @@ class _Row:
             "cut_candidate": sum(pair.candidate.cut for pair in self.pairs),
             "early_candidate": sum(pair.candidate.early for pair in self.pairs),
             "reference": _mean(before), "candidate": _mean(after), "vacuous": self.vacuous, **self._churn(),
+            "texts": _divergence([(pair.reference, pair.candidate) for pair in self.pairs]),
+            "texts_control": _divergence([(pair.reference, pair.control) for pair in self.pairs if pair.control]),
         }  # fmt: skip
         judged = self._flips(before, after, groups, level) if self.binary else _scores(before, after, groups, seed)
         return TaskResult.model_validate(shared | judged)
@@ -294,10 +315,31 @@ class _Pair:
         )
         if kind == "right to wrong" and self.candidate.cut:
             kind = "right to cut"
+        token, margin = parting(self.reference, self.candidate) if self.reference.text is not None else (-1, math.nan)
         return Flip(
-            task=self.task, item=self.reference.name, kind=kind, target=self.reference.target[:_SHOWN],
+            token=token, margin=margin, task=self.task, item=self.reference.name, kind=kind,
+            target=self.reference.target[:_SHOWN],
             reference=self.reference.answer[:_SHOWN], candidate=self.candidate.answer[:_SHOWN],
         )  # fmt: skip
+
+
+def _divergence(pairs: Sequence[tuple[ItemScore, ItemScore]]) -> Divergence:
+    """Where replies part from the reference's, and how sure it was there."""
+    written = [(ours, theirs) for ours, theirs in pairs if ours.text is not None and theirs.text is not None]
+    parted = [parting(ours, theirs) for ours, theirs in written if ours.text != theirs.text]
+    tokens = [place for place, _ in parted if place >= 0]
+    return Divergence(
+        of=len(written), same=len(written) - len(parted), prefix=float(np.median(tokens)) if tokens else math.nan,
+        sure=sum(margin >= SURE for _, margin in parted),
+    )  # fmt: skip
+
+
+def parting(ours: ItemScore, theirs: ItemScore) -> tuple[int, float]:
+    """Tokens of the reference's reply before the first that differs, and its margin there; -1 and NaN if they are not known."""
+    one, other = ours.text or "", theirs.text or ""
+    shared = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    token = next((n for n, end in enumerate(ours.ends) if end > shared), len(ours.ends) if ours.ends else -1)
+    return token, ours.margins[token] if 0 <= token < len(ours.margins) else math.nan
 
 
 def _scores(before: Floats, after: Floats, groups: Ints, seed: int) -> dict[str, float | int | str]:

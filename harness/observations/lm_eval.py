@@ -361,6 +361,7 @@ def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]], field: st
         if choices and len(filtered) > 1
         else str(filtered[0][1] if choices else filtered[0])
     )
+    written = next((one for _, one in own if isinstance(one, Written) and not one.lost), None)
     metrics = {key: float(sample[key]) for key in sample["metrics"] if _number(sample[key])}
     return ItemScore(
         item=item,
@@ -369,6 +370,9 @@ def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]], field: st
         answer=said[:_LONGEST],
         target=str(sample["target"])[:_LONGEST],
         metrics={} if lost else metrics,
+        text=written.text[:_LONGEST] if written else None,
+        ends=written.ends if written else (),
+        margins=written.margins if written else (),
         cut=bool(cut),
         early=any(isinstance(asked, Writing) and 0 < one.tokens < _WHOLE * asked.limit for asked, one in cut),
         shortened=any(one is not None and one.cut > 0 for _, one in own),

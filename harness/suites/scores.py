@@ -34,6 +34,9 @@ class ItemScore(Frozen):
     answer: str
     target: str
     metrics: dict[str, float]
+    text: str | None = None  # the reply as it was written, where one was
+    ends: tuple[int, ...] = ()  # characters of it up to and with each token
+    margins: tuple[float, ...] = ()  # p(first) - p(second) at each token
     cut: bool = False
     early: bool = False
     shortened: bool = False

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness import __version__
 from harness.comparisons.tasks import compare_tasks
 from harness.config import Places
-from harness.errors import Interrupted, NoChatTemplate, UsageError
+from harness.errors import BudgetSpent, Interrupted, NoChatTemplate, UsageError
 from harness.identity import digest_json
+from harness.observations.asked import Asked as AskedLog
 from harness.observations.events import (
     Event,
     Noticed,
@@ -26,13 +28,20 @@ from harness.reports.task_card import CandidateTasks, TaskCard
 from harness.suites.requests import Answered, Asked
 from harness.targets.alternatives import honest_band, native_precision
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.endpoint.address import Address, is_address, parse_address
+from harness.targets.endpoint.answers import EndpointAnswers
+from harness.targets.endpoint.budget import Budget, Caps
+from harness.targets.endpoint.client import Client, Limits
+from harness.targets.endpoint.pace import Pace
 from harness.targets.opening import open_target
-from harness.targets.spec import Runtime, TargetSpec, parse_spec
+from harness.targets.spec import Runtime, parse_spec
 from harness.tasking.planning import Role, TaskPlan, TaskTarget, requests_digest, steps
 from harness.tasking.sources import LocalSource, Source
 from harness.tasking.store import TaskFolder
 from harness.verdicts.tasks import MARGIN, judge_tasks, task_findings
 
+Candidate = CheckpointTarget | Address
+_SESSION = 24 * 3600.0  # seconds: a host may take a day
 #: Replies that are written together; the control writes in groups of another size.
 ROWS, CONTROL_ROWS = 8, 5
 
@@ -51,6 +60,9 @@ class TaskRequest:
     margin: float = MARGIN
     seed: int = 20261126
     fresh: bool = False
+    key: str = ""  # name of the variable with an endpoint's key
+    concurrency: int = 4
+    caps: Caps = field(default_factory=Caps)
     runtime: Runtime = field(default_factory=Runtime)
 
 
@@ -67,14 +79,17 @@ def run_tasks(request: TaskRequest, places: Places, stop: Halt) -> Generator[Eve
     with Workers() as workers:
         yield StageStarted("files", "reading and hashing the files of every target")
         reference = open_target(parse_spec(request.reference, request.runtime), workers, places.cache)
-        candidates = [
-            open_target(parse_spec(one, request.runtime), workers, places.cache) for one in request.candidates
+        candidates: list[Candidate] = [
+            parse_address(one, request.key)
+            if is_address(one)
+            else open_target(parse_spec(one, request.runtime), workers, places.cache)
+            for one in request.candidates
         ]
         chat = bool(reference.identity().template_sha256) if request.chat is None else request.chat
         yield StageStarted("tasks", f"loading {', '.join(request.tasks)}")
         tasks = load_tasks(request.tasks, chat=chat, limit=request.limit or None)
         asked = tasks.asked()
-        targets = _targets(request, reference, candidates)
+        targets = _targets(request, reference, candidates, workers, places.cache)
         plan = _plan(request, tasks, asked, [target for target, _ in targets])
         unfinished = None if request.fresh else TaskFolder.unfinished(places.results, plan)
         with unfinished or TaskFolder.create(places.results, plan) as folder:
@@ -82,11 +97,10 @@ def run_tasks(request: TaskRequest, places: Places, stop: Halt) -> Generator[Eve
                 folder.folder.name, len(targets), len(asked), sum(head.items for head in plan.tasks),
                 len(asked) * len(targets), unfinished is not None, "requests", "items",
             )  # fmt: skip
-            for target, spec in targets:
-                known = next((one for one in (reference, *candidates) if one.spec == spec), None)
-                opened = known or open_target(spec, workers, places.cache)
-                source = LocalSource(opened, target.rows, shared=target.shared, seed=plan.seed)
-                yield from _collect(folder, target, source, asked, stop)
+            with ExitStack() as held:
+                for target, who in targets:
+                    source = _source(request, target, who, reference, folder, held)
+                    yield from _collect(folder, target, source, asked, stop)
             yield StageStarted("report", "scoring, judging and writing the report")
             _score(folder, tasks, asked)
             card = judge(folder)
@@ -124,35 +138,60 @@ def _check(request: TaskRequest) -> None:
         raise UsageError("nothing to compare: no candidate is given", fix="fidelity tasks REFERENCE CANDIDATE")
     if not 0 < request.alpha < 0.5 or not 0 < request.margin < 1:
         raise UsageError("--alpha lies between 0 and 0.5, --margin between 0 and 1", fix="--alpha 0.01 --margin 0.02")
+    if request.concurrency < 1:
+        raise UsageError("--concurrency is a number of requests", fix="--concurrency 4")
     if request.limit < 0:
         raise UsageError("--limit is a number of items", fix="--limit 20, or 0 for all")
 
 
+def _source(
+    request: TaskRequest,
+    target: TaskTarget,
+    who: Candidate,
+    reference: CheckpointTarget,
+    folder: TaskFolder,
+    held: ExitStack,
+) -> Source:
+    """Who answers for a target: a checkpoint, or a host with its log of attempts, budget and pace."""
+    if isinstance(who, CheckpointTarget):
+        return LocalSource(who, target.rows, shared=target.shared, seed=request.seed)
+    log = held.enter_context(AskedLog(folder.folder / f"asked-{target.key.replace(' ', '-')}.sqlite"))
+    budget = Budget(request.caps)
+    client = held.enter_context(Client(who, pace=Pace(most=request.concurrency), budget=budget, log=log,
+                                       limits=Limits(session=_SESSION)))  # fmt: skip
+    return EndpointAnswers(client, target.rows, reference.pairs, request.seed)
+
+
 def _targets(
-    request: TaskRequest, reference: CheckpointTarget, candidates: Sequence[CheckpointTarget]
-) -> list[tuple[TaskTarget, TargetSpec]]:
+    request: TaskRequest, reference: CheckpointTarget, candidates: Sequence[Candidate], workers: Workers, cache: Path
+) -> list[tuple[TaskTarget, Candidate]]:
     """Reference, control and candidates in the order in which they are asked: those that share weights one after another."""
 
-    def add(key: str, label: str, role: Role, spec: TargetSpec, whose: CheckpointTarget, *, shared: bool) -> None:
-        identity = whose.identity()
+    def add(key: str, label: str, role: Role, whose: CheckpointTarget, *, shared: bool) -> None:
+        identity, spec = whose.identity(), whose.spec
         prompts = digest_json([identity.template_sha256, identity.tokenizer_sha256, dict(identity.special_tokens),
                                list(identity.stop_ids), dict(identity.generation)])  # fmt: skip
         rows = CONTROL_ROWS if role == "control" else ROWS
         target = TaskTarget(key=key, label=label, role=role, spec=spec.shown, digest=identity.digest, prompts=prompts,
                             runtime=asdict(spec.runtime), rows=rows, shared=shared)  # fmt: skip
-        found.append((target, spec))
+        found.append((target, whose))
 
-    found: list[tuple[TaskTarget, TargetSpec]] = []
-    add("reference", reference.spec.label, "reference", reference.spec, reference, shared=True)
+    found: list[tuple[TaskTarget, Candidate]] = []
+    add("reference", reference.spec.label, "reference", reference, shared=True)
     if request.control:
         asked_for = request.runtime.dtype
         native = native_precision(reference.identity()) if asked_for == "auto" else asked_for
         other = honest_band(reference.spec, native)[-1]
         rounded = other.spec.kind == "dtype"  # then rounding moves more than what is computed together
         label = f"{other.name}, another batch shape" if rounded else other.name
-        add("control", label, "control", other.spec, reference, shared=rounded)
+        add("control", label, "control", open_target(other.spec, workers, cache), shared=rounded)
     for number, one in enumerate(candidates, start=1):
-        add(f"candidate {number}", one.spec.label, "candidate", one.spec, one, shared=True)
+        if isinstance(one, CheckpointTarget):
+            add(f"candidate {number}", one.spec.label, "candidate", one, shared=True)
+            continue
+        hosted = TaskTarget(key=f"candidate {number}", label=one.shown, role="candidate", spec=one.shown, digest="", prompts="",
+                            runtime={}, rows=ROWS, shared=False)  # fmt: skip
+        found.append((hosted, one))
     return found
 
 
@@ -180,8 +219,8 @@ def _collect(
             continue
         try:
             answers = source.answer(step)
-        except NoChatTemplate as error:
-            yield Noticed(f"{target.label} is not asked: {error.problem}")
+        except (NoChatTemplate, BudgetSpent) as error:
+            yield Noticed(f"{target.label} is not asked any further: {error.problem}")
             return
         folder.keep_answers(target.key, step, answers)
         yield TokensScored(target.label, len(missing))

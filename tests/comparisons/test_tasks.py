@@ -159,3 +159,23 @@ def test_churn_of_whole_groups_counts_once():
     reference, candidate = scores([1] * 12, answers=same, group="g"), scores([1] * 12, answers=new, group="g")
     task, _ = compared(reference, candidate, scores([1] * 12, answers=same, group="g"))
     assert task.churn_p == 0.5
+
+
+def written(item, text, sure=0.9):
+    """A reply of one-character tokens; the reference was as sure of all of them."""
+    ends = tuple(range(1, len(text) + 1))
+    return ItemScore(item=item, name=item, group=f"item {item}", answer=text, target="x", metrics={"acc": 1.0}, text=text,
+                     ends=ends, margins=(sure,) * len(text))  # fmt: skip
+
+
+def test_replies_are_held_against_each_other_up_to_the_first_token_that_differs():
+    """With the reference's margin there: a close call says little, a sure one was overturned."""
+    reference = [written("a", "abcd"), written("b", "abcd", sure=0.01), written("c", "abcd"), written("d", "ab")]
+    candidate = [written("a", "abxx"), written("b", "xbcd"), written("c", "abcd"), written("d", "abcd")]
+    task, facts = compared(reference, candidate, reference)
+    assert (task.texts.of, task.texts.same, task.texts.sure) == (4, 1, 1)
+    assert task.texts.prefix == 2.0
+    assert (task.texts_control.same, task.texts_control.sure) == (4, 0)
+    assert {(flip.item, flip.token) for flip in facts.examples} == {("a", 2), ("b", 0), ("d", 2)}
+    task, _ = compared(scores([1, 0]), scores([1, 1]))
+    assert (task.texts.of, math.isnan(task.texts.prefix)) == (0, True)

@@ -10,8 +10,8 @@ from harness.targets.checkpoint.continuations import Pair, Shape, keeps_caches, 
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.openings import (
     context_length,
+    encode_continuation,
     encode_opening,
-    encode_pair,
     first_id,
     opening_text,
     rolling_windows,
@@ -36,7 +36,7 @@ def answer(
     length = context_length(loaded.model.config, tokenizer)
     found: dict[int, Answered] = {}
     scored = [(place, one) for place, one in enumerate(asked) if isinstance(one, Continuation)]
-    pairs = [_pair(tokenizer, one, loaded.spec.base) for _, one in scored]
+    pairs = [encode_continuation(tokenizer, one, loaded.spec.base) for _, one in scored]
     found |= zip((place for place, _ in scored), _scored(loaded, pairs, length, shape), strict=True)
     for place, one in enumerate(asked):
         if isinstance(one, Rolling):
@@ -49,11 +49,6 @@ def answer(
     for group in _alike(asked, rows):
         found |= _written(loaded, tokenizer, group, length, seed)
     return [found[place] for place in range(len(asked))]
-
-
-def _pair(tokenizer: Any, one: Continuation, where: str) -> Pair:
-    text = opening_text(tokenizer, one.opening, where)
-    return encode_pair(tokenizer, text, one.text, rendered=_rendered(one.opening))
 
 
 def _scored(loaded: Loaded, pairs: list[Pair], length: int, shape: Shape) -> list[Scored]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import NoChatTemplate
-from harness.suites.requests import Opening
+from harness.suites.requests import Continuation, Opening
 from harness.targets.checkpoint.tokenization import render_chat
 
 _USUAL = 2048  # tokens of context where neither configuration nor tokenizer say
@@ -65,6 +65,12 @@ def encode_pair(tokenizer: Any, opening: str, continuation: str, *, rendered: bo
     whole = encode_opening(tokenizer, opening + continuation, rendered=rendered)
     alone = encode_opening(tokenizer, opening, rendered=rendered)
     return alone, whole[len(alone) :]
+
+
+def encode_continuation(tokenizer: Any, one: Continuation, where: str) -> tuple[list[int], list[int]]:
+    """A request of a task as the ids of what stands before, and of what goes on."""
+    text = opening_text(tokenizer, one.opening, where)
+    return encode_pair(tokenizer, text, one.text, rendered=one.opening.text is None)
 
 
 def rolling_windows(tokenizer: Any, text: str, length: int) -> list[tuple[list[int], list[int]]]:

@@ -22,7 +22,7 @@ from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.redact import safe_text
 from harness.suites.model import Message
-from harness.suites.requests import Answered, Asked, Scored, Writing, Written
+from harness.suites.requests import Answered, Asked, Continuation, Scored, Writing, Written
 from harness.targets.base import Capabilities, Encoded, ModelIdentity, Target
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
@@ -276,6 +276,12 @@ class CheckpointTarget:
         answer, _ = self._loaded().ask("answer", body)
         kinds = [Written if isinstance(one, Writing) else Scored for one in asked]
         return [kind.model_validate(one) for kind, one in zip(kinds, _listed(answer["answers"]), strict=True)]
+
+    def pairs(self, asked: Sequence[Continuation]) -> list[tuple[list[int], list[int]]]:
+        """Continuations as ids of this checkpoint's tokenizer: what stands before, and what goes on."""
+        body: Body = {"asked": [one.model_dump(mode="json") for one in asked]}
+        answer, _ = self._workers.for_base(self.spec.base).ask("pairs", {**self._spec_body(), **body})
+        return [([int(i) for i in opening], [int(i) for i in tail]) for opening, tail in _listed(answer["pairs"])]
 
     def save_head(self, path: Path) -> None:
         """Store the output head as a file of plain tensors."""

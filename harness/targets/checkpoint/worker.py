@@ -209,6 +209,15 @@ class Worker:
         found = answer(self.model, tokenizer, asked, rows, seed, shared=shared)
         return {"answers": [one.model_dump(mode="json") for one in found]}, {}
 
+    def pairs(self, body: Body, arrays: Arrays) -> Answer:
+        """Continuations of tasks as ids: of what stands before, and of what goes on."""
+        from harness.targets.checkpoint.openings import encode_continuation  # noqa: PLC0415
+
+        spec = read_spec(body)
+        asked = [Continuation.model_validate(entry) for entry in _listed(body["asked"])]
+        pairs = [encode_continuation(self.tokenizer(spec), one, spec.base) for one in asked]
+        return {"pairs": [[list(opening), list(tail)] for opening, tail in pairs]}, {}
+
     def losses(self, body: Body, arrays: Arrays) -> Answer:
         """Losses of the true tokens of a batch, without a reference."""
         from harness.targets.checkpoint.scoring import token_losses  # noqa: PLC0415
@@ -287,7 +296,7 @@ def _batch(arrays: Arrays) -> Batch:
 
 _REQUESTS = (
     "hello", "load", "encode", "pieces", "silent", "spelled", "ids_of", "recut", "sample", "hidden", "save_head", "sketch",
-    "score", "evidence", "answer", "losses", "weights", "convert", "convert_tokenizer",
+    "score", "evidence", "answer", "pairs", "losses", "weights", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 
