@@ -8,6 +8,7 @@ import click
 
 from harness.auditing import AuditFolder
 from harness.config import Places
+from harness.errors import StoredRunError
 from harness.observations.journal import read_manifest
 from harness.redact import safe_line
 from harness.tasking.store import TaskFolder
@@ -27,9 +28,7 @@ def command(results: Path | None) -> int:
         )
     asked = [found for path in sorted(folder.glob("*-tasks-*")) if (found := TaskFolder.open(folder, path.name))]
     for run in asked:
-        status, tasks = "complete" if run.finished else "unfinished", run.plan
-        reference, *others = (safe_line(target.label, 30) for target in tasks.targets if target.role != "control")
-        click.echo(f"{run.folder.name}  {status:<11}  {reference} vs {', '.join(others)}")
+        click.echo(_tasks(run))
     if not manifests and not audits and not asked:
         click.echo(f"no runs in {folder}")
         return 0
@@ -39,3 +38,13 @@ def command(results: Path | None) -> int:
             f"{manifest.run}  {manifest.status:<11}  {manifest.suite:<8}  {safe_line(manifest.reference, 30)} vs {names}"
         )
     return 0
+
+
+def _tasks(run: TaskFolder) -> str:
+    """A line about a task run."""
+    try:
+        reference, *others = (safe_line(target.label, 30) for target in run.plan.targets if target.role != "control")
+    except StoredRunError as error:
+        return f"{run.folder.name}  unreadable   {error.problem}"
+    status = "complete" if run.finished else "unfinished"
+    return f"{run.folder.name}  {status:<11}  {reference} vs {', '.join(others)}"

@@ -9,6 +9,7 @@ import click
 from harness.config import Places
 from harness.observations.journal import Journal
 from harness.redact import safe_line
+from harness.tasking.store import TaskFolder
 
 
 @click.command("show")
@@ -16,7 +17,11 @@ from harness.redact import safe_line
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 def command(run: str, results: Path | None) -> int:
     """Show the plan of a stored RUN (default: the newest) and how far it came."""
-    journal = Journal.open(results or Places.default().results, run)
+    folder = results or Places.default().results
+    asked = TaskFolder.open(folder, run)
+    if asked:
+        return _tasks(asked)
+    journal = Journal.open(folder, run)
     try:
         manifest, plan = journal.manifest, journal.plan
         click.echo(f"run      {manifest.run} ({manifest.status}) {safe_line(manifest.problem)}".rstrip())
@@ -30,4 +35,17 @@ def command(run: str, results: Path | None) -> int:
             click.echo(f"  claim      {safe_line(claim.candidate)}: {claim.precision} (from {claim.source})")
     finally:
         journal.close()
+    return 0
+
+
+def _tasks(stored: TaskFolder) -> int:
+    """The plan of a task run, and how many answers each target has given."""
+    plan = stored.plan
+    click.echo(f"run      {stored.folder.name} ({'complete' if stored.finished else 'unfinished'})")
+    click.echo(f"plan     {plan.digest[:16]}  asked {'as conversations' if plan.chat else 'as plain text'}")
+    for task in plan.tasks:
+        click.echo(f"task     {safe_line(task.name, 60)} v{safe_line(task.version, 20)}: {task.items} items")
+    with stored:
+        for target in plan.targets:
+            click.echo(f"  {target.role:<10} {safe_line(target.label, 60):<28} {stored.count(target.key)} answers")
     return 0

@@ -90,8 +90,15 @@ class TaskFolder:
 
     @property
     def plan(self) -> TaskPlan:
-        """The plan as it was frozen."""
-        return TaskPlan.model_validate_json((self.folder / _PLAN).read_bytes())
+        """The plan as it was frozen; raises StoredRunError for one that cannot be read."""
+        try:
+            return TaskPlan.model_validate_json((self.folder / _PLAN).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StoredRunError(
+                "the plan of this run cannot be read",
+                where=str(self.folder),
+                fix="read it with the version of fidelity-harness that wrote it, or run it again",
+            ) from error
 
     @property
     def finished(self) -> bool:
@@ -121,6 +128,11 @@ class TaskFolder:
         kinds = {one.key: Written if isinstance(one, Writing) else Scored for one in asked}
         found = self._open().execute("SELECT key, answer FROM answers WHERE target = ?", (target,))
         return {key: kinds[key].model_validate_json(answer) for key, answer in found if key in kinds}
+
+    def count(self, target: str) -> int:
+        """How many answers of a target are stored."""
+        (found,) = self._open().execute("SELECT count(*) FROM answers WHERE target = ?", (target,)).fetchone()
+        return int(found)
 
     def keep_scores(
         self, scores: Mapping[str, Mapping[str, Sequence[ItemScore]]], checks: Mapping[str, SelfCheck]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli.ls import command as ls
 from harness.cli.report import command as report
+from harness.cli.show import command as show
 from harness.cli.tasks import command
 from harness.config import Places
-from harness.errors import Interrupted, UsageError
+from harness.errors import Interrupted, StoredRunError, UsageError
 from harness.observations.events import PlanReady, TargetStarted, TokensScored
 from harness.suites.load import shipped_folder
 from harness.suites.requests import Continuation, Writing
@@ -99,6 +101,14 @@ def test_a_stored_run_is_judged_again_bit_for_bit(toy, noisy, shared_cache, tmp_
     )
     assert json.loads(again.stdout) == json.loads(stored)
     assert folder.name in CliRunner().invoke(ls, ["--results", str(tmp_path)]).stdout
+    assert "25 answers" in CliRunner().invoke(show, [folder.name, "--results", str(tmp_path)]).stdout
+    other = tmp_path / "20260101T000000Z-tasks-000000"
+    other.mkdir()
+    (other / "plan.json").write_text("{}")
+    assert "unreadable" in CliRunner().invoke(ls, ["--results", str(tmp_path)]).stdout
+    with pytest.raises(StoredRunError, match="cannot be read"):
+        _ = TaskFolder(other).plan
+    shutil.rmtree(other)
     assert (folder / "tasks.json").read_bytes() == stored
     (folder / "tasks.json").unlink()
     run(toy, noisy, cache=shared_cache, results=tmp_path, runtime=Runtime(threads=1, dtype="bf16"))
