@@ -261,7 +261,7 @@ class _Row:
             return {"churned": churned, "churned_control": -1, "churn_only": 0, "control_only": 0, "churn_p": math.nan}
         net = np.array([float(pair.churned) - float(pair.control_churned) for pair in known])
         return {
-            "churned": churned, "churned_control": sum(pair.control_churned for pair in known),
+            "churned": sum(pair.churned for pair in known), "churned_control": sum(pair.control_churned for pair in known),
             "churn_only": int((net > 0).sum()), "control_only": int((net < 0).sum()),
             "churn_p": sign_flips(cluster_sums(net, self._groups(known)).total),
         }  # fmt: skip
@@ -324,9 +324,13 @@ class _Pair:
 
 
 def _divergence(pairs: Sequence[tuple[ItemScore, ItemScore]]) -> Divergence:
-    """Where replies part from the reference's, and how sure it was there."""
-    written = [(ours, theirs) for ours, theirs in pairs if ours.text is not None and theirs.text is not None]
-    parted = [parting(ours, theirs) for ours, theirs in written if ours.text != theirs.text]
+    """Where replies part from the reference's, and how sure it was there; replies that a host cut say nothing of it."""
+    written = [
+        (ours, theirs)
+        for ours, theirs in pairs
+        if ours.text is not None and theirs.text is not None and not ours.early and not theirs.early
+    ]
+    parted = [parting(ours, theirs) for ours, theirs in written if _trimmed(ours) != _trimmed(theirs)]
     tokens = [place for place, _ in parted if place >= 0]
     return Divergence(
         of=len(written), same=len(written) - len(parted), prefix=float(np.median(tokens)) if tokens else math.nan,
@@ -334,12 +338,32 @@ def _divergence(pairs: Sequence[tuple[ItemScore, ItemScore]]) -> Divergence:
     )  # fmt: skip
 
 
+def _trimmed(one: ItemScore) -> str:
+    """A reply without blanks at its ends, which gateways trim."""
+    return (one.text or "").strip()
+
+
 def parting(ours: ItemScore, theirs: ItemScore) -> tuple[int, float]:
-    """Tokens of the reference's reply before the first that differs, and its margin there; -1 and NaN if they are not known."""
-    one, other = ours.text or "", theirs.text or ""
-    shared = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    token = next((n for n, end in enumerate(ours.ends) if end > shared), len(ours.ends) if ours.ends else -1)
-    return token, ours.margins[token] if 0 <= token < len(ours.margins) else math.nan
+    """Tokens of the reference's reply before the first that differs, and its margin there; -1 and NaN if they are not known.
+
+    Texts can be the same beyond the last place at which both have a token's end: the token after that place is the first that
+    differs. Where the other side tells no tokens, the less sure of the two that it may be counts.
+    """
+    leads = [len(one.text or "") - len((one.text or "").lstrip()) for one in (ours, theirs)]
+    one, other = (text.text or "" for text in (ours, theirs))
+    pairs = zip(one[leads[0] :], other[leads[1] :], strict=False)
+    shared = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one) - leads[0], len(other) - leads[1]))
+    if not ours.ends:
+        return -1, math.nan
+    ends = [end - leads[0] for end in ours.ends]
+    if theirs.ends:
+        common = {0, *ends} & {0, *(end - leads[1] for end in theirs.ends)}
+        shared = max(end for end in common if end <= shared)
+    token = next((n for n, end in enumerate(ends) if end > shared), len(ends))
+    margin = ours.margins[token] if token < len(ours.margins) else math.nan
+    if not theirs.ends and 0 < token <= len(ours.margins) and ends[token - 1] == shared < len(other) - leads[1]:
+        margin = float(np.nanmin([margin, ours.margins[token - 1]]))
+    return token, margin
 
 
 def _scores(before: Floats, after: Floats, groups: Ints, seed: int) -> dict[str, float | int | str]:

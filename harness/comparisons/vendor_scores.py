@@ -16,12 +16,13 @@ from harness.evidence.paired import mcnemar
 from harness.evidence.two_sample import exchange_test
 from harness.suites.vendor import VendorLoop, VendorRow
 
-#: What the vendors ask for. Rates are written so that more is better.
-THRESHOLDS: Mapping[str, Mapping[str, float]] = {
-    "minimax": {"success": 1.0, "match": 0.98, "schema": 0.98, "not error-only": 1.0, "language": 0.4, "scenario": 1.0},
+#: What the vendors ask for, and under what they speak of a failure ("98 % +- 1"). Rates are written so that more is better.
+THRESHOLDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "minimax": {"success": (1.0, 1.0), "match": (0.98, 0.97), "schema": (0.98, 0.98), "not error-only": (1.0, 1.0),
+                "language": (0.4, 0.4), "scenario": (1.0, 1.0)},
     "k2": {},
-    "kimi-schema": {"schema cases": 1.0},
-}
+    "kimi-schema": {},
+}  # fmt: skip
 _SIMILAR = 0.98  # MiniMax's threshold of trigger similarity
 _Z = 1.959963984540054
 
@@ -47,7 +48,9 @@ class ModelFacts(Result):
     """All passes of one model."""
 
     model: str
+    form: str
     loops: int
+    notes: tuple[str, ...]
     rates: tuple[RateFacts, ...]
     calls: tuple[int, ...]  # tool calls per pass
     calls_mean: float
@@ -102,16 +105,18 @@ class VendorFacts(Result):
 
 def vendor_facts(loops: Sequence[VendorLoop]) -> VendorFacts:
     """Recompute the scorecards of all models in these passes."""
-    models: dict[str, list[VendorLoop]] = {}
+    forms: dict[str, dict[str, list[VendorLoop]]] = {}
     for loop in loops:
-        models.setdefault(loop.model, []).append(loop)
+        forms.setdefault(loop.form, {}).setdefault(loop.model, []).append(loop)
     return VendorFacts(
-        models=tuple(_model(name, passes) for name, passes in models.items()),
-        vacuous=tuple(_vacuous(loops)),
-        separations=tuple(_separations(models)),
+        models=tuple(_model(name, passes) for models in forms.values() for name, passes in models.items()),
+        vacuous=tuple(one for models in forms.values() for one in _vacuous(list(itertools.chain(*models.values())))),
+        separations=tuple(_separations(list(forms.values()))),
         similarities=tuple(
-            _similarity(first, second) for first, second in itertools.combinations(models.values(), 2)
-            if all(loop.positives >= 0 for loop in (*first, *second))
+            found
+            for models in forms.values()
+            for first, second in itertools.combinations(models.values(), 2)
+            if all(loop.positives >= 0 for loop in (*first, *second)) and (found := _similarity(first, second))
         ),
     )  # fmt: skip
 
@@ -140,9 +145,11 @@ def _model(name: str, loops: Sequence[VendorLoop]) -> ModelFacts:
         for finish, count in loop.finishes.items():
             finishes[finish] = finishes.get(finish, 0) + count
         for row in loop.rows:
-            fields[row.reasoning or "none"] = fields.get(row.reasoning or "none", 0) + 1
+            for field in row.reasoning or ("none",):
+                fields[field] = fields.get(field, 0) + 1
     return ModelFacts(
-        model=name, loops=len(loops), rates=tuple(_rate(metric, loops) for metric in _metrics(loops)), calls=calls,
+        model=name, form=loops[0].form, loops=len(loops), notes=tuple(sorted({loop.note for loop in loops} - {""})),
+        rates=tuple(_rate(metric, loops) for metric in _metrics(loops)), calls=calls,
         calls_mean=mean, calls_sd=spread, finishes=finishes, reasoning=fields,
     )  # fmt: skip
 
@@ -152,16 +159,10 @@ def _rate(metric: str, loops: Sequence[VendorLoop]) -> RateFacts:
     right, of = sum(one.right for one in tallies), sum(one.of for one in tallies)
     rates = [one.right / one.of for one in tallies if one.of]
     low, high = wilson(right, of)
-    threshold = THRESHOLDS[loops[0].form].get(metric, math.nan)
-    meets = (
-        ""
-        if math.isnan(threshold) or not of
-        else "yes"
-        if low >= threshold
-        else "no"
-        if high < threshold
-        else "undecided"
-    )
+    threshold, failing = THRESHOLDS[loops[0].form].get(metric, (math.nan, math.nan))
+    meets = ""
+    if of and not math.isnan(threshold):
+        meets = "yes" if low >= threshold else "no" if high < failing else "undecided"
     return RateFacts(
         metric=metric, mean=sum(rates) / len(rates) if rates else math.nan, right=right, of=of, low=low, high=high,
         ceiling=sum(one.most for one in tallies) / of if of else math.nan, threshold=threshold, meets=meets,
@@ -173,25 +174,33 @@ def _vacuous(loops: Sequence[VendorLoop]) -> list[Vacuous]:
     found = []
     for metric in _metrics(loops):
         tallies = [loop.tallies[metric] for loop in loops if metric in loop.tallies]
-        of = sum(one.of for one in tallies)
+        right, of = sum(one.right for one in tallies), sum(one.of for one in tallies)
         if not of:
             found.append(Vacuous(metric=metric, reason="nothing was ever checked"))
         elif all(one.right == one.most for one in tallies):
             models = len({loop.model for loop in loops})
             whose = "one model" if models == 1 else f"{models} models"
-            reason = f"{of:,} of {of:,} in {len(tallies)} passes of {whose}: nothing here shows that it can fail"
+            ceiling = "" if right == of else ", all that can count"
+            reason = (
+                f"{right:,} of {of:,}{ceiling} in {len(tallies)} passes of {whose}: nothing here shows that it can fail"
+            )
             found.append(Vacuous(metric=metric, reason=reason))
-    fields = {row.reasoning for loop in loops for row in loop.rows if row.reasoning}
-    if fields and "reasoning" not in fields and "not error-only" not in {one.metric for one in found}:
-        reason = (
-            f"the verifier reads 'reasoning', these hosts send {', '.join(sorted(fields))}: its own count cannot rise"
-        )
-        found.append(Vacuous(metric="not error-only, as published", reason=reason))
+    fields = {field for loop in loops for row in loop.rows for field in row.reasoning}
+    if fields and "reasoning" not in fields and loops[0].form == "minimax":
+        reason = f"the verifier reads 'reasoning', these hosts send {', '.join(sorted(fields))}: its count cannot rise"
+        found = [one for one in found if one.metric != "not error-only"]
+        found.append(Vacuous(metric="not error-only", reason=reason))
     return found
 
 
-def _separations(models: Mapping[str, Sequence[VendorLoop]]) -> list[Separation]:
-    """Every statistic that varies, between every two models."""
+def _separations(forms: Sequence[Mapping[str, Sequence[VendorLoop]]]) -> list[Separation]:
+    """Every statistic that varies, between every two models of one verifier; Holm over all of them."""
+    found = [one for models in forms for one in _separated(models)]
+    adjusted = holm([one.p for one in found]).tolist()
+    return [one.model_copy(update={"adjusted": value}) for one, value in zip(found, adjusted, strict=True)]
+
+
+def _separated(models: Mapping[str, Sequence[VendorLoop]]) -> list[Separation]:
     loops = [loop for passes in models.values() for loop in passes]
     statistics: dict[str, dict[str, list[float]]] = {
         metric: {
@@ -214,17 +223,17 @@ def _separations(models: Mapping[str, Sequence[VendorLoop]]) -> list[Separation]
                 means = (sum(values[first]) / len(values[first]), sum(values[second]) / len(values[second]))
                 found.append(Separation(statistic=statistic, first=first, second=second, first_mean=means[0],
                                         second_mean=means[1], p=p, adjusted=p, exact=exact))  # fmt: skip
-    adjusted = holm([one.p for one in found]).tolist()
-    return [one.model_copy(update={"adjusted": value}) for one, value in zip(found, adjusted, strict=True)]
+    return found
 
 
-def _similarity(first: Sequence[VendorLoop], second: Sequence[VendorLoop]) -> Similarity:
-    """F1 over the passes of two models, pass by pass in their order."""
-    pairs = list(zip(first, second, strict=False))
+def _similarity(first: Sequence[VendorLoop], second: Sequence[VendorLoop]) -> Similarity | None:
+    """F1 over the passes of two models, pass by pass in their order; None where rows share no question."""
     bounds, p = [], math.nan
-    for one, other in pairs:
+    for one, other in zip(first, second, strict=False):
         if one.rows and other.rows:
-            both, ours, theirs = _agreement(one.rows, other.rows)
+            both, ours, theirs, shared = _agreement(one.rows, other.rows)
+            if not shared:
+                return None
             bounds.append((2 * both / (ours + theirs) if ours + theirs else math.nan,) * 2)
             if math.isnan(p):
                 p = mcnemar(ours - both, theirs - both).exact
@@ -234,12 +243,15 @@ def _similarity(first: Sequence[VendorLoop], second: Sequence[VendorLoop]) -> Si
     return Similarity(first=first[0].model, second=second[0].model, low=low, high=high, passes=low >= _SIMILAR, p=p)
 
 
-def _agreement(ours: Sequence[VendorRow], theirs: Sequence[VendorRow]) -> tuple[int, int, int]:
-    """Items on which both call, on which the first does, on which the second does; of those that both answered."""
+def _agreement(ours: Sequence[VendorRow], theirs: Sequence[VendorRow]) -> tuple[int, int, int, int]:
+    """Items on which both call, the first does, the second does, and all: of those that both were asked alike and answered."""
     others = {row.item: row for row in theirs if not row.failed}
-    shared = [(row.finish == "tool_calls", others[row.item].finish == "tool_calls") for row in ours
-              if not row.failed and row.item in others]  # fmt: skip
-    return sum(a and b for a, b in shared), sum(a for a, _ in shared), sum(b for _, b in shared)
+    shared = [
+        (row.finish == "tool_calls", others[row.item].finish == "tool_calls")
+        for row in ours
+        if not row.failed and row.item in others and row.prompt == others[row.item].prompt
+    ]
+    return sum(a and b for a, b in shared), sum(a for a, _ in shared), sum(b for _, b in shared), len(shared)
 
 
 def _bounds(one: VendorLoop, other: VendorLoop) -> tuple[float, float]:

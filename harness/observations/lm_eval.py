@@ -41,6 +41,7 @@ _MOST_TOKENS = 256  # of a reply, where a task does not say
 _WHOLE = 0.98  # part of the limit from which on a reply that ended for its length reached it
 _FAILED = "fidelity: the scorer failed"
 _NAME = 200  # characters of an item's own name
+_LONGEST_TEXT = 20_000  # of a reply, for where it parts from another
 _LONGEST = 2000  # characters of an answer or target that are kept with its score
 
 
@@ -64,10 +65,10 @@ class Tasks:
     def asked(self) -> list[Asked]:
         """Every request of every task, in lm-eval's order. Raises UsageError for an item that lacks a field."""
         if not self._asked:
-            for name, task in self.loaded.items():
-                with _quiet(), _seeded(task):
+            with _quiet(), _seeded(*self.loaded.values()):  # in one go, as lm-eval builds them when it scores
+                for name, task in self.loaded.items():
                     self._build(name, task)
-                self._asked += _requests(task.instances, repeated=True)
+            self._asked = [one for task in self.loaded.values() for one in _requests(task.instances, repeated=True)]
         return self._asked
 
     def heads(self) -> list[TaskHead]:
@@ -361,7 +362,10 @@ def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]], field: st
         if choices and len(filtered) > 1
         else str(filtered[0][1] if choices else filtered[0])
     )
-    written = next((one for _, one in own if isinstance(one, Written) and not one.lost), None)
+    greedy = [
+        one for asked, one in own if isinstance(asked, Writing) and not asked.temperature and isinstance(one, Written)
+    ]
+    written = next((one for one in greedy if not one.lost), None)
     metrics = {key: float(sample[key]) for key in sample["metrics"] if _number(sample[key])}
     return ItemScore(
         item=item,
@@ -370,7 +374,7 @@ def _item_score(sample: Any, own: list[tuple[Asked, Answered | None]], field: st
         answer=said[:_LONGEST],
         target=str(sample["target"])[:_LONGEST],
         metrics={} if lost else metrics,
-        text=written.text[:_LONGEST] if written else None,
+        text=written.text[:_LONGEST_TEXT] if written else None,
         ends=written.ends if written else (),
         margins=written.margins if written else (),
         cut=bool(cut),

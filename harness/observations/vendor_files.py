@@ -6,7 +6,9 @@ written twice the last one counts. Stored verdicts of rows are kept, and reasoni
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,15 @@ _COUNT = 1 << 30
 _REASONING = ("reasoning_content", "reasoning", "reasoning_details")
 
 
-def read_vendor_files(paths: Sequence[Path]) -> list[VendorLoop]:
-    """Every pass in these files; raises UsageError for what is none of the known formats, or contradicts itself."""
-    return [loop for path in paths for loop in _loops(path)]
+def read_vendor_files(files: Sequence[tuple[str, Path]]) -> list[VendorLoop]:
+    """Every pass in these files, each with a label, which stands for the model's own name where it is not empty.
+
+    Raises UsageError for what is none of the known formats, or contradicts itself.
+    """
+    found = []
+    for label, path in files:
+        found += [loop.model_copy(update={"model": safe_line(label, 80)}) if label else loop for loop in _loops(path)]
+    return found
 
 
 def _loops(path: Path) -> list[VendorLoop]:
@@ -52,7 +60,7 @@ def _loops(path: Path) -> list[VendorLoop]:
 
 
 def _lines(path: Path, text: str) -> Iterable[dict[str, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -91,84 +99,100 @@ _KNOWN = (
 
 def _minimax(path: Path, value: dict[str, Any], model: str, source: str) -> VendorLoop:
     n = _Counts(path, value)
+    if n("success_count") > n("all_count"):
+        raise UsageError(
+            "more answers than attempts: this is the summary of an incremental run", where=str(path),
+            fix="give the rows (results.jsonl) instead",
+        )  # fmt: skip
     hit, miss = n("tool_calls_finish_tool_calls"), n("tool_calls_finish_stop")
     false, right = n("stop_finish_tool_calls"), n("stop_finish_stop")
-    judged, labels = hit + miss + false + right + n("tool_calls_finish_others"), n("expected_tool_call_total_count")
+    others, labels = n("tool_calls_finish_others"), n("expected_tool_call_total_count")
     valid, invalid = n("tool_calls_successful_count"), n("tool_calls_schema_validation_error_count")
+    judged = hit + miss + false + right + others
     if valid + invalid != hit or judged > labels:
         raise UsageError(
             "the counts of this summary contradict each other: calls that are valid and calls that are not do not add up",
             where=str(path),
         )
+    checked = n("error_only_reasoning_checked_count")
     return VendorLoop(
         source=source, form="minimax", model=model, calls=n("tool_calls_total_count"), positives=hit + false, hits=hit,
-        wanted=hit + miss, finishes={"tool_calls": hit + false, "stop": miss + right, "others": n("tool_calls_finish_others")},
+        wanted=hit + miss + others, finishes={"tool_calls": hit + false, "stop": miss + right, "others": others},
         tallies={
-            "success": _tally(n("success_count"), n("all_count")),
-            "match": Tally(right=hit + right, of=labels, most=judged),
-            "schema": _tally(valid, hit),
-            "not error-only": _tally(n("error_only_reasoning_checked_count") - n("error_only_reasoning_count"),
-                                     n("error_only_reasoning_checked_count")),
-            "language": _tally(n("language_following_valid_count"), n("language_following_checked_count")),
-            "scenario": _tally(n("scenario_check_valid_count"), n("scenario_check_checked_count")),
+            "success": _tally(n("success_count"), n("all_count"), path),
+            "match": _tally(hit + right, labels, path, most=judged),
+            "schema": _tally(valid, hit, path),
+            "not error-only": _tally(checked - n("error_only_reasoning_count"), checked, path),
+            "language": _tally(n("language_following_valid_count"), n("language_following_checked_count"), path),
+            "scenario": _tally(n("scenario_check_valid_count"), n("scenario_check_checked_count"), path),
         },
     )  # fmt: skip
 
 
 def _k2(path: Path, value: dict[str, Any], model: str, source: str) -> VendorLoop:
     n = _Counts(path, value)
-    every = n("success_count") + n("failure_count")
     called = n("finish_tool_calls")
     return VendorLoop(
         source=source, form="k2", model=model, positives=called,
         finishes={"tool_calls": called, "stop": n("finish_stop"), "others": n("finish_others")},
-        tallies={"success": _tally(n("success_count"), every), "schema": _tally(n("successful_tool_call_count"), called)},
+        tallies={
+            "success": _tally(n("success_count"), n("success_count") + n("failure_count"), path),
+            "schema": _tally(n("successful_tool_call_count"), called, path),
+        },
     )  # fmt: skip
 
 
 def _from_kimi(path: Path, value: dict[str, Any]) -> VendorLoop:
-    """Kimi's schema report: one result per case and mode, the last one of reruns."""
-    states = [str(one.get("status")) for one in value["results"] if isinstance(one, dict)]
-    run = [state for state in states if state in {"passed", "failed"}]
+    """Kimi's schema report: one result per case and mode; of reruns the last one, so that the rate is one of several tries."""
+    states: dict[tuple[str, ...], str] = {}
+    for one in value["results"]:
+        if isinstance(one, dict):
+            states[tuple(str(one.get(name)) for name in ("suite", "line", "mode"))] = str(one.get("status"))
+    run = [state for state in states.values() if state in {"passed", "failed"}]
     if not run:
         raise UsageError("this report holds no case that was run", where=str(path))
     return VendorLoop(
         source=path.name, form="kimi-schema", model=safe_line(str(value.get("model", "")), 80),
-        tallies={"schema cases": _tally(run.count("passed"), len(run))},
+        tallies={"schema cases": _tally(run.count("passed"), len(run), path)},
+        note="cases that failed may have been tried again: the rate is that of the last try, and a reply cut by its limit fails",
     )  # fmt: skip
 
 
 def _from_rows(path: Path, rows: Iterable[dict[str, Any]]) -> VendorLoop:
-    """Rows of MiniMax's or K2's verifier, counted anew."""
+    """Rows of MiniMax's or K2's verifier, counted anew by the rules of its summaries."""
     last: dict[str, dict[str, Any]] = {}
     for row in rows:
         item = str(row["data_index"])
         if item not in last or str(row.get("last_run_at", "")) >= str(last[item].get("last_run_at", "")):
             last[item] = row
-    read = tuple(_row(item, row) for item, row in last.items())
-    minimax = any("error_only_reasoning_checked" in row or "expected_tool_call" in row for row in last.values())
-    answered = [row for row in read if not row.failed]
-    labelled = [row for row in read if row.expected is not None]
-    matched = sum(row.finish == ("tool_calls" if row.expected else "stop") for row in labelled if not row.failed)
-    called = [row for row in answered if row.finish == "tool_calls" and (row.expected or not minimax)]
-    if not read:
+    if not last:
         raise UsageError("the file is empty", where=str(path), fix=_KNOWN)
-    first = next(iter(last.values()))
-    request = first.get("request")
+    minimax = any("error_only_reasoning_checked" in row or "expected_tool_call" in row for row in last.values())
+    read = [(row, _row(item, row)) for item, row in last.items()]
+    answered = [(row, one) for row, one in read if not one.failed]
+    labelled = [(row, one) for row, one in read if one.expected is not None]
+    judged = [
+        one for row, one in labelled if not row.get("scenario_check_checked")
+    ]  # those are labelled and never judged
+    matched = sum(one.finish == ("tool_calls" if one.expected else "stop") for one in judged if not one.failed)
+    called = [one for _, one in answered if one.finish == "tool_calls" and (one.expected or not minimax)]
+    told = [bool(row.get("error_only_reasoning")) for row, _ in read if row.get("error_only_reasoning_checked")]
+    request = next(iter(last.values())).get("request")
     return VendorLoop(
-        source=path.name, form="minimax" if minimax else "k2", rows=read,
+        source=path.name, form="minimax" if minimax else "k2", rows=tuple(one for _, one in read),
         model=safe_line(str(request.get("model", "") if isinstance(request, dict) else ""), 80),
-        calls=sum(row.calls for row in answered), finishes=_finishes(answered),
-        positives=sum(row.finish == "tool_calls" for row in answered),
-        hits=sum(row.finish == "tool_calls" and bool(row.expected) for row in answered),
-        wanted=sum(bool(row.expected) for row in read),
+        calls=sum(one.calls for _, one in answered), finishes=_finishes(one for _, one in answered),
+        positives=sum(one.finish == "tool_calls" for _, one in answered),
+        hits=sum(one.finish == "tool_calls" and bool(one.expected) for _, one in answered),
+        wanted=sum(bool(one.expected) for _, one in read),
         tallies={
-            "success": _tally(len(answered), len(read)),
-            **({"match": _tally(matched, len(labelled))} if labelled else {}),
-            "schema": _tally(sum(bool(row.valid) for row in called), len(called)),
-            "not error-only": _tally(sum(not row.reasoning_only for row in answered), len(answered)),
-            **_checked(last.values(), "language_following", "language"),
-            **_checked(last.values(), "scenario_check", "scenario"),
+            "answered": _tally(len(answered), len(read), path),
+            **({"match": _tally(matched, len(labelled), path, most=len(judged))} if labelled else {}),
+            "schema": _tally(sum(bool(one.valid) for one in called), len(called), path),
+            **({"not error-only": _tally(len(told) - sum(told), len(told), path)} if told else {}),
+            "not reasoning alone": _tally(sum(not one.reasoning_only for _, one in answered), len(answered), path),
+            **_checked(last.values(), "language_following", "language", path),
+            **_checked(last.values(), "scenario_check", "scenario", path),
         },
     )  # fmt: skip
 
@@ -181,20 +205,29 @@ def _row(item: str, row: dict[str, Any]) -> VendorRow:
     said: dict[str, Any] = message if isinstance(message, dict) else {}
     calls = said.get("tool_calls")
     count = len(calls) if isinstance(calls, list) else 0
-    field = next((name for name in _REASONING if said.get(name)), "")
+    content = str(said.get("content") or "")
+    left = re.sub(r"(?s)<(mm:)?think>.*?(</(mm:)?think>|$)", "", content)  # reasoning in the text itself
+    fields = (*(name for name in _REASONING if said.get(name)), *(("content",) if left != content else ()))
     expected, valid = row.get("expected_tool_call"), row.get("tool_calls_valid")
-    failed = "" if row.get("status") == "success" and choice else "no answer"
+    request = row.get("request")
+    asked = {key: value for key, value in request.items() if key not in _NOT_ASKED} if isinstance(request, dict) else {}
     return VendorRow(
         item=item, finish=safe_line(str(row.get("finish_reason") or choice.get("finish_reason") or ""), 40), calls=count,
         valid=valid if isinstance(valid, bool) else None, expected=expected if isinstance(expected, bool) else None,
-        reasoning=field, reasoning_only=bool(field and not count and not str(said.get("content") or "").strip()), failed=failed,
+        reasoning=fields, reasoning_only=bool(fields and not count and not left.strip()),
+        failed="" if row.get("status") == "success" and choice else "no answer",
+        prompt=hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16],
     )  # fmt: skip
 
 
-def _checked(rows: Iterable[dict[str, Any]], field: str, name: str) -> dict[str, Tally]:
+#: Fields of a request that are not the question.
+_NOT_ASKED = frozenset({"model", "stream", "stream_options", "max_tokens", "temperature", "top_p"})
+
+
+def _checked(rows: Iterable[dict[str, Any]], field: str, name: str, path: Path) -> dict[str, Tally]:
     found = [row.get(f"{field}_valid") for row in rows if row.get(f"{field}_checked")]
     judged = [one for one in found if isinstance(one, bool)]
-    return {name: _tally(sum(judged), len(judged))} if judged else {}
+    return {name: _tally(sum(judged), len(judged), path)} if judged else {}
 
 
 def _finishes(rows: Iterable[VendorRow]) -> dict[str, int]:
@@ -204,8 +237,11 @@ def _finishes(rows: Iterable[VendorRow]) -> dict[str, int]:
     return found
 
 
-def _tally(right: int, of: int) -> Tally:
-    return Tally(right=right, of=of, most=of)
+def _tally(right: int, of: int, path: Path, most: int | None = None) -> Tally:
+    most = of if most is None else most
+    if not 0 <= right <= most <= of:
+        raise UsageError(f"the counts contradict each other: {right} right of {of}", where=str(path), fix=_KNOWN)
+    return Tally(right=right, of=of, most=most)
 
 
 class _Counts:

@@ -29,6 +29,7 @@ class CandidateTasks(Result):
     facts: TaskFacts
     verdict: AxisVerdict
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()  # what holds for all of its answers
 
 
 class TaskCard(Result):
@@ -47,6 +48,7 @@ class TaskCard(Result):
     checks: tuple[SelfCheck, ...]
     candidates: tuple[CandidateTasks, ...]
     software: dict[str, str]
+    partial: bool = False  # some requests were not reached: the same command goes on
 
     @property
     def outcome(self) -> Outcome:
@@ -69,6 +71,8 @@ def print_task_card(card: TaskCard, folder: Path, console: Console) -> None:
         console.print(Text(f"honest control: {safe_line(card.control)}", style="dim"))
     for one in card.candidates:
         console.print(Text(f"\n{safe_line(one.label)} against {safe_line(card.reference)}", style="bold"))
+        for note in one.notes:
+            console.print(Text(f"  {safe_line(note, 300)}", style="yellow"))
         console.print(_table(one.facts, controlled=bool(card.control)))
         for flip in one.facts.examples[:_SHOWN]:
             said = f"{safe_line(repr(flip.reference), 60)} -> {safe_line(repr(flip.candidate), 60)}"
@@ -78,6 +82,8 @@ def print_task_card(card: TaskCard, folder: Path, console: Console) -> None:
             console.print(Text(f"  {finding.code} {about.severity} {about.title}: {safe_line(finding.detail, 300)}"))
             console.print(Text(f"      fix: {about.fix}", style="dim"))
         console.print(Text(safe_line(one.verdict.reason, 600), style=_COLOURS.get(one.verdict.outcome, "yellow")))
+    if card.partial:
+        console.print(Text("\nSome requests were not answered yet; the same command goes on.", style="yellow"))
     page = folder / "report.html"
     for one in card.candidates:
         cause = f" cause={one.verdict.cause}" if one.verdict.cause else ""

@@ -28,8 +28,11 @@ class VendorCard(Result):
 def print_vendor_card(card: VendorCard, console: Console) -> None:
     """Print a card: a table per model, then what the metrics can show."""
     for model in card.facts.models:
-        console.print(Text(f"\n{safe_line(model.model or 'unnamed')}: {model.loops} passes", style="bold"))
+        passes = "one pass" if model.loops == 1 else f"{model.loops} passes"
+        console.print(Text(f"\n{safe_line(model.model or 'unnamed')} ({model.form}): {passes}", style="bold"))
         console.print(_rates(model))
+        for note in model.notes:
+            console.print(Text(f"  {note}", style="yellow"))
         if model.calls:
             spread = f" (sd {model.calls_sd:.1f})" if math.isfinite(model.calls_sd) else ""
             console.print(Text(f"  tool calls per pass: {model.calls_mean:.1f}{spread}"))
@@ -39,14 +42,16 @@ def print_vendor_card(card: VendorCard, console: Console) -> None:
             fields = ", ".join(f"{safe_line(name, 30)} {count}" for name, count in model.reasoning.items())
             console.print(Text(f"  reasoning is in: {fields}", style="dim"))
     if card.facts.vacuous:
-        console.print(Text("\nmetrics that cannot fail on these passes", style="bold"))
+        console.print(Text("\nmetrics that say nothing on these passes", style="bold"))
         for one in card.facts.vacuous:
             console.print(Text(f"  {one.metric}: {one.reason}"))
     if card.facts.similarities:
-        console.print(Text("\ntrigger similarity between models (the vendor asks for 98 % to its own)", style="bold"))
+        console.print(
+            Text("\ntrigger similarity between models (MiniMax asks for 98 % to its own passes)", style="bold")
+        )
         for pair in card.facts.similarities:
             how = f"{100 * pair.low:.2f}" + (f" to {100 * pair.high:.2f} %" if pair.high > pair.low else " %")
-            blind = ": another model passes" if pair.passes else ""
+            blind = ": meets it" if pair.passes else ""
             console.print(Text(f"  {safe_line(pair.first)} and {safe_line(pair.second)}: {how}{blind}"))
     if card.facts.separations:
         console.print(Text("\nwhat tells them apart (exact exchange of passes, Holm over all rows)", style="bold"))

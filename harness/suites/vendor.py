@@ -16,14 +16,18 @@ class Tally(Frozen):
 
 
 class VendorRow(Frozen):
-    """One answer. ``finish`` is as the host said it; ``reasoning`` the field that held reasoning, empty where none did."""
+    """One answer. ``finish`` is as the host said it; ``reasoning`` the fields that held reasoning.
+
+    ``prompt`` is a digest of what was asked, model and sampling aside: rows of two files are held against each other by it.
+    """
 
     item: str
     finish: str
     calls: int
     valid: bool | None  # whether all calls fit their schemas, None where none were made
     expected: bool | None  # whether a call was wanted
-    reasoning: str = ""
+    reasoning: tuple[str, ...] = ()
+    prompt: str = ""
     reasoning_only: bool = False  # neither text nor calls beside it, whatever the field is called
     failed: str = ""
 
@@ -41,3 +45,4 @@ class VendorLoop(Frozen):
     hits: int = -1  # of these, where a call was wanted
     wanted: int = -1  # prompts that want a call and were judged
     rows: tuple[VendorRow, ...] = ()
+    note: str = ""  # what a reader of its rates has to know

@@ -42,6 +42,7 @@ class TaskPlan(Frozen):
     alpha: float = Field(gt=0, lt=0.5)
     margin: float = Field(gt=0, lt=1)
     seed: int
+    day: str  # of asking endpoints, which change; empty where none is asked
     software: dict[str, str]
 
     @property

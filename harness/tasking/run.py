@@ -7,11 +7,12 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harness import __version__
 from harness.comparisons.tasks import compare_tasks
 from harness.config import Places
-from harness.errors import BudgetSpent, Interrupted, NoChatTemplate, UsageError
+from harness.errors import Interrupted, NoChatTemplate, UsageError
 from harness.identity import digest_json
 from harness.observations.asked import Asked as AskedLog
 from harness.observations.events import (
@@ -24,12 +25,13 @@ from harness.observations.events import (
     TokensScored,
 )
 from harness.observations.lm_eval import Tasks, load_tasks, versions
+from harness.redact import safe_line
 from harness.reports.task_card import CandidateTasks, TaskCard
 from harness.suites.requests import Answered, Asked
 from harness.targets.alternatives import honest_band, native_precision
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.endpoint.address import Address, is_address, parse_address
-from harness.targets.endpoint.answers import EndpointAnswers
+from harness.targets.endpoint.answers import UNREACHED, EndpointAnswers
 from harness.targets.endpoint.budget import Budget, Caps
 from harness.targets.endpoint.client import Client, Limits
 from harness.targets.endpoint.pace import Pace
@@ -120,14 +122,14 @@ def judge(folder: TaskFolder) -> TaskCard:
         cards.append(
             CandidateTasks(
                 label=target.label, spec=target.spec, facts=facts, verdict=judge_tasks(facts, plan.margin),
-                findings=tuple(task_findings(facts)),
+                findings=tuple(task_findings(facts)), notes=folder.notes(target.key),
             )
         )  # fmt: skip
     card = TaskCard(
         fidelity_version=__version__, run=folder.folder.name, plan_digest=plan.digest, reference=plan.targets[0].label,
         control=next((target.label for target in plan.targets if target.role == "control"), ""),
         tasks=plan.tasks, chat=plan.chat, margin=plan.margin, alpha=plan.alpha, checks=tuple(checks.values()),
-        candidates=tuple(cards), software=plan.software,
+        candidates=tuple(cards), software=plan.software, partial=folder.partial,
     )  # fmt: skip
     folder.keep_card(card)
     return card
@@ -138,6 +140,12 @@ def _check(request: TaskRequest) -> None:
         raise UsageError("nothing to compare: no candidate is given", fix="fidelity tasks REFERENCE CANDIDATE")
     if not 0 < request.alpha < 0.5 or not 0 < request.margin < 1:
         raise UsageError("--alpha lies between 0 and 0.5, --margin between 0 and 1", fix="--alpha 0.01 --margin 0.02")
+    origins = {urlsplit(one).netloc for one in request.candidates if is_address(one)}
+    if request.key and len(origins) > 1:
+        raise UsageError(
+            "one key would be sent to several hosts", where=", ".join(sorted(origins)),
+            fix="ask them in commands of their own, each with its --api-key-env",
+        )  # fmt: skip
     if request.concurrency < 1:
         raise UsageError("--concurrency is a number of requests", fix="--concurrency 4")
     if request.limit < 0:
@@ -157,6 +165,7 @@ def _source(
         return LocalSource(who, target.rows, shared=target.shared, seed=request.seed)
     log = held.enter_context(AskedLog(folder.folder / f"asked-{target.key.replace(' ', '-')}.sqlite"))
     budget = Budget(request.caps)
+    budget.resume(log.spent())
     client = held.enter_context(Client(who, pace=Pace(most=request.concurrency), budget=budget, log=log,
                                        limits=Limits(session=_SESSION)))  # fmt: skip
     return EndpointAnswers(client, target.rows, reference.pairs, request.seed)
@@ -199,7 +208,8 @@ def _plan(request: TaskRequest, tasks: Tasks, asked: list[Asked], targets: Seque
     return TaskPlan(
         names=request.tasks, tasks=tuple(tasks.heads()), chat=tasks.chat, limit=request.limit,
         requests=requests_digest(asked), targets=tuple(targets), alpha=request.alpha, margin=request.margin,
-        seed=request.seed, software={"fidelity": __version__, **versions()},
+        seed=request.seed, day=time.strftime("%Y-%m-%d", time.gmtime()) if any(not one.digest for one in targets) else "",
+        software={"fidelity": __version__, **versions()},
     )  # fmt: skip
 
 
@@ -219,10 +229,18 @@ def _collect(
             continue
         try:
             answers = source.answer(step)
-        except (NoChatTemplate, BudgetSpent) as error:
+        except NoChatTemplate as error:
             yield Noticed(f"{target.label} is not asked any further: {error.problem}")
             return
-        folder.keep_answers(target.key, step, answers)
+        came = [
+            (one, answer) for one, answer in zip(step, answers, strict=True) if not answer.lost.startswith(UNREACHED)
+        ]
+        folder.keep_answers(target.key, [one for one, _ in came], [answer for _, answer in came])
+        if isinstance(source, EndpointAnswers):
+            folder.keep_notes(target.key, source.notes)
+            if source.ended:
+                yield Noticed(f"{target.label} is not asked any further: {safe_line(source.ended, 200)}")
+                return
         yield TokensScored(target.label, len(missing))
         if stop.wanted:
             raise Interrupted(
@@ -235,4 +253,4 @@ def _collect(
 def _score(folder: TaskFolder, tasks: Tasks, asked: Sequence[Asked]) -> None:
     answers: dict[str, dict[str, Answered]] = {one.key: folder.answers(one.key, asked) for one in folder.plan.targets}
     scores = {key: tasks.scored(known) for key, known in answers.items()}
-    folder.keep_scores(scores, tasks.self_check())
+    folder.keep_scores(scores, tasks.self_check(), partial=any(len(known) < len(asked) for known in answers.values()))

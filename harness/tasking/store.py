@@ -24,9 +24,10 @@ from harness.tasking.planning import TaskPlan
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     target TEXT NOT NULL, key TEXT NOT NULL, answer TEXT NOT NULL, PRIMARY KEY (target, key)) STRICT;
+CREATE TABLE IF NOT EXISTS notes (target TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (target, note)) STRICT;
 """
 _PLAN, _ANSWERS, _SCORES, _CHECKS = "plan.json", "answers.sqlite", "scores.json", "checks.json"
-_CARD, _PAGE = "tasks.json", "report.html"
+_CARD, _PAGE, _PARTIAL = "tasks.json", "report.html", "partial"
 _STORED = TypeAdapter(dict[str, dict[str, list[ItemScore]]])
 _CHECKED = TypeAdapter(dict[str, SelfCheck])
 
@@ -53,9 +54,9 @@ class TaskFolder:
 
     @classmethod
     def unfinished(cls, results: Path, plan: TaskPlan) -> TaskFolder | None:
-        """The newest run of this plan without a card and without a process at work."""
+        """The newest run of this plan that lacks a card or answers, and has no process at work."""
         for folder in sorted(results.glob("*-tasks-*"), reverse=True):
-            if (folder / _PLAN).exists() and not (folder / _CARD).exists():
+            if (folder / _PLAN).exists() and (not (folder / _CARD).exists() or (folder / _PARTIAL).exists()):
                 try:
                     stored = TaskPlan.model_validate_json((folder / _PLAN).read_bytes())
                 except (OSError, ValidationError):
@@ -134,14 +135,32 @@ class TaskFolder:
         (found,) = self._open().execute("SELECT count(*) FROM answers WHERE target = ?", (target,)).fetchone()
         return int(found)
 
+    def keep_notes(self, target: str, notes: Sequence[str]) -> None:
+        """Store what holds for all answers of a target."""
+        with storage(self.folder), self._open() as database:
+            database.executemany("INSERT OR IGNORE INTO notes VALUES (?, ?)", [(target, note) for note in notes])
+
+    def notes(self, target: str) -> tuple[str, ...]:
+        """What ``keep_notes`` stored."""
+        return tuple(note for (note,) in self._open().execute("SELECT note FROM notes WHERE target = ?", (target,)))
+
+    @property
+    def partial(self) -> bool:
+        """Whether some requests have no answer that stays: the same command goes on."""
+        return (self.folder / _PARTIAL).exists()
+
     def keep_scores(
-        self, scores: Mapping[str, Mapping[str, Sequence[ItemScore]]], checks: Mapping[str, SelfCheck]
+        self, scores: Mapping[str, Mapping[str, Sequence[ItemScore]]], checks: Mapping[str, SelfCheck], *, partial: bool
     ) -> None:
         """Store the scores of all targets, by key and task, and what the metrics' own checks came to."""
         with storage(self.folder):
             plain = {target: {task: list(items) for task, items in tasks.items()} for target, tasks in scores.items()}
             write_atomically(self.folder / _SCORES, _STORED.dump_json(plain))
             write_atomically(self.folder / _CHECKS, _CHECKED.dump_json(dict(checks)))
+            if partial:
+                write_atomically(self.folder / _PARTIAL, b"")
+            else:
+                (self.folder / _PARTIAL).unlink(missing_ok=True)
 
     def scores(self) -> tuple[dict[str, dict[str, list[ItemScore]]], dict[str, SelfCheck]]:
         """What ``keep_scores`` stored; raises StoredRunError for damage."""

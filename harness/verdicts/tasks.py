@@ -48,10 +48,9 @@ def judge_tasks(facts: TaskFacts, margin: float = MARGIN) -> AxisVerdict:
 def _doubts(facts: TaskFacts, margin: float) -> list[str]:
     """What stands against a clearing."""
     pooled = facts.pooled
-    every = sum(
-        task.items + task.lost_reference + task.lost_candidate + task.shortened_candidate for task in facts.tasks
-    )
-    gone = sum(task.lost_reference + task.lost_candidate + task.shortened_candidate for task in facts.tasks)
+    judged = [task for task in facts.tasks if task.judged]
+    gone = sum(task.lost_reference + task.lost_candidate + task.shortened_candidate for task in judged)
+    every = pooled.items + gone
     found = []
     if pooled.high > margin:
         found.append(f"it may be more than {_points(margin)}")

@@ -17,7 +17,7 @@ OFFICIAL = Path(__file__).parents[1] / "data" / "minimax-official-loops.json"
 
 @pytest.fixture(scope="module")
 def official():
-    return vendor_facts(read_vendor_files([OFFICIAL]))
+    return vendor_facts(read_vendor_files([("", OFFICIAL)]))
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,22 @@ def test_rows_are_held_against_each_other_by_item():
     assert pair.p == 1.0
 
 
+def test_files_of_different_verifiers_and_questions_are_not_held_against_each_other():
+    """Other prompts under the same numbers say nothing of each other."""
+    ours = loop("a", (row("1", "tool_calls", prompt="x"),), success=(1, 1))
+    theirs = loop("b", (row("1", "stop", prompt="y"),), success=(0, 1))
+    assert vendor_facts([ours, theirs]).similarities == ()
+    other = theirs.model_copy(update={"form": "k2"})
+    facts = vendor_facts([ours, other])
+    assert (facts.similarities, facts.separations) == ((), ())
+    assert [model.form for model in facts.models] == ["minimax", "k2"]
+
+
 def test_a_field_that_the_verifier_does_not_read_makes_its_count_vacuous():
     """Hosts that send reasoning_content cannot be found by a verifier that reads reasoning."""
-    rows = (row("1", "stop", reasoning="reasoning_content", reasoning_only=True), row("2", "stop"))
+    rows = (row("1", "stop", reasoning=("reasoning_content",), reasoning_only=True), row("2", "stop"))
     facts = vendor_facts([loop("a", rows, **{"not error-only": (1, 2)})])
-    assert [one.metric for one in facts.vacuous] == ["not error-only, as published"]
+    assert [one.metric for one in facts.vacuous] == ["not error-only"]
     assert facts.models[0].reasoning == {"reasoning_content": 1, "none": 1}
 
 

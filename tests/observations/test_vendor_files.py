@@ -28,7 +28,7 @@ K2 = {
 KIMI = {
     "generated_at": "2026-09-23T04:00:00+00:00", "model": "kimi", "summary": {"total": 3},
     "results": [{"suite": "s", "line": n, "mode": "stream", "status": state} for n, state in
-                enumerate(["passed", "failed", "skipped"])],
+                enumerate(["passed", "failed", "skipped"])] + [{"suite": "s", "line": 0, "mode": "stream", "status": "passed"}],
 }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def read(tmp_path):
         path = tmp_path / name
         text = content if isinstance(content, str) else json.dumps(content)
         path.write_text(text, encoding="utf-8")
-        return read_vendor_files([path])
+        return read_vendor_files([("", path)])
 
     return written
 
@@ -67,6 +67,32 @@ def test_a_summary_of_minimax_is_read_by_its_fields(read):
     assert (loop.form, loop.model, loop.calls, loop.positives) == ("minimax", "minimax-m2.5", 155, 85)
     assert (loop.tallies["match"].right, loop.tallies["match"].of, loop.tallies["match"].most) == (98, 100, 99)
     assert (loop.tallies["schema"].right, loop.tallies["schema"].of) == (82, 84)
+
+
+def test_a_row_that_is_never_judged_lowers_the_ceiling_of_rows_as_of_summaries(read):
+    """A scenario is labelled, and no verdict on calls is made of it."""
+    scenario = line(2, "stop", False, content="a, b") | {"scenario_check_checked": True, "scenario_check_valid": True}
+    rows = [line(1, "tool_calls", True, valid=True, tool_calls=CALL), scenario]
+    (loop,) = read("\n".join(map(json.dumps, rows)), "rows.jsonl")
+    match = loop.tallies["match"]
+    assert (match.right, match.of, match.most) == (1, 2, 1)
+
+
+def test_text_breaks_inside_of_a_line_do_not_end_it(read):
+    """Verifiers write U+2028 as it is."""
+    row = line(1, "stop", False, content="one\u2028two")
+    (loop,) = read(json.dumps(row, ensure_ascii=False) + "\n", "rows.jsonl")
+    assert len(loop.rows) == 1
+
+
+def test_reasoning_inside_of_a_text_is_no_answer(read):
+    """Whatever the markers are called."""
+    rows = [
+        line(1, "stop", False, content="<mm:think>hm</mm:think>"),
+        line(2, "stop", False, content="<think>hm</think>yes"),
+    ]
+    (loop,) = read("\n".join(map(json.dumps, rows)), "rows.jsonl")
+    assert [row.reasoning_only for row in loop.rows] == [True, False]
 
 
 def test_a_summary_of_k2_has_no_labels(read):
@@ -95,8 +121,9 @@ def test_rows_are_counted_anew(read):
     (loop,) = read("\n".join(map(json.dumps, rows)), "rows.jsonl")
     assert (loop.form, loop.model, len(loop.rows)) == ("minimax", "m3", 5)
     assert (loop.tallies["match"].right, loop.tallies["match"].of) == (3, 5)
-    assert (loop.tallies["success"].right, loop.tallies["success"].of) == (4, 5)
-    assert (loop.tallies["not error-only"].right, loop.tallies["not error-only"].of) == (3, 4)
+    assert (loop.tallies["answered"].right, loop.tallies["answered"].of) == (4, 5)
+    assert (loop.tallies["not reasoning alone"].right, loop.tallies["not reasoning alone"].of) == (3, 4)
+    assert loop.tallies["not error-only"].right == 5  # as the verifier itself counts
     assert loop.finishes == {"tool_calls": 1, "stop": 2, "length": 1}
     assert (loop.calls, loop.positives) == (1, 1)
 
@@ -110,6 +137,9 @@ def test_rows_are_counted_anew(read):
         (SUMMARY | {"tool_calls_successful_count": 84}, "contradict"),
         (SUMMARY | {"success_count": "many"}, "is no count"),
         (SUMMARY | {"success_count": -1}, "is no count"),
+        (SUMMARY | {"success_count": 103}, "incremental"),
+        (SUMMARY | {"language_following_valid_count": 3}, "contradict"),
+        (K2 | {"successful_tool_call_count": 881}, "contradict"),
         (KIMI | {"results": []}, "no case"),
         ('{"data_index": 1}\nnot json', "not JSON"),
         ('{"a": 1}\n{"b": 2}', "data_index"),
@@ -126,8 +156,10 @@ def test_the_command_prints_rates_and_writes_the_card(tmp_path):
     """Names of models are shown safely."""
     path = tmp_path / "summary.json"
     path.write_text(json.dumps(SUMMARY | {"model": "evil\x1b[31m"}), encoding="utf-8")
-    done = CliRunner().invoke(command, [str(path), "--json", str(tmp_path / "card.json")])
+    done = CliRunner().invoke(command, [str(path), f"host={path}", "--json", str(tmp_path / "card.json")])
     assert done.exit_code == 0
     assert "\x1b" not in done.stdout
     assert "98.00 %" in done.stdout
-    assert json.loads((tmp_path / "card.json").read_text())["facts"]["models"][0]["loops"] == 1
+    models = json.loads((tmp_path / "card.json").read_text())["facts"]["models"]
+    assert [(model["model"].startswith("evil"), model["loops"]) for model in models] == [(True, 1), (False, 1)]
+    assert models[1]["model"] == "host"

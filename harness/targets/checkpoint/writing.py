@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def write_replies(
         eos_token_id=sorted(declared) or None,
         **({"temperature": asked[0].temperature, "top_k": 0, "top_p": 1.0} if drawn else {}),
     )
-    torch.manual_seed(seed)
+    torch.manual_seed(zlib.crc32(" ".join([str(seed), *(one.key for one in asked)]).encode()))  # repeats are drawn anew
     stops, margins = _Stops(tokenizer, [one.until for one in asked], longest), _Margins()
     model.generation_config = GenerationConfig(eos_token_id=sorted(declared) or None)
     with torch.inference_mode():

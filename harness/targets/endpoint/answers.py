@@ -2,39 +2,70 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from harness.errors import EndpointUnreachable
+from pydantic import JsonValue
+
+from harness.errors import BudgetSpent, EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.suites.requests import Answered, Asked, Continuation, Scored, Writing, Written
 from harness.targets.endpoint.client import Client
-from harness.targets.endpoint.prompt_scores import ask_scores
+from harness.targets.endpoint.prompt_scores import Scores, ask_scores
 from harness.targets.endpoint.replies import read_reply
+from harness.targets.endpoint.told import Told
+from harness.targets.endpoint.transport import Answer
 
+#: What an answer's loss begins with that is nobody's fault for good: it is not stored, and asked again.
+UNREACHED = "not reached: "
 _STOPS = 4  # that OpenAI's API takes; the others are found in the text
-_NO_SCORES = "the host does not score texts: log-likelihoods are not testable"
+_FAILURES = (
+    3  # texts in a row that a host has not scored, before it has scored any, after which it is not asked for more
+)
+_PLACEHOLDER = -9000.0  # what hosts write for "none"
+_PASSING = frozenset({408, 425, 429})
 Pair = tuple[list[int], list[int]]
-Told = tuple[int | str, float]
+_PLAIN: dict[str, JsonValue] = {"top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+#: What is said of penalties and cut-offs, the fullest first: hosts add those of the release where they are told nothing.
+_NEUTRAL: tuple[dict[str, JsonValue], ...] = (
+    {**_PLAIN, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0},
+    {**_PLAIN, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
+    _PLAIN,
+    {},
+)
 
 
 class EndpointAnswers:
-    """Asks a host, ``rows`` requests at a time. ``encode`` turns continuations into ids with the reference's tokenizer."""
+    """Asks a host, ``rows`` requests at a time. ``encode`` turns continuations into ids with the reference's tokenizer.
+
+    ``notes`` says what holds for all of its answers; ``ended`` why it is not asked any further.
+    """
 
     def __init__(
         self, client: Client, rows: int, encode: Callable[[Sequence[Continuation]], list[Pair]], seed: int
     ) -> None:
         self._client, self.rows, self._encode, self._seed = client, rows, encode, seed
+        self._neutral = 0  # which of the neutral fields the host takes
         self._way = 0  # of asking for scores, once a host has taken one
-        self._silent = False  # whether it scores nothing
+        self._scored, self._failed = False, 0
+        self.ended = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its answers has to know."""
+        told = "the host does not take word that it adds no penalty and no cut-off: what it adds counts as its own"
+        return (told,) if self._neutral > 1 else ()
 
     def answer(self, asked: Sequence[Asked]) -> list[Answered]:
         """One answer per request, in their order; what the host does not do is lost, with the reason."""
         found: dict[int, Answered] = {}
         writing = [(place, one) for place, one in enumerate(asked) if isinstance(one, Writing)]
-        jobs = [partial(self._written, one) for _, one in writing]
-        for number, answer in self._client.together(jobs):
-            found[writing[number][0]] = answer
+        first = 1 if writing and not self._client.sent else 0  # the first alone finds out what the host takes
+        for part in (writing[:first], writing[first:]):
+            jobs = [partial(self._written, one) for _, one in part]
+            for number, answer in self._client.together(jobs):
+                found[part[number][0]] = answer
         scored = [(place, one) for place, one in enumerate(asked) if isinstance(one, Continuation)]
         found |= zip((place for place, _ in scored), self._scores([one for _, one in scored]), strict=True)
         lost = Scored(lost="whole texts are not asked of endpoints: their perplexity is not testable")
@@ -43,12 +74,10 @@ class EndpointAnswers:
     async def _written(self, one: Writing) -> Written:
         if one.opening.begun:
             return Written(lost="a host cannot be asked to go on with an answer that is begun")
-        body: dict[str, object] = {
-            "max_tokens": one.limit,
-            "temperature": one.temperature,
-            "stream": False,
-            "seed": self._seed,
-        }
+        if self.ended:
+            return Written(lost=UNREACHED + self.ended)
+        body: dict[str, object] = {"max_tokens": one.limit, "temperature": one.temperature, "stream": False,
+                                   "seed": zlib.crc32(f"{self._seed} {one.key}".encode())}  # fmt: skip
         if one.opening.text is None:
             body["messages"] = [message.model_dump(mode="json") for message in one.opening.messages]
         else:
@@ -57,49 +86,91 @@ class EndpointAnswers:
             body["stop"] = list(one.until[:_STOPS])
         if self._client.address.model:
             body["model"] = self._client.address.model
-        path = "/completions" if "prompt" in body else "/chat/completions"
         try:
-            answer = await self._client.ask(body, one.key, drawn=True, path=path)
-        except EndpointUnreachable as error:
-            return Written(lost=safe_line(error.problem, 200))
+            answer = await self._ask(body, one.key)
+        except (EndpointUnreachable, BudgetSpent) as error:
+            return Written(lost=UNREACHED + self._over(error))
+        except EndpointRefused as error:
+            self.ended = error.problem
+            return Written(lost=UNREACHED + safe_line(error.problem, 200))
         if not answer.ok:
-            return Written(lost=f"refused: {answer.complaint}")
-        reply = read_reply(answer)
-        if reply.lost:
-            return Written(lost=reply.lost)
-        end = min(
-            (place for stop in one.until if stop and (place := reply.text.find(stop)) >= 0), default=len(reply.text)
-        )
-        ended = "length" if reply.finish == "length" and end == len(reply.text) else "stop"
-        return Written(text=reply.text[:end], finish=ended, tokens=reply.billed or 0)
+            passing = answer.status in _PASSING or answer.status >= 500
+            return Written(lost=(UNREACHED if passing else "refused: ") + answer.complaint)
+        return _read(answer, one)
+
+    async def _ask(self, body: dict[str, object], item: str) -> Answer:
+        """In the fullest neutral way that the host takes."""
+        path = "/completions" if "prompt" in body else "/chat/completions"
+        ways = range(self._neutral, len(_NEUTRAL))
+        for way in ways:
+            answer = await self._client.ask(body | _NEUTRAL[way], item, drawn=True, path=path)
+            if answer.ok:
+                self._neutral = max(self._neutral, way)
+            if answer.status not in {400, 422}:
+                break
+        return answer
+
+    def _over(self, error: EndpointUnreachable | BudgetSpent) -> str:
+        if isinstance(error, BudgetSpent):
+            self.ended = error.problem
+        return safe_line(error.problem, 200)
 
     def _scores(self, asked: Sequence[Continuation]) -> list[Scored]:
-        """Texts as ids, and what the host gives their last tokens; a host that scores nothing is not asked again."""
-        if not asked or self._silent:
-            return [Scored(lost=_NO_SCORES) for _ in asked]
+        """Texts as ids, and what the host gives their last tokens."""
+        if not asked:
+            return []
         pairs = self._encode(asked)
         found: dict[int, Scored] = {}
-        for part in ([0], range(1, len(pairs))):  # the first says in which way
-            places = [place for place in part if pairs[place][0] and pairs[place][1]]
-            ids = [tuple(pairs[place][0] + pairs[place][1]) for place in places]
-            jobs = [partial(ask_scores, self._client, one, self._way, asked[place].key)
-                    for place, one in zip(places, ids, strict=True)]  # fmt: skip
+        places = [place for place, (opening, tail) in enumerate(pairs) if opening and tail]
+        for part in (places[:1], places[1:]) if not self._scored else ([], places):
+            if self._failed >= _FAILURES and not self._scored:
+                break
+            jobs = [partial(self._score, asked[place].key, tuple(pairs[place][0] + pairs[place][1])) for place in part]
             for number, scores in self._client.together(jobs):
+                place = part[number]
+                found[place] = _scored(scores.told, len(pairs[place][1]), scores.lost)
+                self._scored = self._scored or scores.told is not None
+                self._failed += scores.told is None and not scores.lost.startswith(UNREACHED)
                 self._way = max(self._way, scores.way if scores.told else 0)
-                tail = len(pairs[places[number]][1])
-                told = scores.told.pairs()[-tail:] if scores.told else []
-                found[places[number]] = _scored(told, scores.lost)
-            if list(part) == [0] and 0 in found and found[0].lost:
-                self._silent = found[0].lost.startswith(("refused", "nothing"))
-                if self._silent:
-                    return [Scored(lost=_NO_SCORES) for _ in asked]
-        return [found.get(place, Scored(lost="the continuation adds no token")) for place in range(len(asked))]
+        silent = Scored(
+            lost=(UNREACHED + self.ended)
+            if self.ended
+            else "the host scores no texts: log-likelihoods are not testable"
+        )
+        empty = Scored(lost="the continuation adds no token")
+        return [found.get(place, silent if place in places else empty) for place in range(len(asked))]
+
+    async def _score(self, key: str, ids: tuple[int, ...]) -> Scores:
+        if self.ended:
+            return Scores(lost=UNREACHED + self.ended)
+        try:
+            return await ask_scores(self._client, ids, self._way, key)
+        except BudgetSpent as error:
+            return Scores(lost=UNREACHED + self._over(error))
 
 
-def _scored(told: Sequence[Sequence[Told]], lost: str) -> Scored:
+def _read(answer: Answer, one: Writing) -> Written:
+    """An answer as a reply; what is no whole text of the model's is lost, and says why."""
+    reply = read_reply(answer)
+    if reply.lost:
+        return Written(lost=reply.lost)
+    if reply.parted:
+        return Written(lost="the host keeps a part of what the model wrote out of the text (reasoning or tool calls)")
+    if reply.finish not in {"stop", "length", ""}:
+        return Written(lost=f"the host ended the reply as {reply.finish!r}")
+    end = min((place for stop in one.until if stop and (place := reply.text.find(stop)) >= 0), default=len(reply.text))
+    ended = "length" if reply.finish == "length" and end == len(reply.text) else "stop"
+    return Written(text=reply.text[:end], finish=ended, tokens=reply.billed or 0)
+
+
+def _scored(told: Told | None, tail: int, lost: str) -> Scored:
     """What the host says of each token of a continuation; the token itself stands first in its list."""
-    if lost or not told or not all(told):
-        return Scored(lost=lost or "nothing was told of some tokens")
-    own = [place[0][1] for place in told]
-    greedy = all(place[0][1] >= max(log for _, log in place) for place in told)
-    return Scored(logs=tuple(own), greedy=greedy)
+    if lost or told is None:
+        return Scored(lost=lost or "nothing was told")
+    places = told.pairs()[-tail:]
+    own = [place[0][1] for place in places if place]
+    if len(own) < tail or bool(told.unsound()[-tail:].any()) or min(own) <= _PLACEHOLDER:
+        return Scored(lost="what the host tells of some tokens is no log-probability")
+    if any(len(place) < 2 for place in places):
+        return Scored(lost="the host lists no other tokens: whether it would write this text is not known")
+    return Scored(logs=tuple(own), greedy=all(place[0][1] >= max(log for _, log in place) for place in places))
