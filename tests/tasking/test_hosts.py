@@ -141,9 +141,13 @@ def saying(message, finish="stop"):
 
 @pytest.mark.parametrize(
     ("message", "finish", "reason"),
-    [({"content": None, "reasoning_content": "hm"}, "stop", "keeps a part"),
-     ({"content": "a", "reasoning": "hm"}, "stop", "keeps a part"), ({"content": "x"}, "content_filter", "content_filter"), ({"content": "x"}, "error", "error")],
-)  # fmt: skip
+    [
+        ({"content": None, "reasoning_content": "hm"}, "stop", "keeps a part"),
+        ({"content": "a", "reasoning": "hm"}, "stop", "keeps a part"),
+        ({"content": "x"}, "content_filter", "content_filter"),
+        ({"content": "x"}, "error", "error"),
+    ],
+)
 def test_what_is_not_the_whole_text_is_no_answer(message, finish, reason):
     """An honest host that parts reasoning from the text is not held against a reference that does not."""
     ((found,), _, _) = asked(lambda *_: saying(message, finish))
