@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.vendor import command
+from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.observations.vendor_files import read_vendor_files
 
@@ -156,7 +156,7 @@ def test_the_command_prints_rates_and_writes_the_card(tmp_path):
     """Names of models are shown safely."""
     path = tmp_path / "summary.json"
     path.write_text(json.dumps(SUMMARY | {"model": "evil\x1b[31m"}), encoding="utf-8")
-    done = CliRunner().invoke(command, [str(path), f"host={path}", "--json", str(tmp_path / "card.json")])
+    done = CliRunner().invoke(cli, ["vendor", str(path), f"host={path}", "--json", str(tmp_path / "card.json")])
     assert done.exit_code == 0
     assert "\x1b" not in done.stdout
     assert "98.00 %" in done.stdout

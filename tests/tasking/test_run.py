@@ -9,10 +9,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.ls import command as ls
-from harness.cli.report import command as report
-from harness.cli.show import command as show
-from harness.cli.tasks import command
+from harness.cli.main import cli
 from harness.config import Places
 from harness.errors import Interrupted, StoredRunError, UsageError
 from harness.observations.events import PlanReady, TargetStarted, TokensScored
@@ -97,15 +94,15 @@ def test_a_stored_run_is_judged_again_bit_for_bit(toy, noisy, shared_cache, tmp_
     (folder / "tasks.json").unlink()
     assert judge(TaskFolder(folder)) == card
     again = CliRunner().invoke(
-        report, [folder.name, "--format", "json", "--results", str(tmp_path)], standalone_mode=False
+        cli, ["report", folder.name, "--format", "json", "--results", str(tmp_path)], standalone_mode=False
     )
     assert json.loads(again.stdout) == json.loads(stored)
-    assert folder.name in CliRunner().invoke(ls, ["--results", str(tmp_path)]).stdout
-    assert "25 answers" in CliRunner().invoke(show, [folder.name, "--results", str(tmp_path)]).stdout
+    assert folder.name in CliRunner().invoke(cli, ["ls", "--results", str(tmp_path)]).stdout
+    assert "25 answers" in CliRunner().invoke(cli, ["show", folder.name, "--results", str(tmp_path)]).stdout
     other = tmp_path / "20260101T000000Z-tasks-000000"
     other.mkdir()
     (other / "plan.json").write_text("{}")
-    assert "unreadable" in CliRunner().invoke(ls, ["--results", str(tmp_path)]).stdout
+    assert "unreadable" in CliRunner().invoke(cli, ["ls", "--results", str(tmp_path)]).stdout
     with pytest.raises(StoredRunError, match="cannot be read"):
         _ = TaskFolder(other).plan
     shutil.rmtree(other)
@@ -159,16 +156,16 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_runs(toy, shared_ca
 def test_the_command_prints_the_verdict_last(toy, noisy, tmp_path):
     """A table, the findings, one line per candidate and one over all; the shipped tasks are listed on request."""
     runner = CliRunner()
-    arguments = [str(toy), str(noisy), "--tasks", ",".join(TASKS), "--limit", "3", "--results", str(tmp_path),
+    arguments = ["tasks", str(toy), str(noisy), "--tasks", ",".join(TASKS), "--limit", "3", "--results", str(tmp_path),
                  "--threads", "1", "--display", "none"]  # fmt: skip
-    done = runner.invoke(command, arguments, standalone_mode=False)
+    done = runner.invoke(cli, arguments, standalone_mode=False)
     assert done.exception is None
     lines = done.stdout.strip().splitlines()
     assert re.match(r"VERDICT: (INCONCLUSIVE|NOT_TESTABLE) exit=3 report=", lines[-1])
     assert lines[-2].startswith("harm of copy: ")
     assert "all tasks" in done.stdout
     assert done.return_value == 3
-    listed = runner.invoke(command, ["--list"])
+    listed = runner.invoke(cli, ["tasks", "--list"])
     assert "fidelity_choices" in listed.stdout
 
 
