@@ -14,7 +14,7 @@ from harness import __version__
 from harness.config import Places, writable
 from harness.errors import FidelityError, Interrupted
 from harness.observations.collect import collect_reference, collect_target
-from harness.observations.events import Event, Noticed, PlanReady, StageStarted
+from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
 from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
 from harness.observations.journal import Journal, Status
 from harness.observations.losses import note_losses
@@ -60,13 +60,6 @@ class Request:
     reference_cache: CacheChoice = "auto"
     fresh: bool = False
     command: str = ""
-
-
-class Stop:
-    """A flag that a signal handler may raise; the run looks at it between batches."""
-
-    def __init__(self) -> None:
-        self.wanted = False
 
 
 @dataclass(slots=True)

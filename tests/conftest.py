@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.config import Places
-from harness.pipeline import Candidate, Request, Stop, compare
+from harness.observations.events import Stop
+from harness.pipeline import Candidate, Request, compare
 from harness.reports.scorecard import Scorecard
 from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
 from harness.targets.endpoint.local import local_host

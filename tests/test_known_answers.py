@@ -7,7 +7,8 @@ import os
 import pytest
 
 from harness.config import Places
-from harness.pipeline import Candidate, Request, Stop, compare
+from harness.observations.events import Stop
+from harness.pipeline import Candidate, Request, compare
 from harness.targets.spec import Runtime
 from harness.verdicts.model import Cause, Outcome
 from tests.support import faults

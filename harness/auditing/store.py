@@ -8,14 +8,12 @@ evidence, bit for bit, without model and without network.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -27,7 +25,8 @@ from harness.comparisons.parameters import ParameterFacts
 from harness.comparisons.recut import RecutFacts
 from harness.config import writable
 from harness.errors import StoredRunError
-from harness.observations.journal import lock_folder, storage, write_atomically
+from harness.observations.folder import HeldFolder
+from harness.observations.journal import storage, write_atomically
 from harness.observations.rescore import Evidence
 from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.reports.audit_page import render_audit
@@ -87,13 +86,12 @@ class Gathered:
         self.requests = len(next(iter(self.evidence.values()), []))
 
 
-class AuditFolder:
+class AuditFolder(HeldFolder):
     """One audit on disk."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._head = StoredEvidence()
-        self._held: int | None = None
 
     @classmethod
     def create(cls, results: Path, plan: AuditPlan) -> AuditFolder:
@@ -128,20 +126,6 @@ class AuditFolder:
         runs = sorted(path for path in results.glob("*-*") if path.is_dir())
         folder = runs[-1] if name == "latest" and runs else results / name
         return cls(folder) if "-audit-" in folder.name and (folder / _PLAN).exists() else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give the folder back."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
-
-    def take(self) -> bool:
-        """Take the folder until it is given back or the process ends; False if another has it."""
-        self._held = lock_folder(self.folder)
-        return self._held is not None
 
     @property
     def card(self) -> AuditCard:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
-from harness.cli.display import Display
+from harness.cli.display import Display, follow
 from harness.config import Places
-from harness.pipeline import Request, Stop, compare
+from harness.observations.events import Stop
+from harness.pipeline import Request, compare
 from harness.reports.console import print_scorecard
 from harness.reports.scorecard import Scorecard
 
 
-def execute(request: Request, places: Places, display: Display, *, quiet: bool = False) -> Scorecard:
-    """Run, show progress, print the scorecard.
-
-    The first Ctrl-C finishes the batch in flight, the second stops at once.
-    """
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+    """A flag that the first Ctrl-C raises, so that the step in flight is finished; the second stops at once."""
     stop = Stop()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -26,17 +27,16 @@ def execute(request: Request, places: Places, display: Display, *, quiet: bool =
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with display:
-            steps = compare(request, places, stop)
-            while True:
-                try:
-                    display.show(next(steps))
-                except StopIteration as end:
-                    scorecard: Scorecard = end.value
-                    break
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def execute(request: Request, places: Places, display: Display, *, quiet: bool = False) -> Scorecard:
+    """Run, show progress, print the scorecard."""
+    with stoppable() as stop, display:
+        scorecard = follow(compare(request, places, stop), display)
     if not quiet:
         print_scorecard(scorecard, places.results / scorecard.run)
     return scorecard

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -73,10 +71,11 @@ def command(
 
     from harness.cli.caps import read_caps  # noqa: PLC0415
     from harness.cli.display import follow, make_display  # noqa: PLC0415
+    from harness.cli.execution import stoppable  # noqa: PLC0415
     from harness.observations.lm_eval import shipped_tasks  # noqa: PLC0415
     from harness.reports.task_card import print_task_card  # noqa: PLC0415
     from harness.targets.spec import Runtime  # noqa: PLC0415
-    from harness.tasking.run import Halt, TaskRequest, run_tasks  # noqa: PLC0415
+    from harness.tasking.run import TaskRequest, run_tasks  # noqa: PLC0415
 
     if listing:
         for tag, tasks in shipped_tasks().items():
@@ -90,20 +89,8 @@ def command(
         runtime=Runtime(device=device, dtype=dtype, threads=threads),
     )  # fmt: skip
     places = Places(results or Places.default().results, Places.default().cache)
-    stop = Halt()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.wanted:
-            raise KeyboardInterrupt
-        stop.wanted = True
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        shown = make_display(display)
-        with shown:
-            card, folder = follow(run_tasks(request, places, stop), shown)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    shown = make_display(display)
+    with stoppable() as stop, shown:
+        card, folder = follow(run_tasks(request, places, stop), shown)
     print_task_card(card, folder, Console(highlight=False, width=None if os.isatty(1) else 150))
     return card.exit_code

@@ -61,3 +61,10 @@ class Noticed:
 
 
 Event = StageStarted | PlanReady | TargetStarted | TokensScored | TargetFinished | Noticed
+
+
+class Stop:
+    """A flag that a signal handler may raise; a run looks at it between its steps."""
+
+    def __init__(self) -> None:
+        self.wanted = False

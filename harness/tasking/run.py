@@ -20,6 +20,7 @@ from harness.observations.events import (
     Noticed,
     PlanReady,
     StageStarted,
+    Stop,
     TargetFinished,
     TargetStarted,
     TokensScored,
@@ -68,14 +69,7 @@ class TaskRequest:
     runtime: Runtime = field(default_factory=Runtime)
 
 
-class Halt:
-    """A flag that a signal handler may raise; looked at between steps."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-
-def run_tasks(request: TaskRequest, places: Places, stop: Halt) -> Generator[Event, None, tuple[TaskCard, Path]]:
+def run_tasks(request: TaskRequest, places: Places, stop: Stop) -> Generator[Event, None, tuple[TaskCard, Path]]:
     """Ask every target the same items, going on with an unfinished run of the same plan."""
     _check(request)
     with Workers() as workers:
@@ -214,7 +208,7 @@ def _plan(request: TaskRequest, tasks: Tasks, asked: list[Asked], targets: Seque
 
 
 def _collect(
-    folder: TaskFolder, target: TaskTarget, source: Source, asked: Sequence[Asked], stop: Halt
+    folder: TaskFolder, target: TaskTarget, source: Source, asked: Sequence[Asked], stop: Stop
 ) -> Generator[Event, None, None]:
     """Ask what the folder does not hold, step by step."""
     held = folder.answers(target.key, asked)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness.config import writable
 from harness.errors import StoredRunError
-from harness.observations.journal import lock_folder, storage, write_atomically
+from harness.observations.folder import HeldFolder
+from harness.observations.journal import storage, write_atomically
 from harness.reports.task_card import TaskCard
 from harness.reports.task_page import render_tasks
 from harness.suites.requests import Answered, Asked, Scored, Writing, Written
@@ -32,12 +31,11 @@ _STORED = TypeAdapter(dict[str, dict[str, list[ItemScore]]])
 _CHECKED = TypeAdapter(dict[str, SelfCheck])
 
 
-class TaskFolder:
+class TaskFolder(HeldFolder):
     """One task run on disk; a context that gives the folder back."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._held: int | None = None
+        super().__init__(folder)
         self._database: sqlite3.Connection | None = None
 
     @classmethod
@@ -73,21 +71,12 @@ class TaskFolder:
         folder = runs[-1] if name == "latest" and runs else results / name
         return cls(folder) if "-tasks-" in folder.name and (folder / _PLAN).exists() else None
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
+        """Close the answers, and give the folder back."""
         if self._database is not None:
             self._database.close()
             self._database = None
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
-
-    def take(self) -> bool:
-        """Take the folder until it is given back or the process ends; False if another has it."""
-        self._held = lock_folder(self.folder)
-        return self._held is not None
+        super().__exit__()
 
     @property
     def plan(self) -> TaskPlan:

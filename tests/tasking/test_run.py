@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.config import Places
 from harness.errors import Interrupted, StoredRunError, UsageError
-from harness.observations.events import PlanReady, TargetStarted, TokensScored
+from harness.observations.events import PlanReady, Stop, TargetStarted, TokensScored
 from harness.suites.load import shipped_folder
 from harness.suites.requests import Continuation, Writing
 from harness.targets.spec import Runtime
 from harness.tasking.planning import steps
-from harness.tasking.run import Halt, TaskRequest, judge, run_tasks
+from harness.tasking.run import TaskRequest, judge, run_tasks
 from harness.tasking.store import TaskFolder
 from tests.support.toy import edit_tensors, make_toy
 
@@ -28,7 +28,7 @@ def run(reference, *candidates, cache, results, stop=None, listen=None, **option
     """A finished run: its card, its folder and its events."""
     request = TaskRequest(str(reference), tuple(map(str, candidates)),
                           **({"tasks": TASKS, "limit": 5, "runtime": Runtime(threads=1)} | options))  # fmt: skip
-    walk = run_tasks(request, Places(results, cache), stop or Halt())
+    walk = run_tasks(request, Places(results, cache), stop or Stop())
     events = []
     while True:
         try:
@@ -71,7 +71,7 @@ def test_every_target_answers_the_same_requests(toy, noisy, shared_cache, tmp_pa
 
 def test_an_interrupted_run_asks_nothing_twice(toy, noisy, shared_cache, tmp_path):
     """The same command goes on; what was answered is not answered again, and the result is that of an unbroken run."""
-    stop = Halt()
+    stop = Stop()
 
     def listen(event):
         stop.wanted = stop.wanted or isinstance(event, TokensScored)
