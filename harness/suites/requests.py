@@ -1,8 +1,10 @@
-"""What a task asks of a target: openings, continuations to be scored, and replies to be written."""
+"""What a suite asks of a target: openings, continuations to be scored, replies to be written, tools to be called."""
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Literal
+
+from pydantic import Field, JsonValue, model_validator
 
 from harness.suites.model import Frozen, Message
 
@@ -54,7 +56,19 @@ class Writing(Frozen):
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
 
 
-Asked = Continuation | Rolling | Writing
+class Calling(Frozen):
+    """Answer a conversation that offers tools. ``choice`` is ``auto``, ``none``, ``required`` or the name of the tool to call."""
+
+    key: str
+    messages: tuple[dict[str, JsonValue], ...]  # as JSON: null, absent and empty are three different things
+    tools: tuple[dict[str, JsonValue], ...]
+    choice: str = "auto"
+    stream: bool = False
+    limit: int = Field(ge=1)  # tokens
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+
+
+Asked = Continuation | Rolling | Writing | Calling
 
 
 class Scored(Frozen):
@@ -86,4 +100,32 @@ class Written(Frozen):
     lost: str = ""
 
 
-Answered = Scored | Written
+class Call(Frozen):
+    """One call of a tool as it came; ``arguments`` is the text that should be JSON."""
+
+    name: str
+    arguments: str
+    id: str = ""
+
+
+class Called(Frozen):
+    """The answer to a ``Calling``: everything that the message holds, as it came."""
+
+    text: str = ""
+    reasoning: str = ""
+    field: str = ""  # where the reasoning stood: the message's own field, or ``inline``
+    calls: tuple[Call, ...] = ()
+    finish: str = ""
+    tokens: int | None = None  # billed, None where nothing is said
+    problems: tuple[str, ...] = ()  # breaches of the protocol, in words
+    source: Literal["message", "text"] = "message"  # text: calls were read from what a model wrote, by its own template
+    cut: int = 0
+    lost: str = ""
+
+
+Answered = Scored | Written | Called
+
+
+def answer_kind(asked: Asked) -> type[Answered]:
+    """The kind of answer that belongs to a request."""
+    return Written if isinstance(asked, Writing) else Called if isinstance(asked, Calling) else Scored

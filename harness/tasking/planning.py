@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 
 from harness.identity import digest_json
 from harness.suites.model import Frozen
-from harness.suites.requests import Asked, Continuation, Rolling, Writing
+from harness.suites.requests import Asked, Calling, Continuation, Rolling, Writing
 from harness.suites.scores import TaskHead
 
 Role = Literal["reference", "control", "candidate"]
@@ -85,3 +85,6 @@ def steps(asked: Sequence[Asked], rows: int) -> Iterator[list[Asked]]:
         alike.sort(key=lambda one: (-one.opening.size, one.key))
         for start in range(0, len(alike), rows):
             yield list(alike[start : start + rows])
+    offers = [one for one in asked if isinstance(one, Calling)]
+    for start in range(0, len(offers), rows):
+        yield list(offers[start : start + rows])

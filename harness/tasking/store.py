@@ -16,7 +16,7 @@ from harness.observations.folder import HeldFolder
 from harness.observations.journal import storage, write_atomically
 from harness.reports.task_card import TaskCard
 from harness.reports.task_page import render_tasks
-from harness.suites.requests import Answered, Asked, Scored, Writing, Written
+from harness.suites.requests import Answered, Asked, answer_kind
 from harness.suites.scores import ItemScore, SelfCheck
 from harness.tasking.planning import TaskPlan
 
@@ -115,7 +115,7 @@ class TaskFolder(HeldFolder):
 
     def answers(self, target: str, asked: Sequence[Asked]) -> dict[str, Answered]:
         """The stored answers of a target to these requests, by key."""
-        kinds = {one.key: Written if isinstance(one, Writing) else Scored for one in asked}
+        kinds = {one.key: answer_kind(one) for one in asked}
         found = self._open().execute("SELECT key, answer FROM answers WHERE target = ?", (target,))
         return {key: kinds[key].model_validate_json(answer) for key, answer in found if key in kinds}
 

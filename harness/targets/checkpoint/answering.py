@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from harness.suites.requests import Answered, Asked, Continuation, Opening, Rolling, Scored, Writing, Written
+from harness.suites.requests import Answered, Asked, Calling, Continuation, Opening, Rolling, Scored, Writing, Written
+from harness.targets.checkpoint.calling import call_tools
 from harness.targets.checkpoint.continuations import Pair, Shape, keeps_caches, score_pairs
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.openings import (
@@ -18,6 +19,7 @@ from harness.targets.checkpoint.openings import (
 )
 from harness.targets.checkpoint.writing import Prompt, write_replies
 
+Wanted = TypeVar("Wanted", Writing, Calling)
 _TOO_LONG = "the text does not fit into the model's context"
 _EMPTY = "the continuation adds no token"
 _NOTHING_BEFORE = "nothing stands before the text, and the tokenizer has no token that begins or ends texts"
@@ -46,8 +48,13 @@ def answer(
                 greedy=all(window.greedy for window in windows),
                 lost=next((window.lost for window in windows if window.lost), ""),
             )
-    for group in _alike(asked, rows):
+    writings = [(place, one) for place, one in enumerate(asked) if isinstance(one, Writing)]
+    for group in _alike(writings, rows):
         found |= _written(loaded, tokenizer, group, length, seed)
+    callings = [(place, one) for place, one in enumerate(asked) if isinstance(one, Calling)]
+    for offers in _alike(callings, rows):
+        replies = call_tools(loaded, tokenizer, [one for _, one in offers], length, seed)
+        found |= zip((place for place, _ in offers), replies, strict=True)
     return [found[place] for place in range(len(asked))]
 
 
@@ -61,12 +68,11 @@ def _scored(loaded: Loaded, pairs: list[Pair], length: int, shape: Shape) -> lis
     ]
 
 
-def _alike(asked: Sequence[Asked], rows: int) -> Iterator[list[tuple[int, Writing]]]:
-    """Requests to write that want the same limit and temperature, at most ``rows`` at a time."""
-    groups: dict[tuple[int, float], list[tuple[int, Writing]]] = {}
-    for place, one in enumerate(asked):
-        if isinstance(one, Writing):
-            groups.setdefault((one.limit, one.temperature), []).append((place, one))
+def _alike(asked: Sequence[tuple[int, Wanted]], rows: int) -> Iterator[list[tuple[int, Wanted]]]:
+    """Requests that want the same limit and temperature, at most ``rows`` at a time."""
+    groups: dict[tuple[int, float], list[tuple[int, Wanted]]] = {}
+    for place, one in asked:
+        groups.setdefault((one.limit, one.temperature), []).append((place, one))
     for group in groups.values():
         for start in range(0, len(group), rows):
             yield group[start : start + rows]

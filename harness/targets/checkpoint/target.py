@@ -22,7 +22,7 @@ from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.redact import safe_text
 from harness.suites.model import Message
-from harness.suites.requests import Answered, Asked, Continuation, Scored, Writing, Written
+from harness.suites.requests import Answered, Asked, Continuation, answer_kind
 from harness.targets.base import Capabilities, Encoded, ModelIdentity, Target
 from harness.targets.batches import Batch
 from harness.targets.checkpoint.files import DigestCache, read_identity
@@ -274,7 +274,7 @@ class CheckpointTarget:
         ]
         body: Body = {"asked": entries, "rows": rows, "seed": seed, "shared": shared}
         answer, _ = self._loaded().ask("answer", body)
-        kinds = [Written if isinstance(one, Writing) else Scored for one in asked]
+        kinds = [answer_kind(one) for one in asked]
         return [kind.model_validate(one) for kind, one in zip(kinds, _listed(answer["answers"]), strict=True)]
 
     def pairs(self, asked: Sequence[Continuation]) -> list[tuple[list[int], list[int]]]:

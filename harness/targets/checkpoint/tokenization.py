@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,6 +172,51 @@ def encode_chat(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bo
         "ids": [int(i) for i in encoded["input_ids"]],
         "segments": [int(code) for code in segments],
     }
+
+
+def render_tools(
+    tokenizer: Any, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], *, open_reply: bool
+) -> str:
+    """A conversation with tools, calls and results as its template renders it; raises ValueError where the template refuses.
+
+    Arguments of calls are handed over as objects, as engines do.
+    """
+    from jinja2.exceptions import TemplateError  # noqa: PLC0415
+
+    if not tokenizer.chat_template:
+        raise ValueError("the model ships no chat template")
+    turns = [message | _with_objects(message) for message in messages]
+    try:
+        rendered = str(
+            tokenizer.apply_chat_template(
+                turns,
+                tools=[dict(tool) for tool in tools] or None,
+                tokenize=False,
+                add_generation_prompt=open_reply,
+                strftime_now=_CLOCK.strftime,
+            )
+        )
+    except (TemplateError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from error
+    if len(rendered) > _MAX_RENDERED:
+        raise ValueError("it wrote more than 4 MiB of text")
+    return rendered
+
+
+def _with_objects(message: dict[str, Any]) -> dict[str, Any]:
+    """The calls of a message with their arguments as objects."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return {}
+
+    def parsed(call: dict[str, Any]) -> dict[str, Any]:
+        function = call["function"]
+        arguments = function["arguments"]
+        return call | {
+            "function": function | {"arguments": json.loads(arguments) if isinstance(arguments, str) else arguments}
+        }
+
+    return {"tool_calls": [parsed(call) for call in calls]}
 
 
 def render_chat(

@@ -16,7 +16,7 @@ import numpy as np
 from harness.errors import FidelityError, IncompatibleCandidate
 from harness.isolation.sandbox import isolate
 from harness.isolation.wire import Arrays, Body, receive, send
-from harness.suites.requests import Continuation, Rolling, Writing
+from harness.suites.requests import Calling, Continuation, Rolling, Writing
 from harness.targets.batches import Batch
 from harness.targets.listed import Listed
 from harness.targets.sampler import Sampler
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.targets.checkpoint.scoring import Reference
 
 Answer = tuple[Body, Arrays]
-_KINDS = {kind.__name__: kind for kind in (Continuation, Rolling, Writing)}
+_KINDS = {kind.__name__: kind for kind in (Continuation, Rolling, Writing, Calling)}
 
 
 class Worker:

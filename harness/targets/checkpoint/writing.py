@@ -25,9 +25,17 @@ class Prompt:
 
 
 def write_replies(
-    loaded: Loaded, tokenizer: Any, asked: Sequence[Writing], prompts: Sequence[Prompt], seed: int
+    loaded: Loaded,
+    tokenizer: Any,
+    asked: Sequence[Writing],
+    prompts: Sequence[Prompt],
+    seed: int,
+    *,
+    marks: bool = False,
 ) -> list[Written]:
     """One reply per request; all run together, padded on the left, and must want the same limit and temperature.
+
+    ``marks`` keeps special tokens in the text, for what is read from them.
 
     The checkpoint's own generation settings are set aside but for its stop ids, so that targets differ by their weights alone.
     """
@@ -64,6 +72,7 @@ def write_replies(
         _written(
             tokenizer, new[row].tolist(), sure[row], one, declared | {int(added[stop]) for stop in one.until if stop in added},
             prompts[row].cut,
+            marks=marks,
         )
         for row, one in enumerate(asked)
     ]  # fmt: skip
@@ -110,14 +119,16 @@ class _Stops:
         return torch.tensor(self._done, device=ids.device)
 
 
-def _written(tokenizer: Any, ids: list[int], margins: Tensor, asked: Writing, ends: set[int], cut: int) -> Written:
+def _written(
+    tokenizer: Any, ids: list[int], margins: Tensor, asked: Writing, ends: set[int], cut: int, *, marks: bool
+) -> Written:
     """The text up to the first stop, and what is known of each of its tokens; lost where the model's numbers are none."""
     ended = next((place for place, token in enumerate(ids) if token in ends), None)
     ids = ids[:ended]
     stops = [stop for stop in asked.until if stop]
     text, upto = "", []
     for count in range(1, len(ids) + 1):
-        text = tokenizer.decode(ids[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = tokenizer.decode(ids[:count], skip_special_tokens=not marks, clean_up_tokenization_spaces=False)
         upto.append(len(text))
         if any(stop in text for stop in stops):
             break

@@ -1,4 +1,4 @@
-"""Requests of tasks, answered by an endpoint: replies by chat or by prompts, probabilities where the host scores texts."""
+"""Requests of suites, answered by an endpoint: replies by chat or by prompts, calls of tools, scores where it scores texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from harness.errors import BudgetSpent, EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
-from harness.suites.requests import Answered, Asked, Continuation, Scored, Writing, Written
+from harness.suites.requests import Answered, Asked, Called, Calling, Continuation, Scored, Writing, Written
+from harness.targets.endpoint.calling import calling_body, read_called
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.prompt_scores import Scores, ask_scores
 from harness.targets.endpoint.replies import read_reply
@@ -47,6 +48,7 @@ class EndpointAnswers:
     ) -> None:
         self._client, self.rows, self._encode, self._seed = client, rows, encode, seed
         self._neutral = 0  # which of the neutral fields the host takes
+        self._settled = False  # whether it has taken some
         self._way = 0  # of asking for scores, once a host has taken one
         self._scored, self._failed = False, 0
         self.ended = ""
@@ -60,10 +62,10 @@ class EndpointAnswers:
     def answer(self, asked: Sequence[Asked]) -> list[Answered]:
         """One answer per request, in their order; what the host does not do is lost, with the reason."""
         found: dict[int, Answered] = {}
-        writing = [(place, one) for place, one in enumerate(asked) if isinstance(one, Writing)]
-        first = 1 if writing and not self._client.sent else 0  # the first alone finds out what the host takes
-        for part in (writing[:first], writing[first:]):
-            jobs = [partial(self._written, one) for _, one in part]
+        replies = [(place, one) for place, one in enumerate(asked) if isinstance(one, Writing | Calling)]
+        first = 1 if replies and not self._client.sent else 0  # the first alone finds out what the host takes
+        for part in (replies[:first], replies[first:]):
+            jobs = [partial(self._replied, one) for _, one in part]
             for number, answer in self._client.together(jobs):
                 found[part[number][0]] = answer
         scored = [(place, one) for place, one in enumerate(asked) if isinstance(one, Continuation)]
@@ -71,41 +73,43 @@ class EndpointAnswers:
         lost = Scored(lost="whole texts are not asked of endpoints: their perplexity is not testable")
         return [found.get(place, lost) for place in range(len(asked))]
 
-    async def _written(self, one: Writing) -> Written:
+    async def _replied(self, one: Writing | Calling) -> Written | Called:
+        """One reply; what was not reached for a reason that may pass begins with ``UNREACHED``."""
+        seed = zlib.crc32(f"{self._seed} {one.key}".encode())
+        if isinstance(one, Calling):
+            answer = await self._answer(calling_body(one, seed), one.key)
+            return Called(lost=answer) if isinstance(answer, str) else read_called(answer, one)
         if one.opening.begun:
             return Written(lost="a host cannot be asked to go on with an answer that is begun")
+        answer = await self._answer(_writing_body(one, seed), one.key)
+        return Written(lost=answer) if isinstance(answer, str) else _read(answer, one)
+
+    async def _answer(self, body: dict[str, JsonValue], key: str) -> Answer | str:
+        """The host's answer, or why there is none."""
         if self.ended:
-            return Written(lost=UNREACHED + self.ended)
-        body: dict[str, object] = {"max_tokens": one.limit, "temperature": one.temperature, "stream": False,
-                                   "seed": zlib.crc32(f"{self._seed} {one.key}".encode())}  # fmt: skip
-        if one.opening.text is None:
-            body["messages"] = [message.model_dump(mode="json") for message in one.opening.messages]
-        else:
-            body["prompt"] = one.opening.text
-        if one.until:
-            body["stop"] = list(one.until[:_STOPS])
+            return UNREACHED + self.ended
         if self._client.address.model:
             body["model"] = self._client.address.model
         try:
-            answer = await self._ask(body, one.key)
+            answer = await self._ask(body, key)
         except (EndpointUnreachable, BudgetSpent) as error:
-            return Written(lost=UNREACHED + self._over(error))
+            return UNREACHED + self._over(error)
         except EndpointRefused as error:
             self.ended = error.problem
-            return Written(lost=UNREACHED + safe_line(error.problem, 200))
+            return UNREACHED + safe_line(error.problem, 200)
         if not answer.ok:
             passing = answer.status in _PASSING or answer.status >= 500
-            return Written(lost=(UNREACHED if passing else "refused: ") + answer.complaint)
-        return _read(answer, one)
+            return (UNREACHED if passing else "refused: ") + answer.complaint
+        return answer
 
-    async def _ask(self, body: dict[str, object], item: str) -> Answer:
-        """In the fullest neutral way that the host takes."""
+    async def _ask(self, body: dict[str, JsonValue], item: str) -> Answer:
+        """In the fullest neutral way that the host takes; once it has taken one, a refusal is about something else."""
         path = "/completions" if "prompt" in body else "/chat/completions"
-        ways = range(self._neutral, len(_NEUTRAL))
+        ways = range(self._neutral, self._neutral + 1 if self._settled else len(_NEUTRAL))
         for way in ways:
             answer = await self._client.ask(body | _NEUTRAL[way], item, drawn=True, path=path)
             if answer.ok:
-                self._neutral = max(self._neutral, way)
+                self._neutral, self._settled = max(self._neutral, way), True
             if answer.status not in {400, 422}:
                 break
         return answer
@@ -147,6 +151,22 @@ class EndpointAnswers:
             return await ask_scores(self._client, ids, self._way, key)
         except BudgetSpent as error:
             return Scores(lost=UNREACHED + self._over(error))
+
+
+def _writing_body(one: Writing, seed: int) -> dict[str, JsonValue]:
+    body: dict[str, JsonValue] = {
+        "max_tokens": one.limit,
+        "temperature": one.temperature,
+        "stream": False,
+        "seed": seed,
+    }
+    if one.opening.text is None:
+        body["messages"] = [message.model_dump(mode="json") for message in one.opening.messages]
+    else:
+        body["prompt"] = one.opening.text
+    if one.until:
+        body["stop"] = list(one.until[:_STOPS])
+    return body
 
 
 def _read(answer: Answer, one: Writing) -> Written:

@@ -9,8 +9,26 @@ from typing import Any
 from harness.targets.endpoint.shapes import chat_shaped
 
 _MOST_EVENTS = 1 << 17
+_MOST_CALLS = 128
 _MARK = b"\xef\xbb\xbf"
+#: Fields of a message in which hosts put what a model thought; the first that holds something is read.
+REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 _HEADS = ("data:", ":", "event:", "id:", "retry:")
+
+
+@dataclass(slots=True)
+class CallPieces:
+    """One call of a tool as its pieces come in."""
+
+    head: dict[str, Any] = field(default_factory=dict)  # id and type
+    name: Any = None
+    arguments: list[Any] = field(default_factory=list)
+
+    def whole(self) -> dict[str, Any]:
+        """The call as it would have come in one piece; arguments that are no text stay what they are."""
+        texts = [piece for piece in self.arguments if isinstance(piece, str)]
+        others = [piece for piece in self.arguments if not isinstance(piece, str)]
+        return self.head | {"function": {"name": self.name, "arguments": others[-1] if others else "".join(texts)}}
 
 
 @dataclass(slots=True)
@@ -23,10 +41,12 @@ class Streamed:
     around: dict[str, Any] = field(default_factory=dict)  # the model's name and the host's fingerprint
     told: list[Any] = field(default_factory=list)  # log-probabilities, an entry per token
     ids: list[Any] = field(default_factory=list)
-    reasoned: bool = False  # whether a part of what the model wrote came beside the text
+    beside: dict[str, list[Any]] = field(default_factory=dict)  # reasoning, by the field that it came in
+    calls: dict[int, CallPieces] = field(default_factory=dict)  # of tools, by their index
     events: int = 0
     done: bool = False  # whether the host said that it was finished
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # what makes a stream unreadable
+    faults: list[str] = field(default_factory=list)  # breaches of the protocol that leave it readable
 
     @property
     def text(self) -> str:
@@ -41,13 +61,36 @@ class Streamed:
         if not self.finish or set(self.problems) - {_UNENDED}:
             return {}
         choice: dict[str, Any] = {"message": {"content": self.text}, "finish_reason": self.finish}
-        if self.reasoned:
-            choice["message"]["reasoning_content"] = "(streamed)"
+        for name, parts in self.beside.items():
+            choice["message"][name] = "".join(parts) if all(isinstance(part, str) for part in parts) else parts
+        if self.calls:
+            choice["message"]["tool_calls"] = [self.calls[index].whole() for index in sorted(self.calls)]
         if self.told:
             choice["logprobs"] = {"content": self.told}
         if self.ids:
             choice["token_ids"] = self.ids
         return {"choices": [choice], "usage": self.usage, **self.around}
+
+
+def _take_calls(found: Streamed, pieces: Any) -> None:
+    """Pieces of calls: name and id come once, arguments bit by bit; which call they belong to is said by their index."""
+    for piece in pieces if isinstance(pieces, list) else []:
+        if not isinstance(piece, dict):
+            found.faults.append("a piece of a call that is no object")
+            continue
+        index = piece.get("index")
+        if type(index) is not int or not 0 <= index < _MOST_CALLS:
+            found.faults.append("a piece of a call without an index")
+            index = max(found.calls, default=-1) + (1 if piece.get("id") or not found.calls else 0)
+        if index >= _MOST_CALLS:
+            continue
+        call = found.calls.setdefault(index, CallPieces())
+        call.head |= {name: piece[name] for name in ("id", "type") if piece.get(name)}
+        told = piece.get("function")
+        if isinstance(told, dict):
+            call.name = told.get("name") or call.name
+            if told.get("arguments") is not None:
+                call.arguments.append(told["arguments"])
 
 
 _UNENDED = "the stream ends without [DONE]"
@@ -123,8 +166,13 @@ def _take(found: Streamed, value: dict[str, Any]) -> None:
     content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
     if isinstance(content, str):
         found.parts.append(content)
-    hidden = ("reasoning_content", "reasoning", "tool_calls")
-    found.reasoned |= isinstance(delta, dict) and any(delta.get(name) for name in hidden)
+    if isinstance(delta, dict):
+        for name in REASONING:
+            if delta.get(name):
+                found.beside.setdefault(name, []).extend(
+                    delta[name] if isinstance(delta[name], list) else [delta[name]]
+                )
+        _take_calls(found, delta.get("tool_calls"))
     logprobs, ids = choice.get("logprobs"), choice.get("token_ids")
     entries = logprobs.get("content") if isinstance(logprobs, dict) else None
     found.told += entries if isinstance(entries, list) else []

@@ -1,0 +1,19 @@
+"""Reasoning that stands in a text: between marks at its beginning."""
+
+from __future__ import annotations
+
+#: How reasoning begins and ends where nobody has taken it out of the text.
+THOUGHTS = (("<think>", "</think>"), ("<mm:think>", "</mm:think>"), ("[THINK]", "[/THINK]"))
+
+
+def inline_reasoning(text: str, prompt: str = "") -> tuple[str, str]:
+    """Reasoning at the beginning of a reply, and the rest; ``prompt`` may have opened it already.
+
+    Reasoning that does not end is all of the reply.
+    """
+    bare = text.lstrip()
+    for begin, end in THOUGHTS:
+        if bare.startswith(begin) or prompt.rstrip().endswith(begin):
+            reasoning, _, rest = bare.removeprefix(begin).partition(end)
+            return reasoning.strip(), rest.lstrip()
+    return "", text

@@ -1,0 +1,136 @@
+"""Requests that offer tools, and their answers: what was called, thought and said, and where the answer breaks the protocol.
+
+Everything is read as it came: arguments that are no JSON stay what they are, and a missing id is the host's fault.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import JsonValue
+
+from harness.prompts.thoughts import inline_reasoning
+from harness.redact import safe_line
+from harness.suites.requests import Call, Called, Calling
+from harness.targets.endpoint.client import Answer
+from harness.targets.endpoint.engines.model import text_of
+from harness.targets.endpoint.shapes import chat_shaped
+from harness.targets.endpoint.stream import REASONING, is_stream, read_stream
+
+_MOST_CALLS, _LONGEST = 128, 200_000
+
+
+def calling_body(one: Calling, seed: int) -> dict[str, JsonValue]:
+    """The fields of a request; the usual choice is not sent, because hosts refuse fields that they do not know."""
+    body: dict[str, JsonValue] = {
+        "messages": list(one.messages), "tools": list(one.tools), "max_tokens": one.limit, "temperature": one.temperature,
+        "stream": one.stream, "seed": seed,
+    }  # fmt: skip
+    if one.choice in {"none", "required"}:
+        body["tool_choice"] = one.choice
+    elif one.choice != "auto":
+        body["tool_choice"] = {"type": "function", "function": {"name": one.choice}}
+    if one.stream:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def read_called(answer: Answer, one: Calling) -> Called:
+    """An answer of any host; what is no answer at all is lost, and says why."""
+    faults: list[str] = []
+    if is_stream(answer.body):
+        streamed = read_stream(answer.body)
+        faults += streamed.faults
+        if not streamed.done:
+            faults.append("the stream ends without [DONE]")
+        if not one.stream:
+            faults.append("a stream was sent where none was asked for")
+        fields = streamed.fields()
+        if not fields:
+            why = "; ".join(streamed.problems) or "no finish_reason came"
+            return Called(lost=f"the stream is broken: {safe_line(why, 120)}")
+    else:
+        fields = chat_shaped(answer.fields())
+        if one.stream:
+            faults.append("no stream was sent where one was asked for")
+    choices = fields.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return Called(lost="the answer holds no message")
+    text = _text(message.get("content"))
+    if text is None or len(text) > _LONGEST:
+        return Called(lost="the answer's text cannot be read")
+    reasoning, field = _reasoning(message)
+    if not field:
+        reasoning, text = inline_reasoning(text)
+        field = "inline" if reasoning else ""
+    calls = _calls(message, faults)
+    usage: Any = fields.get("usage")
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return Called(
+        text=text, reasoning=reasoning, field=field, calls=calls, problems=tuple(dict.fromkeys(faults)),
+        finish=safe_line(str(choice.get("finish_reason") or ""), 40),
+        tokens=tokens if type(tokens) is int and 0 <= tokens < 1 << 24 else None,
+    )  # fmt: skip
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message: itself, the texts among its parts, or nothing; None for what cannot be read."""
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return text_of(content)
+
+
+def _reasoning(message: dict[str, Any]) -> tuple[str, str]:
+    """What stands in the first field of reasoning that holds anything, and the field's name."""
+    for name in REASONING:
+        value = message.get(name)
+        if isinstance(value, list):
+            parts = [part.get("text") or part.get("summary") for part in value if isinstance(part, dict)]
+            value = "\n".join(part for part in parts if isinstance(part, str))
+        if isinstance(value, str) and value.strip():
+            return (text_of(value) or "")[:_LONGEST], name
+    return "", ""
+
+
+def _calls(message: dict[str, Any], faults: list[str]) -> tuple[Call, ...]:
+    """The calls of a message, old field or new; breaches of the protocol are added to ``faults``."""
+    told = message.get("tool_calls")
+    if told is None and isinstance(message.get("function_call"), dict):
+        faults.append("the call stands in the field function_call of the old protocol")
+        told = [{"id": "-", "type": "function", "function": message["function_call"]}]
+    if told is None:
+        return ()
+    if not isinstance(told, list):
+        faults.append("tool_calls is no list")
+        return ()
+    found: list[Call] = []
+    for entry in told[:_MOST_CALLS]:
+        function = entry.get("function") if isinstance(entry, dict) else None
+        if not isinstance(function, dict):
+            faults.append("a call holds no function")
+            continue
+        name, arguments, own = function.get("name"), function.get("arguments"), entry.get("id")
+        if not isinstance(name, str) or not name:
+            faults.append("a call has no name")
+        if not isinstance(own, str) or not own:
+            faults.append("a call has no id")
+        elif own in {call.id for call in found}:
+            faults.append("two calls have the same id")
+        if entry.get("type") != "function":
+            faults.append("a call's type is not 'function'")
+        if not isinstance(arguments, str):
+            faults.append("arguments are not sent as a text")
+            arguments = "" if arguments is None else json.dumps(arguments)
+        found.append(Call(name=_line(name), arguments=text_of(arguments[:_LONGEST]) or "", id=_line(own)))
+    if len(told) > _MOST_CALLS:
+        faults.append(f"more than {_MOST_CALLS} calls")
+    return tuple(found)
+
+
+def _line(value: Any) -> str:
+    return (text_of(value) or "")[:200] if isinstance(value, str) else ""
