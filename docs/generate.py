@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from harness.cli.main import _VERBS, cli
 from harness.prompts.faults import LIBRARY
-from harness.verdicts.findings import CATALOGUE
+from harness.verdicts.catalogue import CATALOGUE
 from harness.verdicts.tokens_in import GROUP_CODES
 
 HERE = Path(__file__).resolve().parent

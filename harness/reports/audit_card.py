@@ -19,7 +19,7 @@ from harness.targets.endpoint.budget import Caps, Spent
 from harness.targets.endpoint.probe import Profile
 from harness.targets.endpoint.ways import Protocol
 from harness.targets.sampler import Sampler
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, exit_code, worst
 
 AUDIT_CARD_VERSION = 4

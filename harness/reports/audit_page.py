@@ -13,7 +13,7 @@ from harness.reports.html import page
 from harness.reports.plots import path_plot
 from harness.reports.profile import checks
 from harness.targets.endpoint.address import parse_address
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 
 
 def render_audit(card: AuditCard, request: bytes) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from harness.numbers import interval, valued
 from harness.redact import safe_line
 from harness.reports.scorecard import CandidateCard, Scorecard, verdict_line
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 from harness.verdicts.model import Outcome
 
 _SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "dp_rms", "kl_p99")

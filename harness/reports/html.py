@@ -14,7 +14,7 @@ from harness.redact import safe_line, safe_text
 from harness.reports.plots import histogram_plot, ladder_plot, slice_plot
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.targets.base import ModelIdentity
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 
 _MOST_ITEMS = 30  # over all candidates; the scorecard has the rest
 _SLICE_AXES = ("segment", "domain", "position", "reference confidence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.numbers import interval, number, valued
 from harness.redact import safe_markdown
 from harness.reports.scorecard import CandidateCard, Scorecard
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 
 SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "kl_p99")
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.comparisons.impact import Impact
 from harness.comparisons.model import Result
 from harness.redact import safe_line
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 from harness.verdicts.model import AxisVerdict, Finding, Outcome
 from harness.verdicts.prompt_counts import CountsIn
 from harness.verdicts.self_render import SelfRenderIn

@@ -13,7 +13,7 @@ from harness.comparisons.model import Result
 from harness.comparisons.tasks import TaskFacts, TaskResult
 from harness.redact import safe_line
 from harness.suites.scores import SelfCheck, TaskHead
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 from harness.verdicts.model import AxisVerdict, Finding, Outcome, exit_code, worst
 
 TASK_CARD_VERSION = 1

@@ -6,7 +6,7 @@ import math
 
 from harness.reports.html import page
 from harness.reports.task_card import TaskCard
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 
 
 def render_tasks(card: TaskCard) -> str:

@@ -8,7 +8,7 @@ from harness.evidence.equivalence import clusters_needed, detectable_ratio
 from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings
 from harness.verdicts.evidence import CandidateEvidence
-from harness.verdicts.findings import file_findings
+from harness.verdicts.file_findings import file_findings
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, Verdict, worst
 
 #: How many times the widest honest configuration's KL a candidate may have. Declared, not fitted: an effect under

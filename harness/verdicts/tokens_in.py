@@ -11,7 +11,7 @@ from harness.comparisons.tokenizers import TokenizerDifference
 from harness.prompts.conversation import Coverage
 from harness.prompts.deviations import MEASURED
 from harness.prompts.faults import fault
-from harness.verdicts.findings import entry
+from harness.verdicts.catalogue import entry
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome
 
 #: Differences from this severity on make the prompts count as different; below it they are told, not judged.

@@ -15,11 +15,13 @@ from harness.prompts.calls.syntax import opened_call
 from tests.support.call_templates import SHAPES
 from tests.support.templates import EVERYTHING
 
-TOOLS = [
-    {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {
-        "city": {"type": "string"}, "days": {"type": "integer"}, "when": {"type": "object"}}}}},
-    {"type": "function", "function": {"name": "ns.send-mail", "parameters": {"type": "object", "properties": {"to": {"type": "string"}}}}},
-]  # fmt: skip
+
+def tool(name, **types):
+    properties = {key: {"type": kind} for key, kind in types.items()}
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": properties}}}
+
+
+TOOLS = [tool("get_weather", city="string", days="integer", when="object"), tool("ns.send-mail", to="string")]
 
 
 def refuse(message):
@@ -109,7 +111,7 @@ def test_arguments_that_are_no_json_stay_what_they_are():
     ("template", "reason"),
     [
         ("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}", "does not show calls"),
-        ("{% for m in messages %}{{ m.content }}{% if m.tool_calls %}{{ raise_exception('no') }}{% endif %}{% endfor %}", "refuses"),
+        ("{% for m in messages %}{{ m.content }}{% if m.tool_calls %}{{ raise_exception(1) }}{% endif %}{% endfor %}", "refuses"),
         (SHAPES["name in the tag"].replace("| tojson", "| string"), "does not show|cannot be read back"),
     ],
 )  # fmt: skip

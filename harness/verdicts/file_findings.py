@@ -1,0 +1,38 @@
+"""Facts of the files that differ, as findings."""
+
+from __future__ import annotations
+
+from harness.comparisons.model import Difference
+from harness.verdicts.model import Finding
+
+
+def file_findings(differences: list[Difference]) -> list[Finding]:
+    """Turn differing facts of the files into findings, one per fact that has a code."""
+    found = []
+    for difference in differences:
+        code = _code_of(difference.field)
+        if code:
+            detail = f"{difference.field}: {difference.reference} -> {difference.candidate}"
+            found.append(Finding(code=code, detail=detail[:500]))
+    return found
+
+
+def _code_of(field: str) -> str:
+    if field in {"config.vocab_size", "weights.parameters"}:
+        return ""
+    if field == "architecture" or field.startswith("config."):
+        return "FILE101"
+    if field.startswith("generation."):
+        return "" if field.endswith("_token_id") else "FILE104"
+    return {
+        "tokenizer.vocabulary": "TOKN101",
+        "tokenizer.rules": "TOKN104",
+        "tokenizer.special_tokens": "TOKN104",
+        "template": "TMPL101",
+        "stop_ids": "FILE103",
+        "quantization": "FILE102",
+        "weights.dtype": "FILE107",
+        "licence.name": "FILE106",
+        "licence.file": "FILE106",
+        "missing": "FILE105",
+    }.get(field, "")
