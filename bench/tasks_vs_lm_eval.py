@@ -37,8 +37,8 @@ from harness.targets.checkpoint.target import Workers
 from harness.targets.demo_model import build_demo_reference, demo_reference
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime, parse_spec
+from harness.tasking.asking import ROWS
 from harness.tasking.planning import steps
-from harness.tasking.run import ROWS
 
 BIN = Path(sys.executable).parent
 OWN = shipped_folder() / "tasks"

@@ -25,6 +25,7 @@ _VERBS = {
     "suites": "List the shipped suites.",
     "tasks": "Ask the same items of all, and count who goes from right to wrong.",
     "template": "Compare the prompts of two checkpoints, GGUF files or templates.",
+    "tools": "Offer all the same tools, and hold what they call side by side.",
     "vendor": "Recompute scorecards of vendors' verifiers, with error bars.",
 }
 

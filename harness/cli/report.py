@@ -19,7 +19,7 @@ from harness.reports.console import print_scorecard
 from harness.reports.render import FORMATS, render
 from harness.reports.task_card import print_task_card
 from harness.reports.task_page import render_tasks
-from harness.tasking.run import judge
+from harness.tasking.judging import judge
 from harness.tasking.store import TaskFolder
 
 

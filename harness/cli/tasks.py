@@ -75,7 +75,8 @@ def command(
     from harness.observations.lm_eval import shipped_tasks  # noqa: PLC0415
     from harness.reports.task_card import print_task_card  # noqa: PLC0415
     from harness.targets.spec import Runtime  # noqa: PLC0415
-    from harness.tasking.run import TaskRequest, run_tasks  # noqa: PLC0415
+    from harness.tasking.requests import TaskRequest  # noqa: PLC0415
+    from harness.tasking.run import run_tasks  # noqa: PLC0415
 
     if listing:
         for tag, tasks in shipped_tasks().items():
@@ -84,8 +85,9 @@ def command(
     if reference is None:
         raise click.UsageError("give a reference and candidates")
     request = TaskRequest(
-        reference, candidates, tuple(name.strip() for name in names.split(",") if name.strip()), limit, chat, control,
-        alpha, margin, fresh=fresh, key=key, concurrency=concurrency, caps=read_caps(budget, price),
+        reference=reference, candidates=candidates, limit=limit, chat=chat, control=control, alpha=alpha, margin=margin,
+        tasks=tuple(name.strip() for name in names.split(",") if name.strip()), fresh=fresh, key=key,
+        concurrency=concurrency, caps=read_caps(budget, price),
         runtime=Runtime(device=device, dtype=dtype, threads=threads),
     )  # fmt: skip
     places = Places(results or Places.default().results, Places.default().cache)

@@ -97,6 +97,7 @@ class TaskResult(Result):
     texts_control: Divergence
     vacuous: str
     note: str
+    part_of: str = ""  # the task that this one is an aspect of; it is judged, but its items are not counted again
 
     @property
     def roomy(self) -> bool:
@@ -137,8 +138,8 @@ def compare_tasks(
     judged = [place for place, one in enumerate(results) if one.judged]
     _adjust(results, judged, "worse", "holm")
     _adjust(results, [place for place, one in enumerate(results) if not math.isnan(one.churn_p)], "churn_p", "churn_p")
-    pooled = _Row.pool([rows[place] for place in judged]).result(alpha / 2, seed)
-    examples = [flip for row in rows for flip in row.examples()]
+    pooled = _Row.pool([rows[place] for place in judged if not rows[place].part_of]).result(alpha / 2, seed)
+    examples = [flip for row in rows if not row.part_of for flip in row.examples()]
     return TaskFacts(tasks=tuple(results), pooled=pooled, alpha=alpha, examples=tuple(examples))
 
 
@@ -152,8 +153,11 @@ def _adjust(results: list[TaskResult], places: Sequence[int], source: str, field
 class _Row:
     """The items of one task that both sides answered, as arrays."""
 
-    def __init__(self, task: str, metric: str, pairs: list[_Pair], left_out: _LeftOut, vacuous: str) -> None:
-        self.task, self.metric, self.pairs, self.left_out, self.vacuous = task, metric, pairs, left_out, vacuous
+    def __init__(
+        self, task: str, metric: str, pairs: list[_Pair], left_out: _LeftOut, vacuous: str, part_of: str = ""
+    ) -> None:
+        self.task, self.metric, self.pairs, self.left_out = task, metric, pairs, left_out
+        self.vacuous, self.part_of = vacuous, part_of
 
     @classmethod
     def of(
@@ -183,7 +187,7 @@ class _Row:
                 assert other is not None
                 pairs.append(_Pair(name, one, other, controls.get(one.item), metric, better=better))
         check = checks.get(name)
-        return cls(name, metric, pairs, out, check.vacuous if check else "")
+        return cls(name, metric, pairs, out, check.vacuous if check else "", head.part_of)
 
     @classmethod
     def pool(cls, rows: Sequence[_Row]) -> _Row:
@@ -219,7 +223,8 @@ class _Row:
             "cut_reference": sum(pair.reference.cut for pair in self.pairs),
             "cut_candidate": sum(pair.candidate.cut for pair in self.pairs),
             "early_candidate": sum(pair.candidate.early for pair in self.pairs),
-            "reference": _mean(before), "candidate": _mean(after), "vacuous": self.vacuous, **self._churn(),
+            "reference": _mean(before), "candidate": _mean(after), "vacuous": self.vacuous, "part_of": self.part_of,
+            **self._churn(),
             "texts": _divergence([(pair.reference, pair.candidate) for pair in self.pairs]),
             "texts_control": _divergence([(pair.reference, pair.control) for pair in self.pairs if pair.control]),
         }  # fmt: skip

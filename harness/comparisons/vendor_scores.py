@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from harness.comparisons.model import Result
 from harness.evidence.multiplicity import holm
 from harness.evidence.paired import mcnemar
+from harness.evidence.shares import wilson
 from harness.evidence.two_sample import exchange_test
 from harness.suites.vendor import VendorLoop, VendorRow
 
@@ -24,7 +25,6 @@ THRESHOLDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "kimi-schema": {},
 }  # fmt: skip
 _SIMILAR = 0.98  # MiniMax's threshold of trigger similarity
-_Z = 1.959963984540054
 
 
 class RateFacts(Result):
@@ -119,16 +119,6 @@ def vendor_facts(loops: Sequence[VendorLoop]) -> VendorFacts:
             if all(loop.positives >= 0 for loop in (*first, *second)) and (found := _similarity(first, second))
         ),
     )  # fmt: skip
-
-
-def wilson(right: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share from independent trials (Wilson 1927); honest from a handful of trials on."""
-    if not of:
-        return math.nan, math.nan
-    share, square = right / of, _Z**2
-    middle = (share + square / (2 * of)) / (1 + square / of)
-    reach = _Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    return max(middle - reach, 0.0) if right else 0.0, min(middle + reach, 1.0) if right < of else 1.0
 
 
 def _metrics(loops: Sequence[VendorLoop]) -> list[str]:

@@ -7,13 +7,14 @@ THOUGHTS = (("<think>", "</think>"), ("<mm:think>", "</mm:think>"), ("[THINK]", 
 
 
 def inline_reasoning(text: str, prompt: str = "") -> tuple[str, str]:
-    """Reasoning at the beginning of a reply, and the rest; ``prompt`` may have opened it already.
+    """Reasoning at the beginning of a reply, and the rest; templates may have opened it already, in the ``prompt``.
 
     Reasoning that does not end is all of the reply.
     """
     bare = text.lstrip()
     for begin, end in THOUGHTS:
-        if bare.startswith(begin) or prompt.rstrip().endswith(begin):
+        opened = prompt.rstrip().endswith(begin) or (end in bare and begin not in bare)
+        if bare.startswith(begin) or opened:
             reasoning, _, rest = bare.removeprefix(begin).partition(end)
             return reasoning.strip(), rest.lstrip()
     return "", text

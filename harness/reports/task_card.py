@@ -11,7 +11,9 @@ from rich.text import Text
 
 from harness.comparisons.model import Result
 from harness.comparisons.tasks import TaskFacts, TaskResult
+from harness.comparisons.tools import ToolFacts
 from harness.redact import safe_line
+from harness.reports.tool_card import print_tools
 from harness.suites.scores import SelfCheck, TaskHead
 from harness.verdicts.catalogue import entry
 from harness.verdicts.model import AxisVerdict, Finding, Outcome, exit_code, worst
@@ -30,6 +32,7 @@ class CandidateTasks(Result):
     verdict: AxisVerdict
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()  # what holds for all of its answers
+    tools: ToolFacts | None = None  # where tools were offered
 
 
 class TaskCard(Result):
@@ -51,6 +54,14 @@ class TaskCard(Result):
     partial: bool = False  # some requests were not reached: the same command goes on
 
     @property
+    def asked(self) -> str:
+        """How much was asked, and how."""
+        items = sum(head.items for head in self.tasks if not head.part_of)
+        if any(one.tools for one in self.candidates):
+            return f"{items} cases that offer tools; replies of at most {self.tasks[0].limit:,} tokens"
+        return f"{items} items of {len(self.tasks)} tasks, asked {'as conversations' if self.chat else 'as plain text'}"
+
+    @property
     def outcome(self) -> Outcome:
         """The worst of the candidates' outcomes."""
         return worst([one.verdict.outcome for one in self.candidates])
@@ -63,17 +74,17 @@ class TaskCard(Result):
 
 def print_task_card(card: TaskCard, folder: Path, console: Console) -> None:
     """Print a card; the last lines are the verdicts."""
-    how = "as conversations" if card.chat else "as plain text"
-    console.print(
-        Text(f"{sum(head.items for head in card.tasks)} items of {len(card.tasks)} tasks, asked {how}", style="dim")
-    )
+    console.print(Text(card.asked, style="dim"))
     if card.control:
         console.print(Text(f"honest control: {safe_line(card.control)}", style="dim"))
     for one in card.candidates:
         console.print(Text(f"\n{safe_line(one.label)} against {safe_line(card.reference)}", style="bold"))
         for note in one.notes:
             console.print(Text(f"  {safe_line(note, 300)}", style="yellow"))
-        console.print(_table(one.facts, controlled=bool(card.control)))
+        if one.tools:
+            print_tools(one.facts, one.tools, console, controlled=bool(card.control))
+        else:
+            console.print(_table(one.facts, controlled=bool(card.control)))
         for flip in one.facts.examples[:_SHOWN]:
             said = f"{safe_line(repr(flip.reference), 60)} -> {safe_line(repr(flip.candidate), 60)}"
             console.print(Text(f"  {safe_line(flip.item, 60)}: {flip.kind}, {said}", style="dim"))

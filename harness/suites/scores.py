@@ -19,6 +19,7 @@ class TaskHead(Frozen):
     items: int
     limit: int  # tokens of a reply, 0 where none is written
     content: str = ""  # digest of everything that the task asks, expects and scores by
+    part_of: str = ""  # the task whose answers it judges again, by one aspect
 
 
 class ItemScore(Frozen):

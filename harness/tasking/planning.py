@@ -33,6 +33,7 @@ class TaskTarget(Frozen):
 class TaskPlan(Frozen):
     """Everything that decides a task run but for the answers."""
 
+    kind: Literal["tasks", "tools"] = "tasks"
     names: tuple[str, ...]
     tasks: tuple[TaskHead, ...]
     chat: bool

@@ -48,8 +48,8 @@ def judge_tasks(facts: TaskFacts, margin: float = MARGIN) -> AxisVerdict:
 def _doubts(facts: TaskFacts, margin: float) -> list[str]:
     """What stands against a clearing."""
     pooled = facts.pooled
-    judged = [task for task in facts.tasks if task.judged]
-    gone = sum(task.lost_reference + task.lost_candidate + task.shortened_candidate for task in judged)
+    whole = [task for task in facts.tasks if task.judged and not task.part_of]
+    gone = sum(task.lost_reference + task.lost_candidate + task.shortened_candidate for task in whole)
     every = pooled.items + gone
     found = []
     if pooled.high > margin:
@@ -61,7 +61,7 @@ def _doubts(facts: TaskFacts, margin: float) -> list[str]:
     found += [
         f"{task.task} was not judged ({task.note or 'no item was answered by both sides'})"
         for task in facts.tasks
-        if not task.judged and not task.vacuous and not (task.items and not task.roomy)
+        if not task.judged and not task.vacuous and not (task.items and not task.roomy) and not task.part_of
     ]
     found += [
         f"{task.task} by itself looks worse (p = {task.holm:.2g})"

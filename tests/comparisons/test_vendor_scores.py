@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.comparisons.vendor_scores import vendor_facts, wilson
+from harness.comparisons.vendor_scores import vendor_facts
+from harness.evidence.shares import wilson
 from harness.observations.vendor_files import read_vendor_files
 from harness.suites.vendor import Tally, VendorLoop, VendorRow
 

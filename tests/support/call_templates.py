@@ -67,12 +67,11 @@ You call functions. Available:
 Please use {{ t.function.name }}.<|im_end|>
 <|im_start|>assistant
 <tool_call>
-{"name": "{{ t.function.name }}", "arguments": {"{{ (t.function.parameters.properties | list)[0] }}": "Rome"}}
+{"name": "{{ t.function.name }}", "arguments": {
+{%- if t.function.parameters is defined and t.function.parameters.properties is defined %}
+{%- for key in t.function.parameters.properties %}{% if loop.first %}"{{ key }}": "Rome"{% endif %}{% endfor %}
+{%- endif %}}}
 </tool_call><|im_end|>
-<|im_start|>user
-Result: done<|im_end|>
-<|im_start|>assistant
-It is done.<|im_end|>
 {% endfor %}{% endif %}
 {%- for m in messages %}
 {%- if m.role == 'tool' %}<|im_start|>user

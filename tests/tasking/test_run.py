@@ -16,8 +16,10 @@ from harness.observations.events import PlanReady, Stop, TargetStarted, TokensSc
 from harness.suites.load import shipped_folder
 from harness.suites.requests import Continuation, Writing
 from harness.targets.spec import Runtime
+from harness.tasking.judging import judge
 from harness.tasking.planning import steps
-from harness.tasking.run import TaskRequest, judge, run_tasks
+from harness.tasking.requests import TaskRequest
+from harness.tasking.run import run_tasks
 from harness.tasking.store import TaskFolder
 from tests.support.toy import edit_tensors, make_toy
 
@@ -26,7 +28,7 @@ TASKS = ("fidelity_choices", "fidelity_arithmetic_easy")
 
 def run(reference, *candidates, cache, results, stop=None, listen=None, **options):
     """A finished run: its card, its folder and its events."""
-    request = TaskRequest(str(reference), tuple(map(str, candidates)),
+    request = TaskRequest(reference=str(reference), candidates=tuple(map(str, candidates)),
                           **({"tasks": TASKS, "limit": 5, "runtime": Runtime(threads=1)} | options))  # fmt: skip
     walk = run_tasks(request, Places(results, cache), stop or Stop())
     events = []

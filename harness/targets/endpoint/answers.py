@@ -38,13 +38,14 @@ _NEUTRAL: tuple[dict[str, JsonValue], ...] = (
 
 
 class EndpointAnswers:
-    """Asks a host, ``rows`` requests at a time. ``encode`` turns continuations into ids with the reference's tokenizer.
+    """Asks a host, ``rows`` requests at a time. ``encode`` turns continuations into ids with the reference's
+    tokenizer, where there is one.
 
     ``notes`` says what holds for all of its answers; ``ended`` why it is not asked any further.
     """
 
     def __init__(
-        self, client: Client, rows: int, encode: Callable[[Sequence[Continuation]], list[Pair]], seed: int
+        self, client: Client, rows: int, encode: Callable[[Sequence[Continuation]], list[Pair]] | None, seed: int
     ) -> None:
         self._client, self.rows, self._encode, self._seed = client, rows, encode, seed
         self._neutral = 0  # which of the neutral fields the host takes
@@ -121,8 +122,8 @@ class EndpointAnswers:
 
     def _scores(self, asked: Sequence[Continuation]) -> list[Scored]:
         """Texts as ids, and what the host gives their last tokens."""
-        if not asked:
-            return []
+        if not asked or self._encode is None:
+            return [Scored(lost="without the reference's tokenizer texts are not cut into what is scored")] * len(asked)
         pairs = self._encode(asked)
         found: dict[int, Scored] = {}
         places = [place for place, (opening, tail) in enumerate(pairs) if opening and tail]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.verdicts.catalogue import files, hosts, prompts, tasks, weights
+from harness.verdicts.catalogue import files, hosts, prompts, tasks, tools, weights
 from harness.verdicts.catalogue.model import Entry
 
 CATALOGUE: dict[str, Entry] = {
-    code: found for family in (files, prompts, weights, hosts, tasks) for code, found in family.ENTRIES.items()
+    code: found for family in (files, prompts, weights, hosts, tasks, tools) for code, found in family.ENTRIES.items()
 }
 
 

@@ -1,0 +1,125 @@
+"""Tool calls of a candidate beside the reference's: shares of every aspect, agreement, how replies ended. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from harness.comparisons.model import Result
+from harness.comparisons.tool_replies import ASPECTS
+from harness.evidence.shares import wilson
+from harness.suites.scores import ItemScore
+
+Scores = Mapping[str, Sequence[ItemScore]]
+
+
+class Share(Result):
+    """``right`` of the ``of`` replies to which an aspect applies. The 95 % interval is Wilson's.
+
+    A case and its stream count as one and a half cases at most in it: they are not independent.
+    """
+
+    right: int
+    of: int
+    low: float
+    high: float
+
+
+class AspectShares(Result):
+    """One aspect on all sides; ``control`` is None where no control was asked."""
+
+    aspect: str
+    reference: Share
+    candidate: Share
+    control: Share | None
+
+
+class Agreement(Result):
+    """Who calls a tool on the same cases: both, one side alone, nobody. ``f1`` is what vendors call trigger similarity."""
+
+    both: int
+    reference_only: int
+    candidate_only: int
+    neither: int
+
+    @property
+    def f1(self) -> float:
+        """2 both / (both + reference's + both + candidate's); 1 where nobody calls."""
+        calls = 2 * self.both + self.reference_only + self.candidate_only
+        return 2 * self.both / calls if calls else 1.0
+
+
+class ToolFacts(Result):
+    """What a card tells beside the paired tests."""
+
+    shares: tuple[AspectShares, ...]
+    trigger: Agreement
+    trigger_control: Agreement | None
+    ends_reference: dict[str, int]  # replies by what their finish_reason said, and what came
+    ends_candidate: dict[str, int]
+    reasoning_reference: dict[str, int]  # replies by where their reasoning stood
+    reasoning_candidate: dict[str, int]
+    breaches: dict[str, int]  # of the protocol, by what they are
+    marks: dict[str, int]  # of templates, left in texts
+    refusals: dict[str, int]  # requests without an answer, by the reason
+    lost_reference: int
+
+
+def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> ToolFacts:
+    """Everything from the stored scores."""
+    return ToolFacts(
+        shares=tuple(
+            AspectShares(
+                aspect=aspect, reference=_share(reference.get(aspect, ())), candidate=_share(candidate.get(aspect, ())),
+                control=None if control is None else _share(control.get(aspect, ())),
+            )
+            for aspect in ASPECTS
+            if aspect in reference
+        ),
+        trigger=_agreement(reference, candidate),
+        trigger_control=None if control is None else _agreement(reference, control),
+        ends_reference=_ends(reference), ends_candidate=_ends(candidate),
+        reasoning_reference=_seen(reference, "reasoning"), reasoning_candidate=_seen(candidate, "reasoning"),
+        breaches=_parts(candidate, "protocol", "; "), marks=_parts(candidate, "marks", ", "),
+        refusals=dict(Counter(one.lost for one in candidate.get("ends", ()) if one.lost).most_common(10)),
+        lost_reference=sum(bool(one.lost) for one in reference.get("ends", ())),
+    )  # fmt: skip
+
+
+def _share(scores: Sequence[ItemScore]) -> Share:
+    counted = [one for one in scores if not one.lost and one.metrics.get("applies", 1.0)]
+    right, groups = sum(one.metrics["right"] == 1.0 for one in counted), len({one.group for one in counted})
+    thin = groups / len(counted) if counted else 1.0
+    low, high = wilson(right * thin, len(counted) * thin)
+    return Share(right=right, of=len(counted), low=low, high=high)
+
+
+def _agreement(reference: Scores, other: Scores) -> Agreement:
+    theirs = {one.item: one.answer == "call" for one in other.get("trigger", ()) if not one.lost}
+    pairs = [
+        (one.answer == "call", theirs[one.item])
+        for one in reference.get("trigger", ())
+        if not one.lost and one.item in theirs
+    ]
+    return Agreement(
+        both=pairs.count((True, True)), reference_only=pairs.count((True, False)),
+        candidate_only=pairs.count((False, True)), neither=pairs.count((False, False)),
+    )  # fmt: skip
+
+
+def _ends(scores: Scores) -> dict[str, int]:
+    """How replies ended: those that ran out of length, and what the others said."""
+    cut = sum(one.cut for one in scores.get("ends", ()))
+    return _seen(scores, "finish") | ({"length": cut} if cut else {})
+
+
+def _seen(scores: Scores, aspect: str) -> dict[str, int]:
+    return dict(Counter(one.answer for one in scores.get(aspect, ()) if not one.lost).most_common())
+
+
+def _parts(scores: Scores, aspect: str, separator: str) -> dict[str, int]:
+    """What was seen of an aspect, in how many replies."""
+    seen = [
+        part for one in scores.get(aspect, ()) if one.answer and not one.lost for part in one.answer.split(separator)
+    ]
+    return dict(Counter(seen).most_common(10))

@@ -1,0 +1,111 @@
+"""Cases of calling tools, as they stand on disk: what is asked, which tools are offered, and what is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from harness.errors import UsageError
+from harness.suites.load import shipped_folder
+from harness.suites.model import Frozen
+from harness.suites.requests import Calling
+
+#: The choice that leaves it to the model.
+AUTO = "auto"
+
+
+class ExpectedCall(Frozen):
+    """A call that is right: its tool, and for each argument that matters the values that are right for it."""
+
+    name: str
+    arguments: dict[str, tuple[JsonValue, ...]] = Field(default_factory=dict)
+
+
+class ToolCase(Frozen):
+    """One case. No ``calls`` means that none is right. ``says`` and ``says_too`` are alternatives that an answer must hold.
+
+    ``exact`` compares texts letter by letter, ``scripts`` names the scripts of an answer (first words of Unicode names),
+    ``twin`` the case that asks the same without a stream.
+    """
+
+    id: str
+    kind: str
+    messages: tuple[dict[str, JsonValue], ...]
+    tools: tuple[dict[str, JsonValue], ...]
+    calls: tuple[ExpectedCall, ...]
+    choice: str = AUTO
+    stream: bool = False
+    twin: str = ""
+    exact: bool = False
+    says: tuple[str, ...] = ()
+    says_too: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _offered(self) -> ToolCase:
+        if missing := {call.name for call in self.calls} - set(self.schemas):
+            raise ValueError(f"expects calls of tools that it does not offer: {', '.join(sorted(missing))}")
+        if not self.messages:
+            raise ValueError("has no messages")
+        return self
+
+    @property
+    def schemas(self) -> dict[str, JsonValue]:
+        """The schema of each tool's arguments, by the tool's name."""
+        found: dict[str, JsonValue] = {}
+        for tool in self.tools:
+            function = tool.get("function")
+            if isinstance(function, dict) and isinstance(function.get("name"), str):
+                found[str(function["name"])] = function.get("parameters", {})
+        return found
+
+    @property
+    def forces(self) -> bool:
+        """Whether the request says that a tool is called, or that none is."""
+        return self.choice != AUTO
+
+    def request(self, limit: int) -> Calling:
+        """The case as a request of at most ``limit`` tokens."""
+        return Calling(
+            key=self.id, messages=self.messages, tools=self.tools, choice=self.choice, stream=self.stream, limit=limit
+        )
+
+
+def shipped_cases() -> tuple[ToolCase, ...]:
+    """The cases that come with the package."""
+    return read_cases(shipped_folder() / "tools" / "cases.jsonl")
+
+
+def read_cases(path: Path) -> tuple[ToolCase, ...]:
+    """Cases of a file, a JSON object per line; raises UsageError with line and reason."""
+    found: dict[str, ToolCase] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the cases cannot be read: {error}", where=str(path), fix="give a file of JSON lines"
+        ) from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            case = ToolCase.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "case"
+            raise UsageError(
+                f"line {number}: {field}: {first['msg']}",
+                where=str(path),
+                fix="see suites/tools/README.md for the fields",
+            ) from error
+        if case.id in found:
+            raise UsageError(
+                f"line {number}: the id {case.id} stands twice", where=str(path), fix="rename one of the two"
+            )
+        found[case.id] = case
+    if orphans := [case.id for case in found.values() if case.twin and case.twin not in found]:
+        raise UsageError(f"{orphans[0]} names a twin that is not there", where=str(path), fix="name an id of this file")
+    if not found:
+        raise UsageError("there are no cases", where=str(path), fix="write at least one")
+    return tuple(found.values())
