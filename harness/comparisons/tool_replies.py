@@ -170,7 +170,7 @@ def _answer(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
     """Does an answer say what it has to say?"""
     if case.calls or case.choice == "none":
         return None
-    text = _digits(reply.text).casefold()
+    text = _digits(_MARKS.sub(" ", reply.text)).casefold()
     needed = [alternatives for alternatives in (case.says, case.says_too) if alternatives]
     right = bool(text.strip()) and all(any(_stands(one.casefold(), text) for one in group) for group in needed)
     return Mark(right, seen=reply.text[:_SHOWN])
@@ -194,7 +194,8 @@ def _language(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
     """Is an answer written in the script of the question?"""
     if not case.scripts:
         return None
-    letters = [unicodedata.name(one, "").split(" ")[0] for one in reply.text if one.isalpha()]
+    said = _MARKS.sub(" ", reply.text)  # marks are judged by themselves
+    letters = [unicodedata.name(one, "").split(" ")[0] for one in said if one.isalpha()]
     own = sum(name in case.scripts for name in letters)
     foreign = sorted({name for name in letters if name not in case.scripts and name != "LATIN"})
     right = own >= _OWN_SCRIPT * len(letters) and not foreign

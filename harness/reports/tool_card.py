@@ -55,6 +55,12 @@ def told(tools: ToolFacts) -> list[str]:
         f"alone in {calls.candidate_only}, by neither in {calls.neither}: F1 {100 * calls.f1:.1f} %{control}.",
         f"How replies end: reference {_counts(tools.ends_reference)}; candidate {_counts(tools.ends_candidate)}.",
     ]
+    if tools.refusals or tools.lost_reference:
+        why = "; ".join(f"{count} x {reason}" for reason, count in list(tools.refusals.items())[:3])
+        lost = sum(tools.refusals.values())
+        found.append(
+            f"Without an answer: {tools.lost_reference} of the reference, {lost} of the candidate{f' ({why})' if why else ''}."
+        )
     reasoned = (tools.reasoning_reference, tools.reasoning_candidate)
     if any(set(one) - {"none"} for one in reasoned):
         ours, theirs = map(_counts, reasoned)

@@ -83,7 +83,8 @@ class ToolSuite:
         ends = Mark(not cut, seen=reply.finish)
         lost = reply.lost or ("the reply ended for its length" if cut else "")
         marks = _known(case) if lost else mark_reply(case, reply, twin)
-        target = "; ".join(f"{call.name}({_plain(call.arguments)})" for call in case.calls) or "no call"
+        target = "; ".join(f"{call.name}({_plain(call.arguments)})" for call in case.calls)
+        target = target or " and ".join(["no call", *(group[0] for group in (case.says, case.says_too) if group)])
         early = cut_early(reply, self.limit)
 
         def score(mark: Mark, lost: str) -> ItemScore:

@@ -12,9 +12,8 @@ from harness.verdicts.tasks import judge_tasks
 #: Findings of aspects that a reply fails by comparison with the reference, beyond chance.
 _WORSE = {"choice": "TOOL702", "arguments": "TOOL702", "schema": "TOOL703", "forced": "TOOL704", "answer": "TOOL710",
           "language": "TOOL711", "streams": "TOOL709"}  # fmt: skip
-_FORM = ("marks", "reasoning", "finish", "protocol")
-#: Findings of aspects that are facts of the host: one is enough where the reference shows none.
-_FACTS = {"marks": "TOOL705", "reasoning": "TOOL706", "finish": "TOOL707", "protocol": "TOOL708"}
+#: Aspects of form: what a host does with what the model wrote.
+_FORM = {"marks": "TOOL705", "reasoning": "TOOL706", "finish": "TOOL707", "protocol": "TOOL708"}
 
 
 def judge_tools(facts: TaskFacts, margin: float) -> AxisVerdict:
@@ -26,8 +25,8 @@ def judge_tools(facts: TaskFacts, margin: float) -> AxisVerdict:
     worse = {name for name, task in tasks.items() if task.judged and task.holm <= level and task.high > margin}
     whole = facts.pooled.worse <= level and facts.pooled.high > margin
     ends, content = tasks.get("ends"), tasks.get("content")
-    if ends and worse == {"ends"} and not whole and ends.early_candidate and ends.high_whole <= margin:
-        cut = f"{ends.early_candidate} replies were cut before the limit that was asked for; without these nothing is lost."
+    if ends and worse == {"ends"} and not whole and 0 < ends.cut_candidate == ends.early_candidate:
+        cut = f"All {ends.early_candidate} replies that ended for their length were cut before the limit that was asked for."
         reason = f"{verdict.reason} {cut}"
         return verdict.model_copy(update={"cause": Cause.CLIPPING, "reason": reason})
     broken = [name for name in _FORM if name in worse]
@@ -58,15 +57,20 @@ def tool_findings(facts: TaskFacts, tools: ToolFacts) -> list[Finding]:
         task = tasks.get(name)
         if task and task.judged and task.holm <= level:
             found.append(Finding(code=code, detail=f"{name}: {_lost(task)}, p = {task.holm:.2g}"))
+    few = []
     shares = {one.aspect: one for one in tools.shares}
-    for name, code in _FACTS.items():
-        if name not in shares:
+    for name, code in _FORM.items():
+        if name not in shares or tasks[name].vacuous:
             continue
         mine, theirs = shares[name].candidate, shares[name].reference
         failed, usual = mine.of - mine.right, theirs.of - theirs.right
-        if failed and failed * max(theirs.of, 1) > usual * mine.of and not _vacuous(tasks, name):
-            detail = f"{failed} of {mine.of} replies, {usual} of {theirs.of} of the reference's{_examples(name, tools)}"
-            found.append(Finding(code=code, detail=detail))
+        detail = f"{failed} of {mine.of} replies, {usual} of {theirs.of} of the reference's{_examples(name, tools)}"
+        if tasks[name].judged and tasks[name].holm <= level:
+            found.append(Finding(code=code, detail=f"{detail}; p = {tasks[name].holm:.2g}"))
+        elif failed and failed * max(theirs.of, 1) > usual * mine.of:
+            few.append(f"{name}: {detail}")
+    if few:
+        found.append(Finding(code="TOOL714", detail="; ".join(few)[:500]))
     found += _missing(tasks, tools, level)
     reasoned = [set(one) - {"none"} for one in (tools.reasoning_reference, tools.reasoning_candidate)]
     if all(reasoned) and reasoned[0] != reasoned[1]:
@@ -96,10 +100,6 @@ def _missing(tasks: Mapping[str, TaskResult], tools: ToolFacts, level: float) ->
         detail = f"{ends.cut_candidate} replies ran to the limit, {ends.cut_reference} of the reference's"
         found.append(Finding(code="TASK606", detail=detail))
     return found
-
-
-def _vacuous(tasks: Mapping[str, TaskResult], name: str) -> bool:
-    return bool(name in tasks and tasks[name].vacuous)
 
 
 def _lost(task: TaskResult) -> str:

@@ -9,7 +9,25 @@ _ARGUMENTS = "{{ c.function.arguments | tojson }}"
 _PAIRS = "{% for k, v in c.function.arguments.items() %}"
 _VALUE = "{{ v if v is string else v | tojson }}"
 
+_LOOSE = """{% macro loose(v) %}{% if v is string %}<q>{{ v }}<q>{% elif v is mapping %}{
+{%- for k, w in v.items() %}{{ k }}:{{ loose(w) }}{% if not loop.last %},{% endif %}{% endfor %}}
+{%- elif v is sequence %}[{% for w in v %}{{ loose(w) }}{% if not loop.last %},{% endif %}{% endfor %}]
+{%- elif v is boolean %}{{ 'true' if v else 'false' }}{% else %}{{ v }}{% endif %}{% endmacro %}"""
+_NESTED = """{% macro nested(v) %}{% if v is mapping %}
+{%- for k, w in v.items() %}]~[<{{ k }}>{{ nested(w) }}]~[</{{ k }}>{% endfor %}
+{%- elif v is sequence and v is not string %}{% for w in v %}]~[<item>{{ nested(w) }}]~[</item>{% endfor %}
+{%- elif v is string %}{{ v }}{% else %}{{ v | tojson }}{% endif %}{% endmacro %}"""
+
 _SHAPES = {
+    "keywords": "<calls>["
+    + _EACH
+    + "{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}={{ v | tojson }}"
+    "{% if not loop.last %}, {% endif %}{% endfor %}){% if not loop.last %}, {% endif %}{% endfor %}]</calls>",
+    "bare keys": _EACH
+    + "<|tool_call>call:{{ c.function.name }}{{ loose(c.function.arguments) }}<tool_call|>{% endfor %}",
+    "tagged, key repeated": "]~[<tool_call>\n"
+    + _EACH
+    + ']~[<invoke name="{{ c.function.name }}">{{ nested(c.function.arguments) }}]~[</invoke>\n{% endfor %}]~[</tool_call>',
     "object in tags": _EACH
     + '\n<tool_call>\n{"name": "{{ c.function.name }}", "arguments": '
     + _ARGUMENTS
@@ -56,7 +74,7 @@ _SHAPES = {
     + "</arg_value>\n{% endfor %}</tool_call>{% endfor %}",
 }
 #: One template per shape.
-SHAPES = {name: _HEAD + shape + _TAIL for name, shape in _SHAPES.items()}
+SHAPES = {name: _LOOSE + _NESTED + _HEAD + shape + _TAIL for name, shape in _SHAPES.items()}
 
 #: A template that shows a small model how to call before it asks: even one that was never taught to will do so.
 SHOWING = """{% if tools %}<|im_start|>system

@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from harness.prompts.calls.literals import bare_object, closing, python_arguments
 from harness.prompts.calls.reading import read_calls
-from harness.prompts.calls.syntax import CallSyntax, pattern
+from harness.prompts.calls.syntax import KEY, CallSyntax
 
 Messages = list[dict[str, Any]]
 Span = tuple[int, int]
@@ -36,7 +37,7 @@ def learn_syntax(render: Render) -> CallSyntax | str:
             except ValueError as error:
                 reason = f"its template refuses calls of tools: {str(error)[:120]}"
                 continue
-            found = _object(region, count) or _named(region, count) or _tagged(region, count)
+            found = next((one for form in _FORMS if (one := form(region, count))), None)
             if found and _comes_back(render, found, ids[:count]):
                 return found
             reason = "calls that its template writes cannot be read back" if found else reason
@@ -62,10 +63,18 @@ def _region(render: Render, ids: Sequence[str]) -> str:
     plain = render([{"role": "user", "content": "Question?"}, {"role": "assistant", "content": "Plain answer."}])
     start = _shared(whole, plain)
     stop = _shared(whole[start:][::-1], plain[start:][::-1])
-    region = whole[start : len(whole) - stop]
+    region = whole[_outside(whole, start) : _outside(whole, len(whole) - stop, after=True)]
     for own in ids:
         region = region.replace(own, "\x00") if not any(name in own for name in _NAMES) else region
     return region
+
+
+def _outside(text: str, place: int, *, after: bool = False) -> int:
+    """A place, or the beginning (the end) of the tag that it lies in."""
+    opened = text.rfind("<", 0, place)
+    if opened < 0 or ">" in text[opened:place] or not re.match(r"<[^<>\s]*>", text[opened:]):
+        return place
+    return text.index(">", opened) + 1 if after else opened
 
 
 def _shared(one: str, other: str) -> int:
@@ -156,6 +165,44 @@ def _named(region: str, count: int) -> CallSyntax | None:
     return CallSyntax(form="named", glue=glue, **_marks(region, spans))
 
 
+def _python(region: str, count: int) -> CallSyntax | None:
+    spans: list[Span] = []
+    for name, values in zip(_NAMES[:count], _VALUES, strict=False):
+        begin = region.find(f"{name}(", spans[-1][1] if spans else 0)
+        if begin < 0:
+            return None
+        try:
+            stop = closing(region, begin + len(name))
+            given = python_arguments(region[begin + len(name) + 1 : stop - 1])
+        except ValueError:
+            return None
+        if given != dict(zip(_KEYS, values, strict=True)):
+            return None
+        spans.append((begin, stop))
+    return CallSyntax(form="python", **_marks(region, spans))
+
+
+def _loose(region: str, count: int) -> CallSyntax | None:
+    spans: list[Span] = []
+    glue = quote = ""
+    for name, values in zip(_NAMES[:count], _VALUES, strict=False):
+        begin = region.find(name, spans[-1][1] if spans else 0)
+        brace = region.find("{", begin)
+        value = region.find(values[0], brace)
+        opened = region[brace + 1 : value]
+        if begin < 0 or brace < 0 or value < 0 or not opened.startswith(f"{_KEYS[0]}:"):
+            return None
+        glue, quote = region[begin + len(name) : brace], opened.removeprefix(f"{_KEYS[0]}:").strip()
+        try:
+            arguments, stop = bare_object(region, brace, quote) if quote else ("", 0)
+        except ValueError:
+            return None
+        if not quote or json.loads(arguments) != dict(zip(_KEYS, values, strict=True)):
+            return None
+        spans.append((begin, stop))
+    return CallSyntax(form="loose", glue=glue, before_value=quote, **_marks(region, spans))
+
+
 def _tagged(region: str, count: int) -> CallSyntax | None:
     spans: list[Span] = []
     marks: dict[str, Any] = {}
@@ -166,7 +213,9 @@ def _tagged(region: str, count: int) -> CallSyntax | None:
         if begin < 0 or sorted(places) != places:
             return None
         key, value, next_key = places[1], places[2], places[3]
-        after = region[value + len(values[0]) : next_key]  # after a value and before the next key
+        after = region[value + len(values[0]) : next_key].replace(
+            _KEYS[0], KEY
+        )  # after a value and before the next key
         glue = region[begin + len(name) : key]
         before = _whole_end(glue[len(glue) - _shared(glue[::-1], after[::-1]) :])
         marks = {
@@ -175,17 +224,20 @@ def _tagged(region: str, count: int) -> CallSyntax | None:
             "before_value": region[key + len(_KEYS[0]) : value],
             "after_value": after[: len(after) - len(before)],
         }
-        place = places[-1] + len(values[1]) + len(marks["after_value"])
+        place = places[-1] + len(values[1]) + len(marks["after_value"].replace(KEY, _KEYS[1]))
         spans.append((begin, place))
     if not marks["before_value"] or not marks["after_value"].strip():
         return None
     return CallSyntax(form="tagged", **marks, **_marks(region, spans))
 
 
+_FORMS = (_object, _named, _python, _loose, _tagged)
+
+
 def _comes_back(render: Render, syntax: CallSyntax, ids: Sequence[str]) -> bool:
     """Whether other calls, rendered, are read as they were."""
     given: list[dict[str, Any]] = [
-        {"city": 'Zürich "old" <b>', "days": 3, "deep": {"list": [1, True, None], "text": "東京\n2"}},
+        {"city": 'Zürich "old" <b>', "days": 3, "deep": {"list": [1, True], "text": "東京\n2"}},
         {"line": "a, b"},
     ]
     tools = [
@@ -196,13 +248,22 @@ def _comes_back(render: Render, syntax: CallSyntax, ids: Sequence[str]) -> bool:
         whole = render(_turns(_calls(ids, given)))
     except ValueError:
         return False
-    start = pattern(syntax.first).search(whole) if syntax.first.strip() else re.search(r"\{", whole)
-    _, calls = read_calls(whole[start.start() :], syntax, tools) if start else ("", ())
+    name = whole.find(_NAMES[0])
+    before = [match.start() for match in syntax.opening.finditer(whole, 0, name + 1) if match.end() <= name]
+    start = _before(whole, name) if syntax.weak else max(before, default=name)
+    _, calls = read_calls(whole[start:], syntax, tools)
     try:
         back = [(call.name, json.loads(call.arguments)) for call in calls[: len(ids)]]
     except ValueError:
         return False
     return back == [(name, one) for name, one, _ in zip(_NAMES, given, ids, strict=False)]
+
+
+def _before(whole: str, name: int) -> int:
+    """Where a call without marks begins: at the last opening bracket of its line before the name, or at the name."""
+    line = whole.rfind("\n", 0, name) + 1
+    brackets = [place for place in range(line, name) if whole[place] in "[{"]
+    return brackets[0] if brackets else name
 
 
 def _tool(name: str, types: Mapping[str, str]) -> dict[str, JsonValue]:

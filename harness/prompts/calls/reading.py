@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +10,14 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from harness.prompts.calls.syntax import CallSyntax, pattern
+from harness.prompts.calls.literals import bare_object, closing, python_arguments
+from harness.prompts.calls.syntax import CallSyntax, expression, pattern
 from harness.suites.requests import Call
 
 Tools = Sequence[Mapping[str, JsonValue]]
 _DECODER = json.JSONDecoder()
 _NAME = r"[\w.\-/]{1,128}"
-_MOST_CALLS = 128
+_MOST_CALLS, _DEEPEST = 128, 20
 
 
 def read_calls(
@@ -25,12 +27,13 @@ def read_calls(
     calls: list[Call] = []
     said: list[str] = []
     place = 0
-    opening, going_on = pattern(syntax.first), pattern(syntax.between)
+    opening, going_on = syntax.opening, pattern(syntax.between)
     end, last = pattern(syntax.end), pattern(syntax.last)
-    bare = not syntax.first.strip()
+    if syntax.weak and not _begins(text, syntax):
+        return text.strip(), ()
     while len(calls) < _MOST_CALLS:
-        start = re.compile(r"\s*(?=[{\[])").match(text, place) if bare else opening.search(text, place)
-        if start is None:
+        start = (opening.match if syntax.weak else opening.search)(text, place)
+        if start is None or (syntax.weak and not _begins(text[place:], syntax)):
             break
         said.append(text[place : start.start()])
         place = start.end()
@@ -49,10 +52,25 @@ def read_calls(
     return "".join(said).strip(), tuple(calls)
 
 
+def _begins(text: str, syntax: CallSyntax) -> bool:
+    """Whether a reply without marks begins with a call that can be read to its end."""
+    start = pattern(syntax.first).match(text)
+    place = start.end() if start else 0
+    try:
+        if syntax.form == "object":
+            value, _ = _DECODER.raw_decode(text, place)
+            return isinstance(_at(value, syntax.name_key), str)
+        named = re.compile(_NAME).match(text, place)
+        return bool(named and text[named.end() : named.end() + 1] == "(" and closing(text, named.end()))
+    except (ValueError, RecursionError):
+        return False
+
+
 def _rest(text: str, place: int, syntax: CallSyntax) -> int:
     """Where a call ends that cannot be read: before the next mark, or with the text."""
-    marks = [mark for mark in (syntax.end, syntax.between, syntax.last, syntax.first) if mark.strip()]
-    found = [match.start() for mark in marks if (match := pattern(mark).search(text, place))]
+    marks = [pattern(mark) for mark in (syntax.end, syntax.between, syntax.last) if mark.strip()]
+    marks += [] if syntax.weak else [syntax.opening]
+    found = [match.start() for mark in marks if (match := mark.search(text, place))]
     return max(min(found, default=len(text)), place)
 
 
@@ -100,16 +118,43 @@ def _read_tagged(text: str, place: int, syntax: CallSyntax, tools: Tools) -> tup
     if named is None:
         stop = _rest(text, place, syntax)
         return Call(name="", arguments=text[place:stop]), max(stop, place + 1)
-    pair = re.compile(
-        rf"{pattern(syntax.before_key).pattern}({_NAME}?){pattern(syntax.before_value).pattern[:-3]}(.*?)"
-        rf"{pattern(syntax.after_value).pattern}", re.DOTALL
-    )  # fmt: skip
+    pair = _pair(syntax)
     given: dict[str, Any] = {}
     place = named.end()
     while (found := pair.match(text, place)) and found.end() > place:
-        given[found[1]] = _typed(found[2], _kind(tools, named[1], found[1]))
+        given[found["key"]] = _typed(found["value"], _kind(tools, named[1], found["key"]), pair)
         place = found.end()
     return Call(name=named[1], arguments=json.dumps(given, ensure_ascii=False)), place
+
+
+def _read_python(text: str, place: int, syntax: CallSyntax, _: Tools) -> tuple[Call, int]:
+    named = re.compile(rf"({_NAME})\(").match(text, place)
+    if named is None:
+        stop = _rest(text, place, syntax)
+        return Call(name="", arguments=text[place:stop]), max(stop, place + 1)
+    try:
+        stop = closing(text, named.end() - 1)
+    except ValueError:
+        stop = max(_rest(text, named.end(), syntax), named.end())
+        return Call(name=named[1], arguments=text[named.end() : stop]), stop
+    inside = text[named.end() : stop - 1]
+    try:
+        return Call(name=named[1], arguments=json.dumps(python_arguments(inside), ensure_ascii=False)), stop
+    except (ValueError, RecursionError):
+        return Call(name=named[1], arguments=inside), stop
+
+
+def _read_loose(text: str, place: int, syntax: CallSyntax, _: Tools) -> tuple[Call, int]:
+    lazy = "?" if syntax.glue.strip() else ""
+    named = re.compile(rf"({_NAME}{lazy}){expression(syntax.glue)}(?=\{{)").match(text, place)
+    try:
+        if named is None:
+            raise ValueError("no name")
+        arguments, stop = bare_object(text, named.end(), syntax.before_value)
+    except (ValueError, RecursionError):
+        stop = max(_rest(text, place, syntax), place + 1)
+        return Call(name=named[1] if named else "", arguments=text[named.end() if named else place : stop]), stop
+    return Call(name=named[1], arguments=arguments), stop
 
 
 def _kind(tools: Tools, name: str, key: str) -> Any:
@@ -121,14 +166,42 @@ def _kind(tools: Tools, name: str, key: str) -> Any:
     return None
 
 
-def _typed(text: str, kind: Any) -> Any:
-    """A value between marks: texts as they are, everything else as JSON where it is some."""
+def _pair(syntax: CallSyntax) -> re.Pattern[str]:
+    """One tagged argument; blanks that follow the mark before a value belong to the value."""
+    before = expression(syntax.before_value).removesuffix(r"\s*")
+    ends = expression(syntax.after_value)
+    return re.compile(rf"{expression(syntax.before_key)}(?P<key>{_NAME}?){before}(?P<value>.*?){ends}", re.DOTALL)
+
+
+def _typed(text: str, kind: Any, pair: re.Pattern[str], depth: int = 0) -> Any:
+    """A value between marks: texts as they are, everything else as JSON where it is some, or as marks inside marks."""
+    if text.startswith("<![CDATA[") and text.endswith("]]>"):
+        return text[len("<![CDATA[") : -len("]]>")]
     if kind == "string":
         return text.removeprefix("\n").removesuffix("\n")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text.strip()
+    if depth < _DEEPEST and pair.match(text):
+        return _inner(text, pair, depth)
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return json.loads(json.dumps(read(text.strip())))
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return text.strip()
 
 
-_CORES = {"object": _read_object, "named": _read_named, "tagged": _read_tagged}
+def _inner(text: str, pair: re.Pattern[str], depth: int) -> Any:
+    """Arguments inside an argument: an object, or a list where all of them are called item."""
+    found, place = [], 0
+    while (match := pair.match(text, place)) and match.end() > place:
+        found.append((match["key"], _typed(match["value"], None, pair, depth + 1)))
+        place = match.end()
+    return [value for _, value in found] if all(key == "item" for key, _ in found) else dict(found)
+
+
+_CORES = {
+    "object": _read_object,
+    "named": _read_named,
+    "python": _read_python,
+    "loose": _read_loose,
+    "tagged": _read_tagged,
+}

@@ -65,8 +65,9 @@ def _read(tokenizer: Any, one: Calling, prompt: str, begun: str, reply: Written,
         return Called(lost=reply.lost)
     reasoning, rest = inline_reasoning(reply.text, prompt) if not begun else ("", begun + reply.text)
     text, calls = read_calls(rest, syntax, one.tools)
-    for mark in tokenizer.all_special_tokens:  # engines leave these out of texts
-        text = text.replace(mark, "")
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special:  # engines leave these out of texts
+            text = text.replace(token.content, "")
     cut = reply.finish == "length"
     return Called(
         text=text.strip(), reasoning=reasoning, field="inline" if reasoning else "", calls=calls, source="text",

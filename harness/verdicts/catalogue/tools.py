@@ -71,6 +71,12 @@ ENTRIES: dict[str, Entry] = {
         "neither right nor wrong, and stands against a clearing.",
         "switch on the engine's support of tools, or tell users that there is none",
     ),
+    "TOOL714": Entry(
+        "some replies break the form", "S1", None,
+        "Marks, reasoning alone, a finish_reason or a breach of the protocol in more of the candidate's replies than of the "
+        "reference's, but not in more than chance may bring. Seen, not proven.",
+        "ask more cases, or these again",
+    ),
     "TOOL713": Entry(
         "reasoning stands in another field", "S1", None,
         "The reasoning of replies comes in another field of the message than the reference's, or inside the text.",

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.prompts.calls.learning import learn_syntax
+from harness.prompts.calls.literals import python_arguments
 from harness.prompts.calls.reading import read_calls
 from harness.prompts.calls.syntax import opened_call
 from tests.support.call_templates import SHAPES
@@ -63,7 +64,7 @@ def test_known_calls_come_back_as_they_were(shape):
     syntax = learn_syntax(render)
     assert not isinstance(syntax, str), syntax
     calls = [
-        ("get_weather", {"city": 'Zürich "x" {a}', "days": 2, "when": {"from": [1, None]}}),
+        ("get_weather", {"city": 'Zürich "x" {a}', "days": 2, "when": {"from": [1, True], "to": "x"}}),
         ("ns.send-mail", {"to": "a@b"}),
     ]
     calls = calls[:1] if "one only" in shape else calls
@@ -159,3 +160,25 @@ def test_no_text_makes_reading_fail(text):
         syntax = learn_syntax(renderer(shape))
         read_calls(text, syntax, TOOLS)
         read_calls(syntax.first + text + syntax.end, syntax, TOOLS)
+
+
+@pytest.mark.parametrize("shape", ["keywords", "bare keys", "tagged, key repeated"])
+def test_broken_calls_are_calls_with_what_was_written(shape):
+    """Brackets that do not close, texts that do not end: the name is kept, and nothing is guessed."""
+    render = renderer(SHAPES[shape])
+    syntax = learn_syntax(render)
+    whole = replied(render, [("get_weather", {"city": "Oslo"})])
+    cut = whole[: whole.index("Oslo") + 2]
+    _, found = read_calls(cut, syntax, TOOLS)
+    assert [call.name for call in found] == ["get_weather"]
+    with pytest.raises((ValueError, AssertionError)):
+        assert json.loads(found[0].arguments) == {"city": "Oslo"}
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os')", "a=__import__('os')", "*a", "**a", "a=b'x'", "a=...", "a=[1", "a=" + "[" * 500]
+)
+def test_nothing_is_evaluated(text):
+    """Keywords take literals alone."""
+    with pytest.raises(ValueError, match=r"\w"):
+        python_arguments(text)
