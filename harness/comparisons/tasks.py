@@ -66,6 +66,7 @@ class TaskResult(Result):
     effective: float
     lost_reference: int  # items without an answer of the reference
     lost_candidate: int
+    lost_both: int  # of these: items that neither side answered
     cut_reference: int  # replies that ended for their length
     cut_candidate: int
     early_candidate: int  # of these, before the limit that was asked for
@@ -180,7 +181,7 @@ class _Row:
             gone = (bool(one.lost), other is None or bool(other.lost) or metric not in other.metrics)
             short = (one.shortened, other is not None and other.shortened)
             if any(gone) or not metric:
-                out += _LeftOut(reference=int(gone[0]), candidate=int(gone[1]))
+                out += _LeftOut(reference=int(gone[0]), candidate=int(gone[1]), both=int(all(gone)))
             elif any(short):
                 out += _LeftOut(shortened=1, shortened_candidate=int(short[1] and not short[0]))
             else:
@@ -219,6 +220,7 @@ class _Row:
         shared = {
             "task": self.task, "metric": self.metric, "items": len(self.pairs), "groups": len(set(groups.tolist())),
             "lost_reference": self.left_out.reference, "lost_candidate": self.left_out.candidate,
+            "lost_both": self.left_out.both,
             "shortened": self.left_out.shortened, "shortened_candidate": self.left_out.shortened_candidate,
             "cut_reference": sum(pair.reference.cut for pair in self.pairs),
             "cut_candidate": sum(pair.candidate.cut for pair in self.pairs),
@@ -277,6 +279,7 @@ class _LeftOut(Result):
 
     reference: int = 0
     candidate: int = 0
+    both: int = 0
     shortened: int = 0
     shortened_candidate: int = 0
 

@@ -82,7 +82,7 @@ _WRONG: Mapping[str, Callable[[ToolCase, Called], Called]] = {
     "schema": _broken,
     "answer": lambda case, reply: _said(_NOTHING if case.says else "")(case, reply),
     "language": _said("It is warm."),
-    "reasoning": _said(""),
+    "speaks": _said(""),
     "marks": lambda _, reply: reply.model_copy(update={"text": reply.text + "<|im_end|>"}),
     "finish": lambda _, reply: reply.model_copy(update={"finish": "error" if reply.calls else "tool_calls"}),
     "protocol": lambda _, reply: reply.model_copy(update={"problems": ("a call has no id",)}),

@@ -19,11 +19,20 @@ from harness.suites.tool_cases import ExpectedCall, ToolCase
 #: Marks of templates, and bytes of vocabularies that nobody decoded, by which a text shows that its parser missed something.
 _MARKS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c<>]{1,40}\uff5c>|"
-    r"</?(?:think|tool_call|tool_calls|tool_response|tools|function_call|arg_key|arg_value|invoke|(?:minimax|mm|m):\w+)\b[^<>]{0,80}>|"
-    r"<(?:function|parameter)=[^<>]{1,80}>|</(?:function|parameter)>|"
+    r"</?(?:think|thinking|tool_call|tool_calls|tool_response|tools|function_calls?|arg_key|arg_value|invoke|TOOLCALL|"
+    r"(?:minimax|mm|m|seed):\w+)\b[^<>]{0,80}>|"
+    r"<(?:function|parameter)=[^<>]{1,80}>|</(?:function|parameter)>|\u25c1/?think\u25b7|```tool_code|"
     r"\[/?(?:TOOL_CALLS|ARGS|CALL_ID|THINK|AVAILABLE_TOOLS|TOOL_RESULTS|INST)\]|\]<\]minimax\[>\[|<0x[0-9A-F]{2}>|[\u0120\u010a](?=\w)"
 )
-_OWN_SCRIPT = 0.7  # share of letters that have to be of the scripts asked for
+#: What hosts write for a reply that ended by itself.
+_ENDED = frozenset({"stop", "eos", "eos_token", "end", "end_turn", "stop_sequence"})
+#: Scripts by the first word of their letters' Unicode names; letters of no script (units, long vowels) are of none.
+_SCRIPTS = frozenset(
+    {"LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "THAI", "HANGUL", "HIRAGANA", "KATAKANA", "CJK", "ARMENIAN",
+     "GEORGIAN", "BENGALI", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "GUJARATI", "GURMUKHI", "KHMER", "LAO", "MYANMAR",
+     "TIBETAN", "ETHIOPIC", "SINHALA"}
+)  # fmt: skip
+_OWN_SCRIPT = 0.3  # share of letters that have to be of the scripts asked for
 _WHOLE = 0.98  # part of the limit from which on a reply that ended for its length reached it
 _SHOWN = 2000
 
@@ -41,7 +50,7 @@ def mark_reply(case: ToolCase, reply: Called, twin: Called | None) -> dict[str, 
     """The aspects of a reply that ended by itself; those that this case cannot show are absent."""
     found = {name: mark for name, judge in _ASPECTS.items() if (mark := judge(case, reply, twin)) is not None}
     content = [mark.right for name, mark in found.items() if name in CONTENT]
-    whole = [mark.right for name, mark in found.items() if name != "streams"]
+    whole = [mark.right for name, mark in found.items() if name not in ALONE]
     shown = shown_reply(reply)
     return {"case": Mark(all(whole), seen=shown), "content": Mark(all(content), seen=shown), **found}
 
@@ -167,8 +176,8 @@ def _validator(schema: str) -> Any:
 
 
 def _answer(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
-    """Does an answer say what it has to say?"""
-    if case.calls or case.choice == "none":
+    """Does an answer say what it has to say, and anything at all?"""
+    if case.calls:
         return None
     text = _digits(_MARKS.sub(" ", reply.text)).casefold()
     needed = [alternatives for alternatives in (case.says, case.says_too) if alternatives]
@@ -178,10 +187,9 @@ def _answer(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
 
 def _stands(word: str, text: str) -> bool:
     """Whether a text holds something as a word of its own: 12 is not in 125, but in 12°C and in scripts without blanks."""
-    before = r"(?<![0-9a-z])" if word[:1].isascii() else ""
-    after = (
-        r"(?![0-9a-z])" if word[-1:].isascii() and word[-1:].isalpha() else r"(?![0-9])" if word[-1:].isdigit() else ""
-    )
+    before = r"(?<![0-9a-z])(?<![0-9][.,])" if word[:1].isascii() else ""
+    number = r"(?![0-9])(?![.,][0-9])"  # 25 is not in 25.9
+    after = number if word[-1:].isdigit() else r"(?![0-9a-z])" if word[-1:].isascii() else ""
     return re.search(before + re.escape(word) + after, text) is not None
 
 
@@ -195,36 +203,57 @@ def _language(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
     if not case.scripts:
         return None
     said = _MARKS.sub(" ", reply.text)  # marks are judged by themselves
-    letters = [unicodedata.name(one, "").split(" ")[0] for one in said if one.isalpha()]
-    own = sum(name in case.scripts for name in letters)
-    foreign = sorted({name for name in letters if name not in case.scripts and name != "LATIN"})
-    right = own >= _OWN_SCRIPT * len(letters) and not foreign
+    names = [unicodedata.name(one, "").replace("-", " ").split(" ")[0] for one in said if one.isalpha()]
+    letters = [name for name in names if name in _SCRIPTS]
+    foreign = {name for name in letters if name not in case.scripts and name != "LATIN"}
+    right = sum(name in case.scripts for name in letters) >= _OWN_SCRIPT * len(letters) and not foreign
     return Mark(right, applies=bool(letters), seen=", ".join(sorted(set(letters)))[:200])
 
 
-def _reasoning(_: ToolCase, reply: Called, __: Called | None) -> Mark:
-    """Is there more than reasoning?"""
-    alone = bool(reply.reasoning) and not reply.text.strip() and not reply.calls
-    return Mark(not alone, applies=bool(reply.reasoning), seen=reply.field or "none")
+def _speaks(_: ToolCase, reply: Called, __: Called | None) -> Mark:
+    """Is there a text or a call, and not reasoning alone or nothing?"""
+    return Mark(bool(reply.text.strip() or reply.calls), seen=reply.field or "none")
 
 
-def _marks(case: ToolCase, reply: Called, _: Called | None) -> Mark:
-    """Is the text free of marks of the template? Marks that the conversation itself holds do not count."""
-    asked = json.dumps(case.messages, ensure_ascii=False)
+def _marks(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
+    """Is the text free of marks of the template? Marks that the conversation itself holds do not count.
+
+    Not asked where calls are forbidden: engines that leave the tools in the prompt show there what the model would have called.
+    """
+    if case.choice == "none":
+        return None
+    asked = "\n".join(_texts(list(case.messages)))
     found = [mark for mark in _MARKS.findall(reply.text) if mark not in asked]
     return Mark(not found, seen=", ".join(dict.fromkeys(found))[:200])
 
 
-def _finish(case: ToolCase, reply: Called, _: Called | None) -> Mark:
-    """Does ``finish_reason`` say what came? A call that was forced by name may end with ``stop``, as the protocol has it."""
-    named = case.choice not in {"auto", "none", "required"}
-    right = {"tool_calls", "function_call"} | ({"stop"} if named else set()) if reply.calls else {"stop"}
-    return Mark(reply.finish in right, seen=f"{reply.finish or 'none'} with {'calls' if reply.calls else 'no call'}")
+def _texts(value: Any) -> list[str]:
+    """All texts inside a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [text for one in inner for text in _texts(one)]
 
 
-def _protocol(_: ToolCase, reply: Called, __: Called | None) -> Mark:
-    """Does the answer keep the protocol?"""
-    return Mark(not reply.problems, seen="; ".join(reply.problems)[:_SHOWN])
+def _finish(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
+    """Does ``finish_reason`` say what came? Forced calls may end with ``stop``, as the protocol and many engines have it.
+
+    Not asked of a checkpoint, which says nothing by itself.
+    """
+    if reply.source == "text":
+        return None
+    said = reply.finish.lower()
+    right = (
+        said in ({"tool_calls", "function_call"} | (_ENDED if case.forces else set()))
+        if reply.calls
+        else said in _ENDED
+    )
+    return Mark(right, seen=f"{reply.finish or 'none'} with {'calls' if reply.calls else 'no call'}")
+
+
+def _protocol(_: ToolCase, reply: Called, __: Called | None) -> Mark | None:
+    """Does the answer keep the protocol? Not asked of a checkpoint, which has none."""
+    return None if reply.source == "text" else Mark(not reply.problems, seen="; ".join(reply.problems)[:_SHOWN])
 
 
 def _streams(case: ToolCase, reply: Called, twin: Called | None) -> Mark | None:
@@ -237,9 +266,11 @@ def _streams(case: ToolCase, reply: Called, twin: Called | None) -> Mark | None:
 Judge = Callable[[ToolCase, Called, Called | None], Mark | None]
 _ASPECTS: Mapping[str, Judge] = {
     "trigger": _trigger, "forced": _forced, "choice": _choice, "arguments": _arguments, "schema": _schema, "answer": _answer,
-    "language": _language, "reasoning": _reasoning, "marks": _marks, "finish": _finish, "protocol": _protocol,
+    "language": _language, "speaks": _speaks, "marks": _marks, "finish": _finish, "protocol": _protocol,
     "streams": _streams,
 }  # fmt: skip
+#: Aspects that stand beside the whole case: conventions of hosts, and the streams of other cases.
+ALONE = frozenset({"finish", "protocol", "streams"})
 #: Aspects of what a model says, as against the form in which a host passes it on.
 CONTENT = frozenset({"trigger", "forced", "choice", "arguments", "schema", "answer", "language"})
 #: All aspects in the order in which they are told; the first decides, ``ends`` asks whether a reply ended by itself.

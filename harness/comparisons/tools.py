@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,12 @@ from harness.comparisons.tool_replies import ASPECTS
 from harness.evidence.shares import wilson
 from harness.suites.scores import ItemScore
 
+#: Why a reply has no score for an aspect that cannot be seen in it: no call, no schema.
+DOES_NOT_APPLY = "does not apply to this reply"
+#: How the loss of a request begins that a host did not take.
+REFUSED = "refused: "
+#: A request that was not reached, or not sent: ours to repeat.
+NOT_ASKED = "this case was not asked, or not answered yet"
 Scores = Mapping[str, Sequence[ItemScore]]
 
 
@@ -61,12 +68,21 @@ class ToolFacts(Result):
     reasoning_candidate: dict[str, int]
     breaches: dict[str, int]  # of the protocol, by what they are
     marks: dict[str, int]  # of templates, left in texts
-    refusals: dict[str, int]  # requests without an answer, by the reason
+    refused: int  # requests that the candidate did not take and the reference did
+    unanswered: int  # other requests without an answer that the reference answered
+    reasons: dict[str, int]  # why there is none, the most frequent
     lost_reference: int
+    early: int  # replies that ended for their length before the limit that was asked for
+    early_reference: int
+    silent: int  # replies that hold reasoning and nothing else
 
 
 def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> ToolFacts:
     """Everything from the stored scores."""
+    lost = {one.item for one in reference.get("ends", ()) if one.lost}
+    gone = [
+        one.lost for one in candidate.get("ends", ()) if one.lost and one.item not in lost and one.lost != NOT_ASKED
+    ]
     return ToolFacts(
         shares=tuple(
             AspectShares(
@@ -79,15 +95,27 @@ def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> 
         trigger=_agreement(reference, candidate),
         trigger_control=None if control is None else _agreement(reference, control),
         ends_reference=_ends(reference), ends_candidate=_ends(candidate),
-        reasoning_reference=_seen(reference, "reasoning"), reasoning_candidate=_seen(candidate, "reasoning"),
+        reasoning_reference=_seen(reference, "speaks"), reasoning_candidate=_seen(candidate, "speaks"),
         breaches=_parts(candidate, "protocol", "; "), marks=_parts(candidate, "marks", ", "),
-        refusals=dict(Counter(one.lost for one in candidate.get("ends", ()) if one.lost).most_common(10)),
-        lost_reference=sum(bool(one.lost) for one in reference.get("ends", ())),
+        refused=sum(map(_refused, gone)), unanswered=sum(not _refused(reason) for reason in gone),
+        reasons=dict(Counter(map(_general, gone)).most_common(5)), lost_reference=len(lost),
+        early=sum(one.early for one in candidate.get("ends", ())),
+        early_reference=sum(one.early for one in reference.get("ends", ())),
+        silent=sum(one.answer != "none" and one.metrics.get("right") == 0.0 for one in candidate.get("speaks", ())),
     )  # fmt: skip
 
 
+def _refused(reason: str) -> bool:
+    return reason.startswith(REFUSED)
+
+
+def _general(reason: str) -> str:
+    """A reason without what is different in every request: ids and numbers."""
+    return re.sub(r"\b(?=\w*\d)[\w-]{6,}\b", "...", reason)[:160]
+
+
 def _share(scores: Sequence[ItemScore]) -> Share:
-    counted = [one for one in scores if not one.lost and one.metrics.get("applies", 1.0)]
+    counted = [one for one in scores if not one.lost]
     right, groups = sum(one.metrics["right"] == 1.0 for one in counted), len({one.group for one in counted})
     thin = groups / len(counted) if counted else 1.0
     low, high = wilson(right * thin, len(counted) * thin)

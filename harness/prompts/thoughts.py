@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 #: How reasoning begins and ends where nobody has taken it out of the text.
-THOUGHTS = (("<think>", "</think>"), ("<mm:think>", "</mm:think>"), ("[THINK]", "[/THINK]"))
+THOUGHTS = (
+    ("<think>", "</think>"), ("<mm:think>", "</mm:think>"), ("<seed:think>", "</seed:think>"), ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"), ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+)  # fmt: skip
 
 
 def inline_reasoning(text: str, prompt: str = "") -> tuple[str, str]:
@@ -18,3 +21,11 @@ def inline_reasoning(text: str, prompt: str = "") -> tuple[str, str]:
             reasoning, _, rest = bare.removeprefix(begin).partition(end)
             return reasoning.strip(), rest.lstrip()
     return "", text
+
+
+def closed_reasoning(prompt: str) -> str:
+    """A prompt whose reasoning, if its template has opened some, is ended again."""
+    for begin, end in THOUGHTS:
+        if prompt.rstrip().endswith(begin):
+            return f"{prompt.rstrip()}\n\n{end}\n\n"
+    return prompt

@@ -16,7 +16,7 @@ from harness.redact import safe_line
 TITLES = {
     "case": "whole case is right", "content": "what is called and said", "trigger": "calls where it has to, and only there",
     "forced": "keeps tool_choice", "choice": "right tools", "arguments": "right arguments", "schema": "calls fit their schemas",
-    "answer": "answers from results", "language": "script of the question", "reasoning": "more than reasoning",
+    "answer": "answers from results", "language": "script of the question", "speaks": "says or calls something",
     "marks": "no marks of the template", "finish": "finish_reason says what came", "protocol": "keeps the protocol",
     "streams": "streams call the same", "ends": "ends before the limit",
 }  # fmt: skip
@@ -55,12 +55,14 @@ def told(tools: ToolFacts) -> list[str]:
         f"alone in {calls.candidate_only}, by neither in {calls.neither}: F1 {100 * calls.f1:.1f} %{control}.",
         f"How replies end: reference {_counts(tools.ends_reference)}; candidate {_counts(tools.ends_candidate)}.",
     ]
-    if tools.refusals or tools.lost_reference:
-        why = "; ".join(f"{count} x {reason}" for reason, count in list(tools.refusals.items())[:3])
-        lost = sum(tools.refusals.values())
-        found.append(
-            f"Without an answer: {tools.lost_reference} of the reference, {lost} of the candidate{f' ({why})' if why else ''}."
-        )
+    if tools.reasons:
+        why = "; ".join(f"{count} x {reason}" for reason, count in tools.reasons.items())
+        lost = tools.refused + tools.unanswered
+        found.append(f"Without an answer of the candidate, though the reference answered: {lost} ({why}).")
+    if tools.lost_reference:
+        found.append(f"Without an answer of the reference: {tools.lost_reference}.")
+    if tools.silent:
+        found.append(f"Reasoning and nothing else: {tools.silent} of the candidate's replies.")
     reasoned = (tools.reasoning_reference, tools.reasoning_candidate)
     if any(set(one) - {"none"} for one in reasoned):
         ours, theirs = map(_counts, reasoned)

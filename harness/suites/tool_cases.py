@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
@@ -44,10 +45,19 @@ class ToolCase(Frozen):
 
     @model_validator(mode="after")
     def _offered(self) -> ToolCase:
-        if missing := {call.name for call in self.calls} - set(self.schemas):
+        offered = self.schemas
+        if missing := {call.name for call in self.calls} - set(offered):
             raise ValueError(f"expects calls of tools that it does not offer: {', '.join(sorted(missing))}")
+        if self.choice not in {AUTO, "none", "required", *offered}:
+            raise ValueError("choice is auto, none, required or the name of a tool that is offered")
         if not self.messages:
             raise ValueError("has no messages")
+        if len(offered) < len(self.tools):
+            raise ValueError("every tool needs a name of its own: {'type': 'function', 'function': {'name': ...}}")
+        if any(not values for call in self.calls for values in call.arguments.values()):
+            raise ValueError("an argument that matters needs at least one value that is right")
+        for name, schema in offered.items():
+            _check_schema(name, schema)
         return self
 
     @property
@@ -70,6 +80,20 @@ class ToolCase(Frozen):
         return Calling(
             key=self.id, messages=self.messages, tools=self.tools, choice=self.choice, stream=self.stream, limit=limit
         )
+
+
+def _check_schema(name: str, schema: JsonValue) -> None:
+    """Raise ValueError for what is no JSON Schema, or looks for one elsewhere."""
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - slow to import
+
+    try:
+        Draft202012Validator.check_schema(schema if isinstance(schema, dict) else {"": schema})
+    except SchemaError as error:
+        raise ValueError(f"the schema of {name} is none: {error.message[:100]}") from error
+    if not isinstance(schema, dict) or any(
+        '"$ref": "' + other in json.dumps(schema) for other in ("http", "file", "/")
+    ):
+        raise ValueError(f"the schema of {name} must be an object that refers to nothing outside itself")
 
 
 def shipped_cases() -> tuple[ToolCase, ...]:
@@ -104,8 +128,14 @@ def read_cases(path: Path) -> tuple[ToolCase, ...]:
                 f"line {number}: the id {case.id} stands twice", where=str(path), fix="rename one of the two"
             )
         found[case.id] = case
-    if orphans := [case.id for case in found.values() if case.twin and case.twin not in found]:
-        raise UsageError(f"{orphans[0]} names a twin that is not there", where=str(path), fix="name an id of this file")
+    for case in found.values():
+        twin = found.get(case.twin)
+        if case.twin and (twin is None or twin.twin or twin.messages != case.messages or twin.tools != case.tools):
+            raise UsageError(
+                f"{case.id} names a twin that does not ask the same in one piece",
+                where=str(path),
+                fix="name an id of this file",
+            )
     if not found:
         raise UsageError("there are no cases", where=str(path), fix="write at least one")
     return tuple(found.values())

@@ -24,12 +24,14 @@ from harness.targets.endpoint.client import Client, Limits
 from harness.targets.endpoint.pace import Pace
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime
-from harness.tasking.planning import Role, TaskTarget, steps
+from harness.tasking.planning import MISSING, Role, TaskTarget, steps
 from harness.tasking.records import AnswerRecord
 from harness.tasking.sources import LocalSource, RecordedSource, Source
 from harness.tasking.store import TaskFolder
 
 _SESSION = 24 * 3600.0  # seconds: a host may take a day
+_ATTEMPT, _SLOWEST = 60.0, 8.0  # seconds of one attempt, and tokens per second of the slowest host that is waited for
+_REASONS = 5  # for which some requests were not reached that are told
 #: Replies that are written together; the control writes in groups of another size.
 ROWS, CONTROL_ROWS = 8, 5
 
@@ -54,6 +56,7 @@ class Manner:
     seed: int
     concurrency: int
     caps: Caps
+    longest: int  # tokens of a reply
 
 
 def targets_of(
@@ -140,7 +143,8 @@ def _ask_in_turn(folder: TaskFolder, group: list[Line], asked: Sequence[Asked], 
                 continue
             reached = [pair for pair in zip(put, answers, strict=True) if not pair[1].lost.startswith(UNREACHED)]
             folder.keep_answers(target.key, [one for one, _ in reached], [answer for _, answer in reached])
-            folder.keep_notes(target.key, source.notes)
+            gone = sorted({answer.lost for answer in answers if answer.lost.startswith(UNREACHED)})[:_REASONS]
+            folder.keep_notes(target.key, [*source.notes, *(MISSING + safe_line(one, 160) for one in gone)])
             if source.ended:
                 yield Noticed(f"{target.label} is not asked any further: {safe_line(source.ended, 200)}")
                 over.add(target.key)
@@ -165,7 +169,8 @@ def _source(
     log = held.enter_context(AskedLog(folder.folder / f"asked-{target.key.replace(' ', '-')}.sqlite"))
     budget = Budget(manner.caps)
     budget.resume(log.spent())
-    client = held.enter_context(Client(who, pace=Pace(most=manner.concurrency), budget=budget, log=log,
-                                       limits=Limits(session=_SESSION)))  # fmt: skip
+    attempt = _ATTEMPT + manner.longest / _SLOWEST
+    limits = Limits(attempt=attempt, request=2 * attempt, session=_SESSION)
+    client = held.enter_context(Client(who, pace=Pace(most=manner.concurrency), budget=budget, log=log, limits=limits))
     encode = reference.pairs if isinstance(reference, CheckpointTarget) else None
     return EndpointAnswers(client, target.rows, encode, manner.seed)

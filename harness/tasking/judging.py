@@ -9,7 +9,7 @@ from harness.comparisons.tasks import compare_tasks
 from harness.comparisons.tools import tool_facts
 from harness.reports.task_card import CandidateTasks, TaskCard
 from harness.suites.scores import ItemScore, SelfCheck
-from harness.tasking.planning import TaskPlan, TaskTarget
+from harness.tasking.planning import MISSING, TaskPlan, TaskTarget
 from harness.tasking.store import TaskFolder
 from harness.verdicts.tasks import judge_tasks, task_findings
 from harness.verdicts.tools import judge_tools, tool_findings
@@ -27,13 +27,18 @@ def judge(folder: TaskFolder) -> TaskCard:
         control=next((target.label for target in plan.targets if target.role == "control"), ""),
         tasks=plan.tasks, chat=plan.chat, margin=plan.margin, alpha=plan.alpha, checks=tuple(checks.values()),
         candidates=tuple(
-            _candidate(plan, target, scores["reference"], scores[target.key], control, checks, folder.notes(target.key))
+            _candidate(plan, target, scores["reference"], scores[target.key], control, checks, _notes(folder, target))
             for target in plan.candidates
         ),
         software=plan.software, partial=folder.partial,
     )  # fmt: skip
     folder.keep_card(card)
     return card
+
+
+def _notes(folder: TaskFolder, target: TaskTarget) -> tuple[str, ...]:
+    """What holds for a target's answers; what was not reached is told while it is missing."""
+    return tuple(note for note in folder.notes(target.key) if folder.partial or not note.startswith(MISSING))
 
 
 def _candidate(
@@ -48,6 +53,6 @@ def _candidate(
         )  # fmt: skip
     tools = tool_facts(reference, own, control)
     return CandidateTasks(
-        label=target.label, spec=target.spec, facts=facts, verdict=judge_tools(facts, plan.margin),
+        label=target.label, spec=target.spec, facts=facts, verdict=judge_tools(facts, tools, plan.margin),
         findings=tuple(tool_findings(facts, tools)), notes=notes, tools=tools,
     )  # fmt: skip

@@ -12,6 +12,8 @@ from harness.suites.model import Frozen
 from harness.suites.requests import Asked, Calling, Continuation, Rolling, Writing
 from harness.suites.scores import TaskHead
 
+#: How a note begins that tells why requests have no answer yet.
+MISSING = "some requests were "
 Role = Literal["reference", "control", "candidate"]
 _OPENINGS, _TOGETHER = 8, 64  # openings of one step, and continuations of one opening: what a stop has to wait for
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from harness.errors import UsageError
 from harness.observations.journal import storage, write_atomically
 from harness.suites.model import Frozen
 from harness.suites.requests import Called
+from harness.targets.endpoint.answers import UNREACHED
 from harness.tasking.planning import TaskPlan
 
 _MOST = 64 << 20
@@ -27,6 +28,13 @@ class AnswerRecord(Frozen):
     answers: dict[str, Called]
     control: dict[str, Called]
     software: dict[str, str]
+
+    @model_validator(mode="after")
+    def _whole(self) -> AnswerRecord:
+        answers = [*self.answers.values(), *self.control.values()]
+        if any(one.lost.startswith(UNREACHED) for one in answers):
+            raise ValueError("it holds answers that did not come")
+        return self
 
 
 def is_record(text: str) -> bool:

@@ -92,5 +92,9 @@ class ToolRequest(RunRequest):
                 "nothing to compare: no candidate is given",
                 fix="fidelity tools REFERENCE CANDIDATE, or fidelity tools REFERENCE --record FILE",
             )
+        if self.record and not self.record.parent.is_dir():
+            raise UsageError(
+                "there is no such folder for the record", where=str(self.record.parent), fix="make it first"
+            )
         if self.max_tokens < 1:
             raise UsageError("--max-tokens is a number of tokens", fix=f"--max-tokens {LIMIT}")

@@ -13,7 +13,7 @@ from harness.errors import EndpointUnreachable
 from harness.observations.events import Event, PlanReady, StageStarted, Stop
 from harness.observations.lm_eval import load_tasks, versions
 from harness.reports.task_card import TaskCard
-from harness.suites.requests import Answered, Asked, Called
+from harness.suites.requests import Answered, Asked, Called, Calling, Writing
 from harness.suites.scores import ItemScore, SelfCheck, TaskHead
 from harness.suites.tool_cases import read_cases, shipped_cases
 from harness.targets.checkpoint.target import Workers
@@ -80,9 +80,10 @@ def run_tools(request: ToolRequest, places: Places, stop: Stop) -> Generator[Eve
         plan = _plan(request, "tools", ("tools",), 0, suite, targets)
         folder = yield from _collected(request, suite, plan, targets, places, stop)
         with folder:
+            card = judge(folder) if candidates else None
             if request.record:
                 _record(request.record, folder, suite)
-            return (judge(folder) if candidates else None), folder.folder
+            return card, folder.folder
 
 
 def _reference(request: ToolRequest, suite: ToolSuite, workers: Workers, cache: Path) -> Who:
@@ -129,7 +130,9 @@ def _collected(
             folder.folder.name, len(targets), len(asked), sum(head.items for head in plan.tasks if not head.part_of),
             len(asked) * len(targets), unfinished is not None, "requests", "items",
         )  # fmt: skip
-        yield from collect(folder, targets, asked, Manner(request.seed, request.concurrency, request.caps), stop)
+        yield from collect(
+            folder, targets, asked, Manner(request.seed, request.concurrency, request.caps, _longest(asked)), stop
+        )
         yield StageStarted("report", "scoring, judging and writing the report")
         answers = {one.key: folder.answers(one.key, asked) for one in plan.targets}
         scores = {key: suite.scored(known) for key, known in answers.items()}
@@ -139,6 +142,10 @@ def _collected(
         folder.__exit__()
         raise
     return folder
+
+
+def _longest(asked: Sequence[Asked]) -> int:
+    return max((one.limit for one in asked if isinstance(one, Writing | Calling)), default=0)
 
 
 def _record(path: Path, folder: TaskFolder, suite: ToolSuite) -> None:

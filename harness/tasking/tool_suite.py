@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.comparisons.tool_plants import right_reply, wrong_reply
 from harness.comparisons.tool_replies import ASPECTS, Mark, cut_early, mark_reply
+from harness.comparisons.tools import DOES_NOT_APPLY, NOT_ASKED
 from harness.identity import digest_json
 from harness.suites.requests import Answered, Asked, Called
 from harness.suites.scores import ItemScore, SelfCheck, TaskHead
@@ -50,7 +51,7 @@ class ToolSuite:
         replies = {key: one for key, one in answers.items() if isinstance(one, Called)}
         found: dict[str, list[ItemScore]] = {aspect: [] for aspect in ASPECTS}
         for case in self._cases.values():
-            reply = replies.get(case.id, Called(lost="this case was not asked"))
+            reply = replies.get(case.id, Called(lost=NOT_ASKED))
             twin = replies.get(case.twin)
             for aspect, score in self._item(case, reply, twin).items():
                 found[aspect].append(score)
@@ -63,7 +64,9 @@ class ToolSuite:
         for aspect in good:
             bad = self.scored(self._planted(aspect))[aspect]
             rights = {one.item: one.metrics.get(_METRIC) for one in good[aspect]}
-            pairs = [(one.metrics.get(_METRIC), rights.get(one.item)) for one in bad if one.metrics.get("applies")]
+            pairs = [
+                (one.metrics.get(_METRIC), rights.get(one.item)) for one in bad if not one.lost or aspect == "ends"
+            ]
             found[aspect] = SelfCheck(
                 task=aspect, metric=_METRIC, items=len(pairs), failed=sum(wrong == 0.0 for wrong, _ in pairs),
                 passed=sum(right == 1.0 for _, right in pairs), passable=True,
@@ -88,13 +91,18 @@ class ToolSuite:
         early = cut_early(reply, self.limit)
 
         def score(mark: Mark, lost: str) -> ItemScore:
+            lost = lost or ("" if mark.applies else DOES_NOT_APPLY)
             return ItemScore(
-                item=case.id, name=case.id, group=f"item tools {case.twin or case.id}", answer=mark.seen, target=target[:2000],
-                metrics={} if lost else {_METRIC: float(mark.right), "applies": float(mark.applies)},
-                cut=cut, early=early, lost=lost,
+                item=case.id, name=case.id, group=f"item tools {case.twin or case.id}", answer=_whole(mark.seen),
+                target=target[:2000], metrics={} if lost else {_METRIC: float(mark.right)}, cut=cut, early=early, lost=lost,
             )  # fmt: skip
 
         return {aspect: score(mark, lost) for aspect, mark in marks.items()} | {"ends": score(ends, reply.lost)}
+
+
+def _whole(text: str) -> str:
+    """A text without halves of characters, which no file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _known(case: ToolCase) -> dict[str, Mark]:

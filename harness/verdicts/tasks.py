@@ -26,6 +26,11 @@ def judge_tasks(facts: TaskFacts, margin: float = MARGIN) -> AxisVerdict:
     worse = [task for task in facts.tasks if task.judged and task.holm <= level and task.high > margin]
     if worse or (pooled.worse <= level and pooled.high > margin):
         return _beyond(facts, worse, margin)
+    if not pooled.items:
+        reason = (
+            "The reference is right too seldom on what decides: nothing could be lost. Single aspects are no worse."
+        )
+        return AxisVerdict(axis="harm", outcome=Outcome.NOT_TESTABLE, reason=reason)
     doubts = _doubts(facts, margin)
     interval = f"95 % interval {_points(pooled.low)} to {_points(pooled.high)}"
     told = f"{_flips(pooled)}, a loss of {_points(pooled.loss)} points ({interval})"
@@ -49,7 +54,10 @@ def _doubts(facts: TaskFacts, margin: float) -> list[str]:
     """What stands against a clearing."""
     pooled = facts.pooled
     whole = [task for task in facts.tasks if task.judged and not task.part_of]
-    gone = sum(task.lost_reference + task.lost_candidate + task.shortened_candidate for task in whole)
+    # what neither side answered has no right answer to lose
+    gone = sum(
+        task.lost_reference + task.lost_candidate - 2 * task.lost_both + task.shortened_candidate for task in whole
+    )
     every = pooled.items + gone
     found = []
     if pooled.high > margin:

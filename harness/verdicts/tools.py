@@ -13,25 +13,33 @@ from harness.verdicts.tasks import judge_tasks
 _WORSE = {"choice": "TOOL702", "arguments": "TOOL702", "schema": "TOOL703", "forced": "TOOL704", "answer": "TOOL710",
           "language": "TOOL711", "streams": "TOOL709"}  # fmt: skip
 #: Aspects of form: what a host does with what the model wrote.
-_FORM = {"marks": "TOOL705", "reasoning": "TOOL706", "finish": "TOOL707", "protocol": "TOOL708"}
+_FORM = {"marks": "TOOL705", "speaks": "TOOL706", "finish": "TOOL707", "protocol": "TOOL708"}
 
 
-def judge_tools(facts: TaskFacts, margin: float) -> AxisVerdict:
-    """As for tasks, on whole cases and on every aspect by itself; what is lost in form alone is the host's, not the weights'."""
+def judge_tools(facts: TaskFacts, tools: ToolFacts, margin: float) -> AxisVerdict:
+    """As for tasks, on whole cases and on every aspect by itself; what is lost in form alone is the host's, not the weights'.
+
+    Nobody is cleared whose loss of what is called and said may exceed the margin, however well the form made up for it.
+    """
     verdict = judge_tasks(facts, margin)
+    said = next((task for task in facts.tasks if task.task == "content"), None)
+    if verdict.outcome is Outcome.WITHIN and said and not said.high <= margin:
+        reason = f"Undecided: what is called and said may have lost {100 * said.high:.1f} points. {verdict.reason}"
+        return verdict.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": reason})
     if verdict.outcome is not Outcome.BEYOND:
         return verdict
     tasks, level = {task.task: task for task in facts.tasks}, facts.alpha / 2
     worse = {name for name, task in tasks.items() if task.judged and task.holm <= level and task.high > margin}
     whole = facts.pooled.worse <= level and facts.pooled.high > margin
     ends, content = tasks.get("ends"), tasks.get("content")
-    if ends and worse == {"ends"} and not whole and 0 < ends.cut_candidate == ends.early_candidate:
+    clipped = ends and 0 < ends.cut_candidate == tools.early > tools.early_reference
+    if ends and worse == {"ends"} and not whole and clipped:
         cut = f"All {ends.early_candidate} replies that ended for their length were cut before the limit that was asked for."
         reason = f"{verdict.reason} {cut}"
         return verdict.model_copy(update={"cause": Cause.CLIPPING, "reason": reason})
     broken = [name for name in _FORM if name in worse]
     if broken and content and content.items and content.high <= margin:
-        cause = Cause.PARSER if {"marks", "reasoning"} & set(broken) else Cause.PROTOCOL
+        cause = Cause.PARSER if {"marks", "speaks"} & set(broken) else Cause.PROTOCOL
         reason = (
             f"{verdict.reason} What is called and said is the reference's (a loss of at most {100 * content.high:.1f} points); "
             f"the form in which it comes is not: {', '.join(broken)}."
@@ -83,18 +91,17 @@ def tool_findings(facts: TaskFacts, tools: ToolFacts) -> list[Finding]:
 def _missing(tasks: Mapping[str, TaskResult], tools: ToolFacts, level: float) -> list[Finding]:
     """Requests that were refused, and replies that ran out of length."""
     found = []
-    refused = {reason: count for reason, count in tools.refusals.items() if reason.startswith("refused")}
-    if refused:
-        said = "; ".join(f"{count} x {reason}" for reason, count in list(refused.items())[:2])
-        found.append(Finding(code="TOOL712", detail=f"{sum(refused.values())} requests: {said}"[:400]))
-    others = sum(tools.refusals.values()) - sum(refused.values())
-    if others > tools.lost_reference:
-        said = next(reason for reason in tools.refusals if not reason.startswith("refused"))
-        detail = f"{others} cases have no answer, {tools.lost_reference} of the reference's: {said}"
+    said = "; ".join(f"{count} x {reason}" for reason, count in list(tools.reasons.items())[:2])
+    if tools.refused:
+        detail = f"{tools.refused} requests that the reference answered: {said}"
+        found.append(Finding(code="TOOL712", detail=detail[:400]))
+    if tools.unanswered:
+        detail = f"{tools.unanswered} cases that the reference answered have no answer: {said}"
         found.append(Finding(code="TASK605", detail=detail[:400]))
     ends = tasks.get("ends")
-    if ends and ends.early_candidate:
-        detail = f"{ends.early_candidate} replies ended for their length before the limit that was asked for"
+    if tools.early > tools.early_reference:
+        usual = f"{tools.early_reference} of the reference's"
+        detail = f"{tools.early} replies ended for their length before the limit that was asked for, {usual}"
         found.append(Finding(code="TASK603", detail=detail))
     if ends and ends.judged and ends.holm <= level:
         detail = f"{ends.cut_candidate} replies ran to the limit, {ends.cut_reference} of the reference's"

@@ -104,7 +104,7 @@ def must_not_call(rng: random.Random) -> list[Case]:
         ("Do not call any function. Just answer: which month follows March?", ["April"]),
         ("I do not want you to set an alarm. Just tell me how many minutes an hour has.", ["60", "sixty"]),
         ("What could you do for me with the tools that you have? Only tell me, use none of them.", []),
-        ("Which letter comes first in the alphabet?", ["A"]), ("Is water wet? Answer with yes or no.", []),
+        ("What is the chemical symbol of gold?", ["Au"]), ("Is water wet? Answer with yes or no.", []),
     ]  # fmt: skip
     found = []
     for n, (user, says) in enumerate(plain, start=1):
@@ -242,7 +242,7 @@ def round_trips(rng: random.Random) -> list[Case]:
         city, degrees = rng.choice(_CITIES), rng.randint(11, 38)
         user = {"role": "user", "content": f"How warm is it in {city} right now?"}
         back = turn(
-            [("call_a1", "get_weather", {"city": city})], [{"city": city, "temperature": degrees, "unit": "celsius"}]
+            [("calla0001", "get_weather", {"city": city})], [{"city": city, "temperature": degrees, "unit": "celsius"}]
         )
         found.append(
             case("round-trip", n, "", ["get_weather", "set_alarm"], [], messages=[user, *back], says=[str(degrees)])
@@ -251,8 +251,11 @@ def round_trips(rng: random.Random) -> list[Case]:
         order, place = f"C-{rng.randint(1000, 9999)}", rng.choice(["Rotterdam", "Gdansk", "Marseille"])
         user = {"role": "user", "content": f"Where is order {order}, and what does a share of ACME cost?"}
         price = rng.randint(20, 99)
-        back = turn([("call_b1", "get_order_status", {"order_id": order}), ("call_b2", "get_stock_price", {"ticker": "ACME"})],
-                    [{"status": "in transit", "place": place}, {"ticker": "ACME", "price": price}])  # fmt: skip
+        made = [
+            ("callb0001", "get_order_status", {"order_id": order}),
+            ("callb0002", "get_stock_price", {"ticker": "ACME"}),
+        ]
+        back = turn(made, [{"status": "in transit", "place": place}, {"ticker": "ACME", "price": price}])
         tools = ["get_order_status", "get_stock_price"]
         found.append(case("round-trip", n, "", tools, [], messages=[user, *back], says=[place], says_too=[str(price)]))
     return found
@@ -272,7 +275,7 @@ def second_steps(rng: random.Random) -> list[Case]:
         request = f"Send an email to {name} with the subject '{word}' and the body 'See you at noon.' Look up the address first."
         user = {"role": "user", "content": request}
         thought = {"reasoning_content": f"I need the address of {name}. I will look it up first."} if n % 2 else {}
-        back = turn([(f"call_{n}", "lookup_contact", {"name": name})], [{"name": name, "email": mail}], **thought)
+        back = turn([(f"calls{n:04}", "lookup_contact", {"name": name})], [{"name": name, "email": mail}], **thought)
         right = call("send_email", to=mail, subject=word, body=["See you at noon.", "See you at noon"])
         kind = "reasoned-step" if thought else "second-step"
         found.append(case(kind, n, "", ["lookup_contact", "send_email", "save_note"], [right], messages=[user, *back]))
@@ -282,16 +285,17 @@ def second_steps(rng: random.Random) -> list[Case]:
 def forced(rng: random.Random) -> list[Case]:
     """The request says which tool is called, that some is, or that none is."""
     found = []
-    asked = different(rng, 13)
-    for n in range(1, 7):
-        city = _CITIES[n - 1]
+    asked = different(rng, 24)
+    cities = [*_CITIES, "Dublin", "Accra", "Lima", "Riga", "Perth", "Osaka"]
+    for n in range(1, 13):
+        city = cities[n - 1]
         user = f"I am thinking about {city} today."
         found.append(case("named", n, user, ["get_weather", "save_note"], [call("get_weather")], choice="get_weather"))
-    for n in range(1, 7):
-        user, tool, right = asked[n]
+    for n in range(1, 13):
+        user, tool, right = asked[n - 1]
         found.append(case("required", n, user, [tool, "save_note"], [call(tool, **right)], choice="required"))
-    for n in range(1, 7):
-        user, tool, _ = asked[n + 6]
+    for n in range(1, 13):
+        user, tool, _ = asked[n + 11]
         found.append(case("none", n, user, [tool, "save_note"], [], choice="none"))
     return found
 
@@ -305,14 +309,22 @@ _FOREIGN = [
 ]  # fmt: skip
 
 
+def _chinese(number: int) -> str:
+    """A number from 11 to 99 in Chinese numerals."""
+    digits = "零一二三四五六七八九"
+    tens, ones = divmod(number, 10)
+    return (digits[tens] if tens > 1 else "") + "十" + (digits[ones] if ones else "")
+
+
 def languages(rng: random.Random) -> list[Case]:
     """A question in another script, answered from a result: in that script."""
     found = []
     for n, (user, city, scripts) in enumerate(_FOREIGN, start=1):
         degrees = rng.randint(11, 38)
-        back = turn([("call_l1", "get_weather", {"city": city})], [{"temperature": degrees, "unit": "celsius"}])
+        back = turn([("calll0001", "get_weather", {"city": city})], [{"temperature": degrees, "unit": "celsius"}])
         turns = [{"role": "user", "content": user}, *back]
-        found.append(case("language", n, "", ["get_weather"], [], messages=turns, says=[str(degrees)], scripts=scripts))
+        says = [str(degrees), *([_chinese(degrees)] if "CJK" in scripts else [])]
+        found.append(case("language", n, "", ["get_weather"], [], messages=turns, says=says, scripts=scripts))
     return found
 
 

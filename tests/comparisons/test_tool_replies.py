@@ -75,10 +75,16 @@ OSLO = ("get_weather", '{"city": "Oslo"}')
         ("answer", case(says=("A",)), says("It is A."), says("banana")),
         ("answer", case(says=("x",), says_too=("y",)), says("x and y"), says("x alone")),
         ("answer", case(), says("Anything."), says("  ")),
+        ("answer", case(choice="none"), says("I would call it."), says("")),
+        ("answer", case(says=("25",)), says("It is 25."), says("It is 25.9 degrees.")),
+        ("answer", case(says=("25",)), says("25, I think"), says("1.25")),
         ("language", case(scripts=("CJK",)), says("现在是11度。"), says("It is 11 degrees.")),
+        ("language", case(scripts=("CJK", "HIRAGANA", "KATAKANA")), says("晴れ時々曇り、11 ºC、データ"), says("It is 11 ºC.")),
+        ("language", case(scripts=("CJK",)), says("北京：11 °C"), says("Beijing: 11 °C")),
+        ("language", case(scripts=("CYRILLIC",)), says("Зараз у Києві 11 градусів, мʼяко."), says("It is 11.")),
         ("language", case(scripts=("CJK", "HIRAGANA")), says("今は11度です。"), says("今は11度です。Привет")),
-        ("reasoning", case(), says("Hi.", reasoning="hm"), says("", reasoning="hm")),
-        ("reasoning", case(), calls(OSLO, reasoning="hm"), says(" \n", reasoning="hm")),
+        ("speaks", case(), says("Hi.", reasoning="hm"), says("", reasoning="hm")),
+        ("speaks", case(), calls(OSLO, reasoning="hm"), says(" \n")),
         ("marks", case(), says("a < b | c > d"), says("Hi.<|im_end|>")),
         ("marks", case(), says("see [1] and <b>"), says('<tool_call>{"name": "x"}</tool_call>')),
         ("marks", case(), says("Ġanni Borġ"[1:]), says("Hi.ĠHow")),
@@ -87,6 +93,8 @@ OSLO = ("get_weather", '{"city": "Oslo"}')
         ("finish", case(), calls(OSLO), calls(OSLO, finish="stop")),
         ("finish", case(), says("Hi."), says("Hi.", finish="tool_calls")),
         ("finish", case(wants(), choice="get_weather"), calls(OSLO, finish="stop"), says("Hi.", finish="")),
+        ("finish", case(wants(), choice="required"), calls(OSLO, finish="stop"), calls(OSLO, finish="error")),
+        ("finish", case(), says("Hi.", finish="eos"), says("Hi.", finish="content_filter")),
         ("protocol", case(), says("Hi."), says("Hi.", problems=("a call has no id",))),
     ],
 )  # fmt: skip
@@ -94,7 +102,7 @@ def test_every_aspect_passes_and_fails(aspect, one, good, bad):
     """One reply on each side."""
     assert right(aspect, one, good)
     assert not right(aspect, one, bad)
-    assert not right("case", one, bad)
+    assert aspect in {"finish", "protocol"} or not right("case", one, bad)
 
 
 def test_a_stream_calls_what_the_whole_answer_calls():
@@ -108,7 +116,10 @@ def test_a_stream_calls_what_the_whole_answer_calls():
 
 
 def test_marks_that_the_user_wrote_may_be_said_back():
-    """A note that holds a mark is no leak."""
+    """A note that holds a mark is no leak; and where calls are forbidden nobody asks for marks."""
+    quoted = ({"role": "user", "content": 'Save: <invoke name="x"> is only text'},)
+    assert right("marks", case(messages=quoted), says('Saved <invoke name="x">.'))
+    assert "marks" not in mark_reply(case(choice="none"), says("<tool_call>"), None)
     turns = ({"role": "user", "content": "Save: </tool_call> is only text"},)
     assert right("marks", case(messages=turns), says("Saved '</tool_call> is only text'."))
     assert not right("marks", case(messages=turns), says("Saved.</tool_call><|im_end|>"))
@@ -117,7 +128,7 @@ def test_marks_that_the_user_wrote_may_be_said_back():
 def test_content_is_what_is_called_and_said_without_its_form():
     """Marks, ends and protocol do not enter it."""
     one = case(wants(city=["Oslo"]))
-    bad_form = calls(OSLO, finish="stop", problems=("a call has no id",))
+    bad_form = calls(OSLO, text="<|im_end|>", problems=("a call has no id",))
     assert (right("content", one, bad_form), right("case", one, bad_form)) == (True, False)
     assert not right("content", one, says("no"))
 
@@ -152,7 +163,13 @@ REPLIES = st.builds(
 
 @given(REPLIES)
 def test_no_reply_makes_judging_fail(reply):
-    """Whatever it calls or says; and what is seen of it can be stored."""
+    """Whatever it calls or says."""
     for one in (case(wants(city=["Oslo"])), case(says=("1",), scripts=("CJK",)), case(choice="none")):
-        for mark in mark_reply(one, reply, None).values():
-            json.dumps(mark.seen).encode()
+        mark_reply(one, reply, None)
+
+
+def test_a_checkpoint_is_not_asked_for_what_hosts_add():
+    """Neither for its finish_reason nor for the protocol."""
+    marks = mark_reply(case(), says("Hi.", source="text", finish="stop"), None)
+    assert not {"finish", "protocol"} & set(marks)
+    assert marks["case"].right

@@ -30,11 +30,11 @@ def judged(candidate, *, reference=None, control=None, alpha=0.01):
     scores = [SUITE.scored(one) for one in (reference or GOOD, candidate, control or reference or GOOD)]
     facts = compare_tasks(HEADS, scores[0], scores[1], scores[2], CHECKS, alpha, 0)
     tools = tool_facts(*scores)
-    return judge_tools(facts, MARGIN), {one.code: one.detail for one in tool_findings(facts, tools)}, tools
+    return judge_tools(facts, tools, MARGIN), {one.code: one.detail for one in tool_findings(facts, tools)}, tools
 
 
 def test_the_same_replies_are_cleared():
-    """156 cases are enough for five points, where nothing changes."""
+    """174 cases are enough for five points, where nothing changes."""
     verdict, findings, tools = judged(GOOD)
     assert (verdict.outcome, findings) == ("WITHIN", {})
     assert tools.trigger.f1 == 1.0
@@ -49,7 +49,7 @@ def test_the_same_replies_are_cleared():
         ("schema", ("must-call", "special"), "TOOL703", "unlisted"),
         ("forced", ("named", "required", "none"), "TOOL704", "unlisted"),
         ("marks", ("must-call", "special"), "TOOL705", "parser"),
-        ("reasoning", ("must-not-call", "round-trip"), "TOOL706", "unlisted"),
+        ("speaks", ("must-not-call", "round-trip"), "TOOL706", "unlisted"),
         ("finish", ("must-call", "special"), "TOOL707", "protocol"),
         ("protocol", ("must-call", "special"), "TOOL708", "protocol"),
         ("answer", ("round-trip", "language"), "TOOL710", "unlisted"),
@@ -68,7 +68,7 @@ def test_every_fault_has_its_code_and_its_layer(aspect, kinds, code, cause):
 
 
 def test_streams_that_lose_their_calls_are_found():
-    """Though sixteen cases in 156 show it."""
+    """Though sixteen cases show it."""
     candidate = GOOD | {case.id: wrong_reply(case, "streams") for case in CASES if case.stream}
     verdict, findings, _ = judged(candidate)
     assert verdict.outcome == "BEYOND"
@@ -97,11 +97,58 @@ def test_a_host_that_refuses_is_not_testable_and_one_that_refuses_some_is_not_cl
     refused = {case.id: Called(lost="refused: 400 tools are not supported") for case in CASES}
     verdict, findings, _ = judged(refused)
     assert verdict.outcome == "NOT_TESTABLE"
-    assert "156 requests" in findings["TOOL712"]
+    assert f"{len(CASES)} requests" in findings["TOOL712"]
     some = GOOD | {case.id: refused[case.id] for case in CASES if case.choice in {"required", "get_weather"}}
     verdict, findings, _ = judged(some)
     assert verdict.outcome == "INCONCLUSIVE"
     assert "TOOL712" in findings
+
+
+def test_a_few_faults_of_form_are_told_and_not_proven():
+    """An honest host may show one more than the reference by chance."""
+    verdict, findings, _ = judged(GOOD | {case.id: wrong_reply(case, "marks") for case in CASES[:2]})
+    assert verdict.outcome != "BEYOND"
+    assert list(findings) == ["TOOL714"]
+
+
+def test_form_that_got_better_does_not_pay_for_what_is_lost():
+    """A host that ignores forced choices is not cleared because it leaves no marks."""
+    marked = failing("marks", kinds=("must-not-call",))
+    verdict, _, _ = judged(failing("arguments", kinds=("reasoned-step",)), reference=marked)
+    assert verdict.outcome == "INCONCLUSIVE"
+    assert "what is called and said" in verdict.reason or "may be more" in verdict.reason
+
+
+def test_calls_that_the_reference_does_not_make_are_not_held_against_it():
+    """A schema is compared where both sides call: a candidate that calls more may also misfit more."""
+    kinds = ("must-call", "choose")
+    silent = failing("trigger", kinds=kinds)
+    eager = {case.id: wrong_reply(case, "schema") for case in CASES if case.kind in kinds}
+    verdict, findings, _ = judged(GOOD | eager, reference=silent, control=silent)
+    assert "TOOL703" not in findings
+    assert verdict.outcome != "BEYOND"
+
+
+def test_a_reference_that_is_hardly_ever_right_is_not_testable():
+    """And not a crash: there is nothing to lose."""
+    poor = failing("marks", kinds={case.kind for case in CASES})
+    verdict, _, _ = judged(poor, reference=poor)
+    assert verdict.outcome == "NOT_TESTABLE"
+
+
+def test_what_both_sides_leave_unanswered_stands_against_nobody():
+    """Cut or refused alike; told once, and no fault of the candidate's."""
+    cut = GOOD | {case.id: Called(lost="refused: 400 no") for case in CASES[:12]}
+    verdict, findings, _ = judged(cut, reference=cut)
+    assert (verdict.outcome, findings) == ("WITHIN", {})
+
+
+def test_halves_of_characters_are_stored():
+    """A host may cut an emoji in two; the run does not end of it."""
+    name = next(case.id for case in CASES if case.kind == "special")
+    half = GOOD[name].calls[0].model_copy(update={"arguments": '{"title": "n", "text": "\\ud83d done"}'})
+    scores = SUITE.scored(GOOD | {name: GOOD[name].model_copy(update={"calls": (half,)})})
+    assert all(one.model_dump_json() for items in scores.values() for one in items)
 
 
 def test_reasoning_in_another_field_is_told():

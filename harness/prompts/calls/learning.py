@@ -38,7 +38,7 @@ def learn_syntax(render: Render) -> CallSyntax | str:
                 reason = f"its template refuses calls of tools: {str(error)[:120]}"
                 continue
             found = next((one for form in _FORMS if (one := form(region, count))), None)
-            if found and _comes_back(render, found, ids[:count]):
+            if found and found.simple and _comes_back(render, found, ids[:count]):
                 return found
             reason = "calls that its template writes cannot be read back" if found else reason
     return reason

@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.suites.model import Frozen
 
+_LONGEST, _MOST_IDS = 400, 2  # characters and ids of a mark
 #: Stands for the key of an argument in a mark that repeats it.
 KEY = "\x01"
 
@@ -40,6 +41,21 @@ class CallSyntax(Frozen):
         return re.compile(
             f"(?:{expression(self.first[:cut])})?{expression(self.first[cut:])}" if cut else expression(self.first)
         )
+
+    @property
+    def simple(self) -> bool:
+        """Whether its marks are short enough to be looked for in any text: a template may be made to hang who reads by it."""
+        marks = (
+            self.first,
+            self.between,
+            self.end,
+            self.last,
+            self.glue,
+            self.before_key,
+            self.before_value,
+            self.after_value,
+        )
+        return all(len(mark) <= _LONGEST and mark.count("\x00") <= _MOST_IDS for mark in marks)
 
     @property
     def weak(self) -> bool:
@@ -76,7 +92,7 @@ def opened_call(syntax: CallSyntax, name: str) -> str:
     begun = syntax.first.replace("\x00", "call00001")
     if syntax.form == "object":
         key = syntax.name_key[0] if len(syntax.name_key) == 1 else ""
-        return f'{begun}{{"{key}": "{name}", ' if name and key else f'{begun}{{"'
+        return f'{begun}{{"{key}": "{name}",' if name and key else f'{begun}{{"'
     if syntax.form in {"python", "loose"}:
         return f"{begun}{name}{'(' if syntax.form == 'python' else syntax.glue + '{'}" if name else begun
     return f"{begun}{name}{syntax.glue}".replace("\x00", "call00001") if name else begun

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.prompts.calls.learning import learn_syntax
+from harness.prompts.calls.learning import Render, learn_syntax
 from harness.prompts.calls.reading import read_calls
 from harness.prompts.calls.syntax import CallSyntax, opened_call
-from harness.prompts.thoughts import inline_reasoning
+from harness.prompts.thoughts import closed_reasoning, inline_reasoning
 from harness.suites.requests import Called, Calling, Opening, Writing, Written
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.openings import encode_opening
@@ -25,14 +25,18 @@ def call_tools(loaded: Loaded, tokenizer: Any, asked: Sequence[Calling], length:
 
     A conversation that does not fit into ``length`` with its answer is lost: a part of a list of tools is another request.
     """
-    syntax = learn_syntax(lambda turns: render_tools(tokenizer, turns, (), open_reply=False))
+    syntax, as_text = learn_syntax(_renderer(tokenizer, as_text=False)), False
+    if isinstance(syntax, str):  # some templates put arguments together as texts
+        again = learn_syntax(_renderer(tokenizer, as_text=True))
+        syntax, as_text = (syntax, False) if isinstance(again, str) else (again, True)
     if isinstance(syntax, str):
         return [Called(lost=f"calls of tools cannot be read: {syntax}") for _ in asked]
     found: dict[int, Called] = {}
     running: list[tuple[int, Calling, str, str]] = []
     for place, one in enumerate(asked):
         try:
-            text = render_tools(tokenizer, one.messages, one.tools if one.choice != "none" else (), open_reply=True)
+            tools = one.tools if one.choice != "none" else ()
+            text = render_tools(tokenizer, one.messages, tools, open_reply=True, as_text=as_text)
         except ValueError as error:
             found[place] = Called(lost=f"its template refuses this conversation: {str(error)[:160]}")
             continue
@@ -41,6 +45,7 @@ def call_tools(loaded: Loaded, tokenizer: Any, asked: Sequence[Calling], length:
             if one.choice in {"auto", "none"}
             else opened_call(syntax, "" if one.choice == "required" else one.choice)
         )
+        text = closed_reasoning(text) if begun else text
         ids = encode_opening(tokenizer, text + begun, rendered=True)
         if len(ids) + one.limit > length:
             found[place] = Called(lost="the conversation does not fit into the model's context")
@@ -60,14 +65,23 @@ def call_tools(loaded: Loaded, tokenizer: Any, asked: Sequence[Calling], length:
     return [found[place] for place in range(len(asked))]
 
 
+def _renderer(tokenizer: Any, *, as_text: bool) -> Render:
+    return lambda turns: render_tools(tokenizer, turns, (), open_reply=False, as_text=as_text)
+
+
+def _unmarked(tokenizer: Any, text: str) -> str:
+    """A text without special tokens, which engines leave out."""
+    for token in tokenizer.added_tokens_decoder.values():
+        text = text.replace(token.content, "") if token.special else text
+    return text
+
+
 def _read(tokenizer: Any, one: Calling, prompt: str, begun: str, reply: Written, syntax: CallSyntax) -> Called:
     if reply.lost:
         return Called(lost=reply.lost)
     reasoning, rest = inline_reasoning(reply.text, prompt) if not begun else ("", begun + reply.text)
-    text, calls = read_calls(rest, syntax, one.tools)
-    for token in tokenizer.added_tokens_decoder.values():
-        if token.special:  # engines leave these out of texts
-            text = text.replace(token.content, "")
+    text, calls = read_calls(_unmarked(tokenizer, rest) if syntax.weak else rest, syntax, one.tools)
+    text = _unmarked(tokenizer, text)
     cut = reply.finish == "length"
     return Called(
         text=text.strip(), reasoning=reasoning, field="inline" if reasoning else "", calls=calls, source="text",

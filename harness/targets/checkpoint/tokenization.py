@@ -175,17 +175,22 @@ def encode_chat(tokenizer: Any, messages: tuple[Message, ...], *, open_reply: bo
 
 
 def render_tools(
-    tokenizer: Any, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], *, open_reply: bool
+    tokenizer: Any,
+    messages: Sequence[dict[str, Any]],
+    tools: Sequence[dict[str, Any]],
+    *,
+    open_reply: bool,
+    as_text: bool,
 ) -> str:
     """A conversation with tools, calls and results as its template renders it; raises ValueError where the template refuses.
 
-    Arguments of calls are handed over as objects, as engines do.
+    Arguments of calls are handed over as objects, as engines do, or ``as_text`` for templates that want them so.
     """
     from jinja2.exceptions import TemplateError  # noqa: PLC0415
 
     if not tokenizer.chat_template:
         raise ValueError("the model ships no chat template")
-    turns = [message | _with_objects(message) for message in messages]
+    turns = [message | _calls_of(message, as_text=as_text) for message in messages]
     try:
         rendered = str(
             tokenizer.apply_chat_template(
@@ -203,20 +208,22 @@ def render_tools(
     return rendered
 
 
-def _with_objects(message: dict[str, Any]) -> dict[str, Any]:
-    """The calls of a message with their arguments as objects."""
+def _calls_of(message: dict[str, Any], *, as_text: bool) -> dict[str, Any]:
+    """The calls of a message with their arguments as objects, or as texts."""
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
         return {}
 
-    def parsed(call: dict[str, Any]) -> dict[str, Any]:
-        function = call["function"]
-        arguments = function["arguments"]
-        return call | {
-            "function": function | {"arguments": json.loads(arguments) if isinstance(arguments, str) else arguments}
-        }
+    def turned(arguments: Any) -> Any:
+        value = json.loads(arguments) if isinstance(arguments, str) else arguments
+        return json.dumps(value, ensure_ascii=False) if as_text else value
 
-    return {"tool_calls": [parsed(call) for call in calls]}
+    return {
+        "tool_calls": [
+            call | {"function": call["function"] | {"arguments": turned(call["function"]["arguments"])}}
+            for call in calls
+        ]
+    }
 
 
 def render_chat(

@@ -6,13 +6,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pydantic import JsonValue
-
 from harness.errors import BudgetSpent, EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.suites.requests import Answered, Asked, Called, Calling, Continuation, Scored, Writing, Written
-from harness.targets.endpoint.calling import calling_body, read_called
+from harness.targets.endpoint.calling import PASSING, calling_body, passing_failure, read_called
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.plainer import FOR_ALL, NEUTRAL, NOTE, PLAINER, Body
 from harness.targets.endpoint.prompt_scores import Scores, ask_scores
 from harness.targets.endpoint.replies import read_reply
 from harness.targets.endpoint.told import Told
@@ -25,16 +24,8 @@ _FAILURES = (
     3  # texts in a row that a host has not scored, before it has scored any, after which it is not asked for more
 )
 _PLACEHOLDER = -9000.0  # what hosts write for "none"
-_PASSING = frozenset({408, 425, 429})
+_OURS = frozenset({402, 404})  # no credit, no such model: nobody's answers
 Pair = tuple[list[int], list[int]]
-_PLAIN: dict[str, JsonValue] = {"top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
-#: What is said of penalties and cut-offs, the fullest first: hosts add those of the release where they are told nothing.
-_NEUTRAL: tuple[dict[str, JsonValue], ...] = (
-    {**_PLAIN, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0},
-    {**_PLAIN, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
-    _PLAIN,
-    {},
-)
 
 
 class EndpointAnswers:
@@ -50,6 +41,8 @@ class EndpointAnswers:
         self._client, self.rows, self._encode, self._seed = client, rows, encode, seed
         self._neutral = 0  # which of the neutral fields the host takes
         self._settled = False  # whether it has taken some
+        self._plainer = 0  # what has to be left out for it
+        self._left_out = False
         self._way = 0  # of asking for scores, once a host has taken one
         self._scored, self._failed = False, 0
         self.ended = ""
@@ -58,7 +51,7 @@ class EndpointAnswers:
     def notes(self) -> tuple[str, ...]:
         """What a reader of its answers has to know."""
         told = "the host does not take word that it adds no penalty and no cut-off: what it adds counts as its own"
-        return (told,) if self._neutral > 1 else ()
+        return (*([told] if self._neutral > 1 else []), *([NOTE] if self._left_out else []))
 
     def answer(self, asked: Sequence[Asked]) -> list[Answered]:
         """One answer per request, in their order; what the host does not do is lost, with the reason."""
@@ -85,7 +78,7 @@ class EndpointAnswers:
         answer = await self._answer(_writing_body(one, seed), one.key)
         return Written(lost=answer) if isinstance(answer, str) else _read(answer, one)
 
-    async def _answer(self, body: dict[str, JsonValue], key: str) -> Answer | str:
+    async def _answer(self, body: Body, key: str) -> Answer | str:
         """The host's answer, or why there is none."""
         if self.ended:
             return UNREACHED + self.ended
@@ -99,20 +92,36 @@ class EndpointAnswers:
             self.ended = error.problem
             return UNREACHED + safe_line(error.problem, 200)
         if not answer.ok:
-            passing = answer.status in _PASSING or answer.status >= 500
+            if answer.status in _OURS:
+                self.ended = answer.complaint
+                return UNREACHED + answer.complaint
+            passing = answer.status in PASSING or answer.status >= 500
             return (UNREACHED if passing else "refused: ") + answer.complaint
-        return answer
+        busy = passing_failure(answer)
+        return UNREACHED + busy if busy else answer
 
-    async def _ask(self, body: dict[str, JsonValue], item: str) -> Answer:
-        """In the fullest neutral way that the host takes; once it has taken one, a refusal is about something else."""
+    async def _ask(self, body: Body, item: str) -> Answer:
+        """In the fullest neutral way that the host takes; then in plainer ones, for hosts that refuse what they do not know.
+
+        Once it has taken a request, what stands in all of them is taken, and a refusal is about something else.
+        """
         path = "/completions" if "prompt" in body else "/chat/completions"
-        ways = range(self._neutral, self._neutral + 1 if self._settled else len(_NEUTRAL))
-        for way in ways:
-            answer = await self._client.ask(body | _NEUTRAL[way], item, drawn=True, path=path)
-            if answer.ok:
-                self._neutral, self._settled = max(self._neutral, way), True
-            if answer.status not in {400, 422}:
-                break
+        ways = NEUTRAL[self._neutral : self._neutral + 1 if self._settled else None]
+        known = self._settled and self._plainer < FOR_ALL
+        tried: list[Body] = []
+        for plainer in range(self._plainer, FOR_ALL if known else len(PLAINER)):
+            simple = PLAINER[plainer](body)
+            for way in ways if not tried else (ways[0], ways[-1]):
+                if simple | way in tried:
+                    continue
+                tried.append(simple | way)
+                answer = await self._client.ask(simple | way, item, drawn=True, path=path)
+                if answer.ok:
+                    self._neutral, self._settled = max(self._neutral, NEUTRAL.index(way)), True
+                    self._left_out = self._left_out or simple != body
+                    self._plainer = plainer if plainer >= FOR_ALL else self._plainer
+                if answer.status not in {400, 422}:
+                    return answer
         return answer
 
     def _over(self, error: EndpointUnreachable | BudgetSpent) -> str:
@@ -154,8 +163,8 @@ class EndpointAnswers:
             return Scores(lost=UNREACHED + self._over(error))
 
 
-def _writing_body(one: Writing, seed: int) -> dict[str, JsonValue]:
-    body: dict[str, JsonValue] = {
+def _writing_body(one: Writing, seed: int) -> Body:
+    body: Body = {
         "max_tokens": one.limit,
         "temperature": one.temperature,
         "stream": False,

@@ -16,8 +16,10 @@ from harness.suites.requests import Call, Called, Calling
 from harness.targets.endpoint.client import Answer
 from harness.targets.endpoint.engines.model import text_of
 from harness.targets.endpoint.shapes import chat_shaped
-from harness.targets.endpoint.stream import REASONING, is_stream, read_stream
+from harness.targets.endpoint.stream import REASONING, is_stream, parted, read_stream
 
+#: Statuses that may be others a moment later.
+PASSING = frozenset({408, 425, 429})
 _MOST_CALLS, _LONGEST = 128, 200_000
 
 
@@ -59,30 +61,40 @@ def read_called(answer: Answer, one: Calling) -> Called:
     message = choice.get("message")
     if not isinstance(message, dict):
         return Called(lost="the answer holds no message")
-    text = _text(message.get("content"))
+    content = message.get("content")
+    said, thought = parted(content)
+    text = text_of(said) if content is None or isinstance(content, str | list) else None
     if text is None or len(text) > _LONGEST:
         return Called(lost="the answer's text cannot be read")
-    reasoning, field = _reasoning(message)
+    reasoning, field = _reasoning(message | ({"thinking": thought} if thought else {}))
     if not field:
         reasoning, text = inline_reasoning(text)
         field = "inline" if reasoning else ""
     calls = _calls(message, faults)
-    usage: Any = fields.get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return Called(
         text=text, reasoning=reasoning, field=field, calls=calls, problems=tuple(dict.fromkeys(faults)),
         finish=safe_line(str(choice.get("finish_reason") or ""), 40),
-        tokens=tokens if type(tokens) is int and 0 <= tokens < 1 << 24 else None,
+        tokens=_written(fields.get("usage")),
     )  # fmt: skip
 
 
-def _text(content: Any) -> str | None:
-    """The text of a message: itself, the texts among its parts, or nothing; None for what cannot be read."""
-    if content is None:
-        return ""
-    if isinstance(content, list):
-        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return text_of(content)
+def passing_failure(answer: Answer) -> str:
+    """An error that may pass, though it came with status 200: what gateways say of a host that is busy; empty for none."""
+    error = read_stream(answer.body).error if is_stream(answer.body) else answer.fields().get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    known = type(code) is int and (code in PASSING or 500 <= code < 600)
+    return safe_line(f"{code} {error.get('message') or ''}".strip(), 200) if known and isinstance(error, dict) else ""
+
+
+def _written(usage: Any) -> int | None:
+    """Tokens that a reply took, reasoning included: some hosts leave it out of ``completion_tokens``."""
+    if not isinstance(usage, dict):
+        return None
+    completion, total, prompt = (usage.get(f"{name}_tokens") for name in ("completion", "total", "prompt"))
+    found = [completion] if type(completion) is int else []
+    if type(total) is int and type(prompt) is int:
+        found.append(total - prompt)
+    return max(found) if found and 0 <= max(found) < 1 << 24 else None
 
 
 def _reasoning(message: dict[str, Any]) -> tuple[str, str]:

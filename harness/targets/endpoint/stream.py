@@ -46,6 +46,7 @@ class Streamed:
     events: int = 0
     done: bool = False  # whether the host said that it was finished
     problems: list[str] = field(default_factory=list)  # what makes a stream unreadable
+    error: Any = None  # that came instead of an end
     faults: list[str] = field(default_factory=list)  # breaches of the protocol that leave it readable
 
     @property
@@ -70,6 +71,21 @@ class Streamed:
         if self.ids:
             choice["token_ids"] = self.ids
         return {"choices": [choice], "usage": self.usage, **self.around}
+
+
+def parted(content: Any) -> tuple[str, str]:
+    """The text and the thoughts of a message's content: a text, or a list of parts of either kind."""
+    if isinstance(content, str):
+        return content, ""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in content if isinstance(content, list) else []:
+        if isinstance(part, dict):
+            thinks = part.get("type") in {"thinking", "reasoning"}
+            said = part.get("thinking") if thinks and part.get("thinking") else part.get("text")
+            said = parted(said)[0] if isinstance(said, list) else said
+            (thoughts if thinks else texts).append(said if isinstance(said, str) else "")
+    return "".join(texts), "".join(thoughts)
 
 
 def _take_calls(found: Streamed, pieces: Any) -> None:
@@ -158,14 +174,17 @@ def _take(found: Streamed, value: dict[str, Any]) -> None:
         found.usage = usage
     if isinstance(value.get("error"), (dict, str)):
         found.problems.append("an error in the stream")
+        found.error = value["error"]
     choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         return
     delta = choice.get("delta")
-    content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    if isinstance(content, str):
+    content, thought = parted(delta.get("content") if isinstance(delta, dict) else choice.get("text"))
+    if content:
         found.parts.append(content)
+    if thought:
+        found.beside.setdefault("thinking", []).append(thought)
     if isinstance(delta, dict):
         for name in REASONING:
             if delta.get(name):

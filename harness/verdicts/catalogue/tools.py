@@ -34,8 +34,8 @@ ENTRIES: dict[str, Entry] = {
         "choose the parser of tool calls and of reasoning that belongs to this model",
     ),
     "TOOL706": Entry(
-        "replies hold reasoning alone", "S3", Cause.PARSER,
-        "Replies end with reasoning and nothing else: neither a text nor a call, though they did not run out of length.",
+        "replies say nothing", "S3", Cause.PARSER,
+        "Replies hold neither a text nor a call, though they did not run out of length: reasoning alone, or nothing.",
         "check the reasoning parser and the stop ids",
     ),
     "TOOL707": Entry(

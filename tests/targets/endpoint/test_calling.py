@@ -181,3 +181,20 @@ def test_no_message_makes_reading_fail(message):
         read_events({"tool_calls": message}),
     ):
         type(answer).model_validate_json(answer.model_dump_json())
+
+
+def test_content_in_parts_is_read_whole_and_streamed():
+    """Texts are texts, and parts that think are reasoning."""
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "hi"}]
+    for found in (read({"content": parts}, "stop"), read_events({"content": parts}, finish="stop")):
+        assert (found.text, found.reasoning, found.field) == ("hi", "hm", "thinking")
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [({"completion_tokens": 148, "prompt_tokens": 10, "total_tokens": 2058}, 2048), ({"completion_tokens": 31}, 31), ({}, None),
+     ({"completion_tokens": "x"}, None), ({"completion_tokens": -3}, None)],
+)  # fmt: skip
+def test_tokens_of_a_reply_are_those_of_its_reasoning_too(usage, tokens):
+    """Some hosts leave reasoning out of what they call completion: a whole reply is not called cut for it."""
+    assert read({"content": "x"}, "length", usage=usage).tokens == tokens
