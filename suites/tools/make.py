@@ -331,7 +331,7 @@ def languages(rng: random.Random) -> list[Case]:
 def streamed(cases: list[Case], rng: random.Random) -> list[Case]:
     """Some of the other cases again, asked for as a stream."""
     kinds = ["must-call", "choose", "parallel", "special", "must-not-call", "round-trip", "required", "nested"]
-    picked = [one for kind in kinds for one in rng.sample([c for c in cases if c["kind"] == kind], 2)]
+    picked = [one for kind in kinds for one in rng.sample([c for c in cases if c["kind"] == kind], 3)]
     return [one | {"id": f"{one['id']}-stream", "kind": "stream", "stream": True, "twin": one["id"]} for one in picked]
 
 

@@ -85,7 +85,7 @@ EXPECTED = {
     "calls have no ids": ("BEYOND", {"TOOL708"}),
     "arguments lose their last letter": ("BEYOND", {"TOOL703"}),
     "everything becomes reasoning": ("BEYOND", {"TOOL706"}),
-    "streams lose calls": (None, {"TOOL707"}),
+    "streams lose calls": (None, {"TOOL714"}),
     "tools are left out of the prompt": (None, {"TOOL701"}),
     "replies are cut at 8 tokens": ("BEYOND", {"TASK603"}),
     "tools are refused": ("NOT_TESTABLE", {"TOOL712"}),

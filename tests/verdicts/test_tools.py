@@ -34,7 +34,7 @@ def judged(candidate, *, reference=None, control=None, alpha=0.01):
 
 
 def test_the_same_replies_are_cleared():
-    """174 cases are enough for five points, where nothing changes."""
+    """182 cases are enough for five points, where nothing changes."""
     verdict, findings, tools = judged(GOOD)
     assert (verdict.outcome, findings) == ("WITHIN", {})
     assert tools.trigger.f1 == 1.0
@@ -68,7 +68,7 @@ def test_every_fault_has_its_code_and_its_layer(aspect, kinds, code, cause):
 
 
 def test_streams_that_lose_their_calls_are_found():
-    """Though sixteen cases show it."""
+    """Though few cases show it."""
     candidate = GOOD | {case.id: wrong_reply(case, "streams") for case in CASES if case.stream}
     verdict, findings, _ = judged(candidate)
     assert verdict.outcome == "BEYOND"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import jinja2
 import pytest
@@ -182,3 +183,45 @@ def test_nothing_is_evaluated(text):
     """Keywords take literals alone."""
     with pytest.raises(ValueError, match=r"\w"):
         python_arguments(text)
+
+
+def test_a_template_that_wants_arguments_as_text_is_learned_by_them():
+    """Some put texts together; objects make them fail."""
+    shape = SHAPES["name in the tag"].replace("{{ c.function.arguments | tojson }}", "{{ '' + c.function.arguments }}")
+    render = renderer(shape)
+
+    def as_text(messages):
+        turned = json.loads(json.dumps(messages))
+        for call in (call for message in turned for call in message.get("tool_calls", [])):
+            call["function"]["arguments"] = json.dumps(call["function"]["arguments"])
+        return render(turned)
+
+    with pytest.raises(TypeError):
+        learn_syntax(render)
+    assert not isinstance(learn_syntax(as_text), str)
+
+
+def test_a_template_cannot_make_its_reader_hang():
+    """Marks with many ids are not looked for in texts."""
+    many = (
+        "{% for m in messages %}{{ m.role }}{{ m.content or '' }}{% for c in m.tool_calls or [] %}[T"
+        + "{{ c.id }}-" * 12
+    )
+    shape = many + "]{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}<end>{% endfor %}"
+    found = learn_syntax(renderer(shape))
+    assert isinstance(found, str) or found.model_dump_json().count("u0000") <= 2
+    started = time.monotonic()
+    if not isinstance(found, str):
+        read_calls("[T" + "-" * 2000 + "functions." * 200, found, TOOLS)
+    assert time.monotonic() - started < 2
+
+
+def test_a_bare_object_is_a_call_only_if_it_is_the_reply():
+    """And names a tool: JSON that answers something is an answer."""
+    syntax = learn_syntax(renderer(SHAPES["bare object, one only"]))
+    assert syntax.weak
+    assert (
+        read_calls('{"name": "get_weather", "parameters": {"city": "Oslo"}}', syntax, TOOLS)[1][0].name == "get_weather"
+    )
+    for text in ('{"answer": 4}', "[1, 2]", 'Here: {"name": "get_weather", "parameters": {}}'):
+        assert read_calls(text, syntax, TOOLS) == (text, ())
