@@ -72,8 +72,12 @@ class ToolFacts(Result):
     unanswered: int  # other requests without an answer that the reference answered
     reasons: dict[str, int]  # why there is none, the most frequent
     lost_reference: int
+    reasons_reference: dict[str, int]
     early: int  # replies that ended for their length before the limit that was asked for
     early_reference: int
+    lost_content: int  # cases of which what is called and said went from right to wrong
+    lost_marked: int  # of these: replies with marks of the template in them
+    lost_streamed: int  # of these: streams
     silent: int  # replies that hold reasoning and nothing else
 
 
@@ -83,7 +87,11 @@ def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> 
     gone = [
         one.lost for one in candidate.get("ends", ()) if one.lost and one.item not in lost and one.lost != NOT_ASKED
     ]
+    worse = _worse(reference.get("content", ()), candidate.get("content", ()))
+    marked = {one.item for one in candidate.get("marks", ()) if one.metrics.get("right") == 0.0}
     return ToolFacts(
+        lost_content=len(worse), lost_marked=len(worse & marked),
+        lost_streamed=len(worse & {one.item for one in candidate.get("streams", ())}),
         shares=tuple(
             AspectShares(
                 aspect=aspect, reference=_share(reference.get(aspect, ())), candidate=_share(candidate.get(aspect, ())),
@@ -99,6 +107,7 @@ def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> 
         breaches=_parts(candidate, "protocol", "; "), marks=_parts(candidate, "marks", ", "),
         refused=sum(map(_refused, gone)), unanswered=sum(not _refused(reason) for reason in gone),
         reasons=dict(Counter(map(_general, gone)).most_common(5)), lost_reference=len(lost),
+        reasons_reference=dict(Counter(_general(one.lost) for one in reference.get("ends", ()) if one.lost).most_common(3)),
         early=sum(one.early for one in candidate.get("ends", ())),
         early_reference=sum(one.early for one in reference.get("ends", ())),
         silent=sum(one.answer != "none" and one.metrics.get("right") == 0.0 for one in candidate.get("speaks", ())),
@@ -112,6 +121,12 @@ def _refused(reason: str) -> bool:
 def _general(reason: str) -> str:
     """A reason without what is different in every request: ids and numbers."""
     return re.sub(r"\b(?=\w*\d)[\w-]{6,}\b", "...", reason)[:160]
+
+
+def _worse(reference: Sequence[ItemScore], candidate: Sequence[ItemScore]) -> set[str]:
+    """Cases that go from right to wrong."""
+    right = {one.item for one in reference if one.metrics.get("right") == 1.0}
+    return {one.item for one in candidate if one.metrics.get("right") == 0.0} & right
 
 
 def _share(scores: Sequence[ItemScore]) -> Share:

@@ -60,7 +60,8 @@ def told(tools: ToolFacts) -> list[str]:
         lost = tools.refused + tools.unanswered
         found.append(f"Without an answer of the candidate, though the reference answered: {lost} ({why}).")
     if tools.lost_reference:
-        found.append(f"Without an answer of the reference: {tools.lost_reference}.")
+        why = "; ".join(f"{count} x {reason}" for reason, count in tools.reasons_reference.items())
+        found.append(f"Without an answer of the reference: {tools.lost_reference} ({why}).")
     if tools.silent:
         found.append(f"Reasoning and nothing else: {tools.silent} of the candidate's replies.")
     reasoned = (tools.reasoning_reference, tools.reasoning_candidate)

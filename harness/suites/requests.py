@@ -123,6 +123,8 @@ class Called(Frozen):
     lost: str = ""
 
 
+#: How the loss of a checkpoint's calls begins whose template does not say how calls are written.
+UNREADABLE = "calls of tools cannot be read: "
 Answered = Scored | Written | Called
 
 

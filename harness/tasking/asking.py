@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from harness.errors import Interrupted, NoChatTemplate
+from harness.errors import Interrupted, NoChatTemplate, TargetRefused
 from harness.identity import digest_file, digest_json
 from harness.observations.asked import Asked as AskedLog
 from harness.observations.events import Event, Noticed, Stop, TargetFinished, TargetStarted, TokensScored
 from harness.redact import safe_line
-from harness.suites.requests import Asked
+from harness.suites.requests import UNREADABLE, Asked
 from harness.targets.alternatives import honest_band, native_precision
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.endpoint.address import Address
@@ -141,6 +141,11 @@ def _ask_in_turn(folder: TaskFolder, group: list[Line], asked: Sequence[Asked], 
                 yield Noticed(f"{target.label} is not asked any further: {error.problem}")
                 over.add(target.key)
                 continue
+            if target.role == "reference" and all(answer.lost.startswith(UNREADABLE) for answer in answers):
+                raise TargetRefused(
+                    f"this reference cannot be held against anybody: {answers[0].lost}", where=target.label,
+                    fix="give the vendor's endpoint or a record of it as reference, or a template that shows calls",
+                )  # fmt: skip
             reached = [pair for pair in zip(put, answers, strict=True) if not pair[1].lost.startswith(UNREACHED)]
             folder.keep_answers(target.key, [one for one, _ in reached], [answer for _, answer in reached])
             gone = sorted({answer.lost for answer in answers if answer.lost.startswith(UNREACHED)})[:_REASONS]

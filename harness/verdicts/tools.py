@@ -45,7 +45,20 @@ def judge_tools(facts: TaskFacts, tools: ToolFacts, margin: float) -> AxisVerdic
             f"the form in which it comes is not: {', '.join(broken)}."
         )
         return verdict.model_copy(update={"cause": cause, "reason": reason})
+    parser = _parser(worse, tools)
+    if parser:
+        return verdict.model_copy(update={"cause": Cause.PARSER, "reason": f"{verdict.reason} {parser}"})
     return verdict
+
+
+def _parser(worse: set[str], tools: ToolFacts) -> str:
+    """Why what was lost is the parser's: each of these replies shows it; empty where some do not."""
+    lost = tools.lost_content
+    if "marks" in worse and lost and tools.lost_marked == lost:
+        return f"All {lost} replies that lost what they call or say hold marks of the template: calls that were not parsed."
+    if "streams" in worse and lost and tools.lost_streamed == lost:
+        return f"All {lost} replies that lost what they call or say are streams; in one piece the same requests lose nothing."
+    return ""
 
 
 def tool_findings(facts: TaskFacts, tools: ToolFacts) -> list[Finding]:

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from harness.config import Places
-from harness.errors import EndpointUnreachable, UsageError
+from harness.errors import EndpointUnreachable, TargetRefused, UsageError
 from harness.observations.events import PlanReady, Stop
 from harness.suites.load import shipped_folder
 from harness.targets.endpoint.local import local_host
@@ -146,11 +146,10 @@ def test_a_record_stands_for_its_reference(memory, few_cases, tmp_path):
     assert not (tmp_path / "empty.json").exists()
 
 
-def test_a_checkpoint_whose_template_shows_no_calls_is_not_testable(toy, few_cases, shared_cache, tmp_path):
-    """With the reason, and not as a model that never calls."""
-    card, _, _ = run(toy, toy, cases=few_cases, results=tmp_path, cache=shared_cache, control=False, max_tokens=4)
-    assert card.outcome == "NOT_TESTABLE"
-    assert card.candidates[0].tools.lost_reference == card.candidates[0].facts.tasks[-1].lost_reference > 0
+def test_a_reference_whose_template_shows_no_calls_is_refused(toy, few_cases, shared_cache, tmp_path):
+    """With the reason, before anybody else is asked; and not as a model that never calls."""
+    with pytest.raises(TargetRefused, match="cannot be read"):
+        run(toy, "https://a.example/v1", cases=few_cases, results=tmp_path, cache=shared_cache, max_tokens=4)
 
 
 def test_nothing_to_compare_is_a_usage_error(few_cases, tmp_path):

@@ -71,8 +71,23 @@ def test_streams_that_lose_their_calls_are_found():
     """Though few cases show it."""
     candidate = GOOD | {case.id: wrong_reply(case, "streams") for case in CASES if case.stream}
     verdict, findings, _ = judged(candidate)
-    assert verdict.outcome == "BEYOND"
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "parser")
+    assert "are streams" in verdict.reason
     assert "TOOL709" in findings
+
+
+def test_calls_that_were_left_in_the_text_are_the_parsers():
+    """Every reply that lost its call holds it as text; where some do not, nobody is named."""
+    unparsed = {}
+    for case in CASES:
+        if GOOD[case.id].calls:
+            text = "".join(f"<tool_call>{call.name} {call.arguments}</tool_call>" for call in GOOD[case.id].calls)
+            unparsed[case.id] = GOOD[case.id].model_copy(update={"calls": (), "text": text, "finish": "stop"})
+    verdict, findings, _ = judged(GOOD | unparsed)
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "parser")
+    assert {"TOOL701", "TOOL705"} <= set(findings)
+    mixed = unparsed | {case.id: wrong_reply(case, "answer") for case in CASES if case.kind == "round-trip"}
+    assert judged(GOOD | mixed)[0].cause == "unlisted"
 
 
 def test_replies_that_a_host_cuts_are_clipping():

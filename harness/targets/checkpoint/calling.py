@@ -13,7 +13,7 @@ from harness.prompts.calls.learning import Render, learn_syntax
 from harness.prompts.calls.reading import read_calls
 from harness.prompts.calls.syntax import CallSyntax, opened_call
 from harness.prompts.thoughts import closed_reasoning, inline_reasoning
-from harness.suites.requests import Called, Calling, Opening, Writing, Written
+from harness.suites.requests import UNREADABLE, Called, Calling, Opening, Writing, Written
 from harness.targets.checkpoint.loading import Loaded
 from harness.targets.checkpoint.openings import encode_opening
 from harness.targets.checkpoint.tokenization import render_tools
@@ -30,7 +30,7 @@ def call_tools(loaded: Loaded, tokenizer: Any, asked: Sequence[Calling], length:
         again = learn_syntax(_renderer(tokenizer, as_text=True))
         syntax, as_text = (syntax, False) if isinstance(again, str) else (again, True)
     if isinstance(syntax, str):
-        return [Called(lost=f"calls of tools cannot be read: {syntax}") for _ in asked]
+        return [Called(lost=UNREADABLE + syntax) for _ in asked]
     found: dict[int, Called] = {}
     running: list[tuple[int, Calling, str, str]] = []
     for place, one in enumerate(asked):
