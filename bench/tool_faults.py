@@ -29,6 +29,7 @@ from _table import write
 from scipy.stats import binomtest
 
 from harness.comparisons.tasks import compare_tasks
+from harness.comparisons.tools import tool_facts
 from harness.config import Places
 from harness.observations.events import Stop
 from harness.suites.tool_cases import shipped_cases
@@ -88,7 +89,7 @@ def null() -> tuple[int, int]:
         chances = rng.beta(0.4, 1.6, len(cases))
         scores = [suite.scored(drawn(rng, chances)) for _ in range(3)]
         facts = compare_tasks(heads, scores[0], scores[1], scores[2], checks, ALPHA, 0)
-        outcome = judge_tools(facts, TOOL_MARGIN).outcome
+        outcome = judge_tools(facts, tool_facts(*scores), TOOL_MARGIN).outcome
         accused, cleared = accused + (outcome == "BEYOND"), cleared + (outcome == "WITHIN")
     return accused, cleared
 

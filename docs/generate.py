@@ -152,6 +152,19 @@ _BENCHMARKS = {
         "bf16 against bf16 in another batch shape with labels swapped 1,000 times, a planted loss and the planner's power, and "
         "answers of an nf4 copy that differ beside those of the honest control (exact, one-sided, by groups; Holm over tasks).",
     ),
+    "tool_faults": (
+        "Faults of hosts that serve tools",
+        "make bench-tools",
+        "All shipped cases, answered by a real llama.cpp server whose template shows the demo model how to call; hosts in front "
+        "of it with one fault each, and hosts with other weights. lost and won: whole cases; f1: of who calls a tool. null: "
+        "reference, control and candidate drawn from the same chances.",
+    ),
+    "call_syntaxes": (
+        "Ways of calling tools, learned from real templates",
+        "make bench-syntaxes",
+        "Templates of a published corpus that show calls, of how many the syntax is learned and brings other calls back as they "
+        "were, and texts without calls that are read as calls.",
+    ),
     "audit_matrix": (
         "Audits of recorded live hosts",
         "make bench-hosts bench-audits",

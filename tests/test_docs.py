@@ -51,6 +51,21 @@ def test_the_numbers_of_tasks_in_the_readme_are_committed_results():
         assert text in table, text
 
 
+def test_the_numbers_of_tools_in_the_readme_are_committed_results():
+    """Faults found, false accusations, and templates whose calls can be read."""
+    table = (ROOT / "README.md").read_text().split("## Numbers")[1]
+    faults, syntaxes = result("tool_faults"), {row["what"]: row["count"] for row in result("call_syntaxes")["rows"]}
+    hosts = {row["host"]: row for row in faults["rows"]}
+    broken = [row for name, row in hosts.items() if name not in {"honest", "the same in 4 bits", "a sibling's weights"}]
+    expected = [
+        f"{sum(row['verdict'] in {'BEYOND', 'NOT_TESTABLE'} for row in broken)} of {len(broken)}; {hosts['honest']['verdict']}",
+        f"{faults['facts']['null_accused']} in {faults['facts']['null_draws']:,}",
+        f"{syntaxes['learned']} of {syntaxes['show calls']}; {syntaxes['texts read as calls']}",
+    ]
+    for text in expected:
+        assert text in table, text
+
+
 def test_the_numbers_of_the_readme_are_committed_results():
     """Each measured number in the README's table is the one in bench/results, rounded as printed there."""
     readme = (ROOT / "README.md").read_text()

@@ -55,6 +55,27 @@ def mark_reply(case: ToolCase, reply: Called, twin: Called | None) -> dict[str, 
     return {"case": Mark(all(whole), seen=shown), "content": Mark(all(content), seen=shown), **found}
 
 
+def unparsed(case: ToolCase, reply: Called) -> bool:
+    """Whether a text holds, as objects with a name and arguments, the calls that are right and that nobody read."""
+    if reply.calls or not case.calls or reply.source == "text":
+        return False
+    found: list[Call] = []
+    place = 0
+    while (brace := reply.text.find("{", place)) >= 0 and len(found) <= len(case.calls):
+        try:
+            value, place = json.JSONDecoder().raw_decode(reply.text, brace)
+        except (ValueError, RecursionError):
+            place = brace + 1
+            continue
+        given = value.get("arguments", value.get("parameters")) if isinstance(value, dict) else None
+        if isinstance(given, dict) and isinstance(value.get("name"), str):
+            found.append(Call(name=value["name"], arguments=json.dumps(given)))
+        else:
+            place = brace + 1
+    held = reply.model_copy(update={"calls": tuple(found)})
+    return all(mark is None or mark.right for mark in (_choice(case, held, None), _arguments(case, held, None)))
+
+
 def cut_early(reply: Called, limit: int) -> bool:
     """Whether a reply ended for its length before the limit that was asked for."""
     return reply.finish == "length" and reply.tokens is not None and reply.tokens < _WHOLE * limit
@@ -188,7 +209,7 @@ def _answer(case: ToolCase, reply: Called, _: Called | None) -> Mark | None:
 def _stands(word: str, text: str) -> bool:
     """Whether a text holds something as a word of its own: 12 is not in 125, but in 12°C and in scripts without blanks."""
     before = r"(?<![0-9a-z])(?<![0-9][.,])" if word[:1].isascii() else ""
-    number = r"(?![0-9])(?![.,][0-9])"  # 25 is not in 25.9
+    number = r"(?![0-9])(?![.,](?!0+(?![0-9]))[0-9])"  # 25 is not in 25.9, but in 25.00
     after = number if word[-1:].isdigit() else r"(?![0-9a-z])" if word[-1:].isascii() else ""
     return re.search(before + re.escape(word) + after, text) is not None
 

@@ -17,6 +17,8 @@ DOES_NOT_APPLY = "does not apply to this reply"
 REFUSED = "refused: "
 #: A request that was not reached, or not sent: ours to repeat.
 NOT_ASKED = "this case was not asked, or not answered yet"
+#: A metric of replies whose text holds the calls that are right, unread.
+UNPARSED = "unparsed"
 Scores = Mapping[str, Sequence[ItemScore]]
 
 
@@ -76,7 +78,7 @@ class ToolFacts(Result):
     early: int  # replies that ended for their length before the limit that was asked for
     early_reference: int
     lost_content: int  # cases of which what is called and said went from right to wrong
-    lost_marked: int  # of these: replies with marks of the template in them
+    lost_unparsed: int  # of these: replies whose text holds the right calls, unread
     lost_streamed: int  # of these: streams
     silent: int  # replies that hold reasoning and nothing else
 
@@ -88,9 +90,9 @@ def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> 
         one.lost for one in candidate.get("ends", ()) if one.lost and one.item not in lost and one.lost != NOT_ASKED
     ]
     worse = _worse(reference.get("content", ()), candidate.get("content", ()))
-    marked = {one.item for one in candidate.get("marks", ()) if one.metrics.get("right") == 0.0}
+    held = {one.item for one in candidate.get("content", ()) if one.metrics.get(UNPARSED)}
     return ToolFacts(
-        lost_content=len(worse), lost_marked=len(worse & marked),
+        lost_content=len(worse), lost_unparsed=len(worse & held),
         lost_streamed=len(worse & {one.item for one in candidate.get("streams", ())}),
         shares=tuple(
             AspectShares(

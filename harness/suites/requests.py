@@ -123,6 +123,8 @@ class Called(Frozen):
     lost: str = ""
 
 
+#: What an answer's loss begins with that is nobody's fault for good: it is not stored, and asked again.
+UNREACHED = "not reached: "
 #: How the loss of a checkpoint's calls begins whose template does not say how calls are written.
 UNREADABLE = "calls of tools cannot be read: "
 Answered = Scored | Written | Called

@@ -50,8 +50,10 @@ class ToolCase(Frozen):
             raise ValueError(f"expects calls of tools that it does not offer: {', '.join(sorted(missing))}")
         if self.choice not in {AUTO, "none", "required", *offered}:
             raise ValueError("choice is auto, none, required or the name of a tool that is offered")
-        if not self.messages:
-            raise ValueError("has no messages")
+        if not self.messages or not all(_is_turn(turn) for turn in self.messages):
+            raise ValueError(
+                "has no messages, or one without a role, or calls without id, name and arguments as a text"
+            )
         if len(offered) < len(self.tools):
             raise ValueError("every tool needs a name of its own: {'type': 'function', 'function': {'name': ...}}")
         if any(not values for call in self.calls for values in call.arguments.values()):
@@ -82,6 +84,25 @@ class ToolCase(Frozen):
         )
 
 
+def _is_turn(turn: dict[str, JsonValue]) -> bool:
+    """Whether a message is one of the protocol's, its calls included."""
+    calls = turn.get("tool_calls", [])
+
+    def is_call(call: JsonValue) -> bool:
+        function = call.get("function") if isinstance(call, dict) else None
+        named = isinstance(function, dict) and isinstance(function.get("name"), str)
+        return named and isinstance(function, dict) and _is_json(function.get("arguments"))
+
+    return isinstance(turn.get("role"), str) and isinstance(calls, list) and all(is_call(call) for call in calls)
+
+
+def _is_json(text: JsonValue) -> bool:
+    try:
+        return isinstance(text, str) and isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
 def _check_schema(name: str, schema: JsonValue) -> None:
     """Raise ValueError for what is no JSON Schema, or looks for one elsewhere."""
     from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - slow to import
@@ -90,10 +111,29 @@ def _check_schema(name: str, schema: JsonValue) -> None:
         Draft202012Validator.check_schema(schema if isinstance(schema, dict) else {"": schema})
     except SchemaError as error:
         raise ValueError(f"the schema of {name} is none: {error.message[:100]}") from error
-    if not isinstance(schema, dict) or any(
-        '"$ref": "' + other in json.dumps(schema) for other in ("http", "file", "/")
-    ):
+    if not isinstance(schema, dict) or not all(_resolves(schema, ref) for ref in _refs(schema)):
         raise ValueError(f"the schema of {name} must be an object that refers to nothing outside itself")
+
+
+def _refs(value: JsonValue) -> list[JsonValue]:
+    """Everything that a schema refers to."""
+    if isinstance(value, dict):
+        own = [one for key, one in value.items() if key in {"$ref", "$dynamicRef", "$recursiveRef"}]
+        return own + [ref for one in value.values() for ref in _refs(one)]
+    return [ref for one in value for ref in _refs(one)] if isinstance(value, list) else []
+
+
+def _resolves(schema: JsonValue, ref: JsonValue) -> bool:
+    """Whether a reference is a path inside the schema that leads somewhere."""
+    if not isinstance(ref, str) or not (ref == "#" or ref.startswith("#/")):
+        return False
+    place = schema
+    for part in ref.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(place, dict) or key not in place:
+            return False
+        place = place[key]
+    return True
 
 
 def shipped_cases() -> tuple[ToolCase, ...]:
@@ -105,7 +145,7 @@ def read_cases(path: Path) -> tuple[ToolCase, ...]:
     """Cases of a file, a JSON object per line; raises UsageError with line and reason."""
     found: dict[str, ToolCase] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the cases cannot be read: {error}", where=str(path), fix="give a file of JSON lines"

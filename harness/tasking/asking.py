@@ -14,11 +14,11 @@ from harness.identity import digest_file, digest_json
 from harness.observations.asked import Asked as AskedLog
 from harness.observations.events import Event, Noticed, Stop, TargetFinished, TargetStarted, TokensScored
 from harness.redact import safe_line
-from harness.suites.requests import UNREADABLE, Asked
+from harness.suites.requests import UNREACHED, UNREADABLE, Asked
 from harness.targets.alternatives import honest_band, native_precision
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.endpoint.address import Address
-from harness.targets.endpoint.answers import UNREACHED, EndpointAnswers
+from harness.targets.endpoint.answers import EndpointAnswers
 from harness.targets.endpoint.budget import Budget, Caps
 from harness.targets.endpoint.client import Client, Limits
 from harness.targets.endpoint.pace import Pace
@@ -170,7 +170,7 @@ def _source(
     if isinstance(who, CheckpointTarget):
         return LocalSource(who, target.rows, shared=target.shared, seed=manner.seed)
     if isinstance(who, Recorded):
-        return RecordedSource(who.record.control if who.control else who.record.answers)
+        return RecordedSource(who.record.control if who.control else who.record.answers, who.record.notes)
     log = held.enter_context(AskedLog(folder.folder / f"asked-{target.key.replace(' ', '-')}.sqlite"))
     budget = Budget(manner.caps)
     budget.resume(log.spent())

@@ -38,7 +38,9 @@ def judge(folder: TaskFolder) -> TaskCard:
 
 def _notes(folder: TaskFolder, target: TaskTarget) -> tuple[str, ...]:
     """What holds for a target's answers; what was not reached is told while it is missing."""
-    return tuple(note for note in folder.notes(target.key) if folder.partial or not note.startswith(MISSING))
+    own = [note for note in folder.notes(target.key) if folder.partial or not note.startswith(MISSING)]
+    others = [f"of the reference: {note}" for note in folder.notes("reference") if not note.startswith(MISSING)]
+    return (*own, *others)
 
 
 def _candidate(

@@ -10,8 +10,7 @@ from pydantic import ValidationError, model_validator
 from harness.errors import UsageError
 from harness.observations.journal import storage, write_atomically
 from harness.suites.model import Frozen
-from harness.suites.requests import Called
-from harness.targets.endpoint.answers import UNREACHED
+from harness.suites.requests import UNREACHED, Called
 from harness.tasking.planning import TaskPlan
 
 _MOST = 64 << 20
@@ -28,6 +27,7 @@ class AnswerRecord(Frozen):
     answers: dict[str, Called]
     control: dict[str, Called]
     software: dict[str, str]
+    notes: tuple[str, ...] = ()  # what holds for all of its answers
 
     @model_validator(mode="after")
     def _whole(self) -> AnswerRecord:
@@ -64,12 +64,12 @@ def read_record(path: Path, requests: str) -> AnswerRecord:
     return found
 
 
-def write_record(path: Path, plan: TaskPlan, answers: dict[str, dict[str, Called]]) -> None:
+def write_record(path: Path, plan: TaskPlan, answers: dict[str, dict[str, Called]], notes: tuple[str, ...]) -> None:
     """Store the answers of a run's reference, and of its control if there is one."""
     reference = plan.targets[0]
     record = AnswerRecord(
         label=reference.label, spec=reference.spec, day=plan.day, requests=plan.requests,
-        answers=answers.get("reference", {}), control=answers.get("control", {}), software=plan.software,
+        answers=answers.get("reference", {}), control=answers.get("control", {}), software=plan.software, notes=notes,
     )  # fmt: skip
     with storage(path.parent):
         write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())

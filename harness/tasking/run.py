@@ -164,4 +164,4 @@ def _record(path: Path, folder: TaskFolder, suite: ToolSuite) -> None:
         raise EndpointUnreachable(
             f"nothing was answered that could be recorded: {said}", where=folder.plan.targets[0].label
         )
-    write_record(path, folder.plan, found)
+    write_record(path, folder.plan, found, folder.notes("reference"))

@@ -44,11 +44,10 @@ class LocalSource:
 class RecordedSource:
     """Answers that were recorded before."""
 
-    notes: tuple[str, ...] = ()
     ended = ""
 
-    def __init__(self, answers: dict[str, Called]) -> None:
-        self._answers = answers
+    def __init__(self, answers: dict[str, Called], notes: tuple[str, ...]) -> None:
+        self._answers, self.notes = answers, notes
 
     def answer(self, asked: Sequence[Asked]) -> list[Answered]:
         """What the record holds."""

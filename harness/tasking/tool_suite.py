@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.comparisons.tool_plants import right_reply, wrong_reply
-from harness.comparisons.tool_replies import ASPECTS, Mark, cut_early, mark_reply
-from harness.comparisons.tools import DOES_NOT_APPLY, NOT_ASKED
+from harness.comparisons.tool_replies import ASPECTS, Mark, cut_early, mark_reply, unparsed
+from harness.comparisons.tools import DOES_NOT_APPLY, NOT_ASKED, UNPARSED
 from harness.identity import digest_json
 from harness.suites.requests import Answered, Asked, Called
 from harness.suites.scores import ItemScore, SelfCheck, TaskHead
@@ -90,11 +90,14 @@ class ToolSuite:
         target = target or " and ".join(["no call", *(group[0] for group in (case.says, case.says_too) if group)])
         early = cut_early(reply, self.limit)
 
+        held = {UNPARSED: 1.0} if not lost and unparsed(case, reply) else {}
+
         def score(mark: Mark, lost: str) -> ItemScore:
             lost = lost or ("" if mark.applies else DOES_NOT_APPLY)
             return ItemScore(
                 item=case.id, name=case.id, group=f"item tools {case.twin or case.id}", answer=_whole(mark.seen),
-                target=target[:2000], metrics={} if lost else {_METRIC: float(mark.right)}, cut=cut, early=early, lost=lost,
+                target=target[:2000], metrics={} if lost else {_METRIC: float(mark.right), **held},
+                cut=cut, early=early, lost=lost,
             )  # fmt: skip
 
         return {aspect: score(mark, lost) for aspect, mark in marks.items()} | {"ends": score(ends, reply.lost)}

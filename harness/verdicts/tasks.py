@@ -125,6 +125,14 @@ def task_findings(facts: TaskFacts) -> list[Finding]:
 def _beyond(facts: TaskFacts, worse: list[TaskResult], margin: float) -> AxisVerdict:
     pooled = facts.pooled
     alone = f"; by itself on {', '.join(task.task for task in worse[:3])}" if worse else ""
+    if not pooled.items:
+        told = "; ".join(f"{task.task}: {_flips(task)} (p = {task.holm:.2g})" for task in worse[:3])
+        return AxisVerdict(
+            axis="harm",
+            outcome=Outcome.BEYOND,
+            cause=Cause.UNLISTED,
+            reason=f"Answers get worse. {told}.{_silent(facts)}",
+        )
     said = (
         f"Answers get worse: {_flips(pooled)}, a loss of {_points(pooled.loss)} points (95 % interval {_points(pooled.low)} to "
         f"{_points(pooled.high)}; p = {min([pooled.worse, *(task.holm for task in worse)]):.2g}){alone}.{_silent(facts)}"

@@ -54,8 +54,8 @@ def judge_tools(facts: TaskFacts, tools: ToolFacts, margin: float) -> AxisVerdic
 def _parser(worse: set[str], tools: ToolFacts) -> str:
     """Why what was lost is the parser's: each of these replies shows it; empty where some do not."""
     lost = tools.lost_content
-    if "marks" in worse and lost and tools.lost_marked == lost:
-        return f"All {lost} replies that lost what they call or say hold marks of the template: calls that were not parsed."
+    if lost and tools.lost_unparsed == lost:
+        return f"All {lost} replies that lost what they call hold the right calls in their text: nobody parsed them."
     if "streams" in worse and lost and tools.lost_streamed == lost:
         return f"All {lost} replies that lost what they call or say are streams; in one piece the same requests lose nothing."
     return ""
@@ -84,6 +84,8 @@ def tool_findings(facts: TaskFacts, tools: ToolFacts) -> list[Finding]:
         if name not in shares or tasks[name].vacuous:
             continue
         mine, theirs = shares[name].candidate, shares[name].reference
+        if not theirs.of:  # a checkpoint has no such form
+            continue
         failed, usual = mine.of - mine.right, theirs.of - theirs.right
         detail = f"{failed} of {mine.of} replies, {usual} of {theirs.of} of the reference's{_examples(name, tools)}"
         if tasks[name].judged and tasks[name].holm <= level:

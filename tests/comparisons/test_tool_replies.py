@@ -78,6 +78,7 @@ OSLO = ("get_weather", '{"city": "Oslo"}')
         ("answer", case(choice="none"), says("I would call it."), says("")),
         ("answer", case(says=("25",)), says("It is 25."), says("It is 25.9 degrees.")),
         ("answer", case(says=("25",)), says("25, I think"), says("1.25")),
+        ("answer", case(says=("45",)), says("it costs $45.00."), says("it costs $45.50.")),
         ("language", case(scripts=("CJK",)), says("现在是11度。"), says("It is 11 degrees.")),
         ("language", case(scripts=("CJK", "HIRAGANA", "KATAKANA")), says("晴れ時々曇り、11 ºC、データ"), says("It is 11 ºC.")),
         ("language", case(scripts=("CJK",)), says("北京：11 °C"), says("Beijing: 11 °C")),

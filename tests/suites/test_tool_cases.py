@@ -78,6 +78,8 @@ def changed(schema=None, **fields):
         (changed(calls=[{"name": "x", "arguments": {"a": []}}]), "at least one value"),
         (changed(schema={"type": 5}), "the schema of x is none"),
         (changed(schema={"$ref": "https://example.org/s.json"}), "nothing outside itself"),
+        (changed(schema={"$ref": "#/$defs/no"}), "nothing outside itself"),
+        (changed(messages=[{"role": "assistant", "tool_calls": [{}]}]), "calls without id"),
         (changed(tools=[{"type": "function"}]), "a name of its own"),
     ],
 )
@@ -96,3 +98,13 @@ def test_an_id_that_stands_twice_is_refused(tmp_path):
     path.write_text(line * 2, encoding="utf-8")
     with pytest.raises(UsageError, match="line 2: the id a stands twice"):
         read_cases(path)
+
+
+def test_lines_end_with_line_feeds_alone(tmp_path):
+    """Other separators may stand inside of texts."""
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        changed(messages=[{"role": "user", "content": "a\u2028b"}]).replace("\\u2028", "\u2028") + "\n",
+        encoding="utf-8",
+    )
+    assert read_cases(path)[0].messages[0]["content"] == "a\u2028b"

@@ -81,13 +81,35 @@ def test_calls_that_were_left_in_the_text_are_the_parsers():
     unparsed = {}
     for case in CASES:
         if GOOD[case.id].calls:
-            text = "".join(f"<tool_call>{call.name} {call.arguments}</tool_call>" for call in GOOD[case.id].calls)
+            told = [f'{{"name": "{call.name}", "arguments": {call.arguments}}}' for call in GOOD[case.id].calls]
+            text = "".join(f"<tool_call>\n{call}\n</tool_call>" for call in told)
             unparsed[case.id] = GOOD[case.id].model_copy(update={"calls": (), "text": text, "finish": "stop"})
     verdict, findings, _ = judged(GOOD | unparsed)
     assert (verdict.outcome, verdict.cause) == ("BEYOND", "parser")
     assert {"TOOL701", "TOOL705"} <= set(findings)
     mixed = unparsed | {case.id: wrong_reply(case, "answer") for case in CASES if case.kind == "round-trip"}
     assert judged(GOOD | mixed)[0].cause == "unlisted"
+    broken = {key: one.model_copy(update={"text": one.text.replace("{", "")}) for key, one in unparsed.items()}
+    assert judged(GOOD | broken)[0].cause == "unlisted"  # what a correct parser passes on, too
+
+
+def test_a_reference_without_form_is_not_held_against_anybody():
+    """A checkpoint has neither finish_reason nor protocol, even where one of its conversations was lost."""
+    checkpoint = {key: one.model_copy(update={"source": "text"}) for key, one in GOOD.items()}
+    first = CASES[0].id
+    verdict, findings, _ = judged(
+        failing("finish", kinds=("must-call",)), reference=checkpoint | {first: Called(lost="too long")}
+    )
+    assert "TOOL714" not in findings
+    assert verdict.outcome != "BEYOND"
+
+
+def test_cut_replies_alone_are_told_in_numbers():
+    """Also where no reply came whole."""
+    cut = {key: one.model_copy(update={"finish": "length", "tokens": 3}) for key, one in GOOD.items()}
+    verdict, _, _ = judged(cut)
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "clipping")
+    assert "nan" not in verdict.reason
 
 
 def test_replies_that_a_host_cuts_are_clipping():

@@ -8,23 +8,21 @@ from functools import partial
 
 from harness.errors import BudgetSpent, EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
-from harness.suites.requests import Answered, Asked, Called, Calling, Continuation, Scored, Writing, Written
+from harness.suites.requests import UNREACHED, Answered, Asked, Called, Calling, Continuation, Scored, Writing, Written
 from harness.targets.endpoint.calling import PASSING, calling_body, passing_failure, read_called
 from harness.targets.endpoint.client import Client
-from harness.targets.endpoint.plainer import FOR_ALL, NEUTRAL, NOTE, PLAINER, Body
+from harness.targets.endpoint.plainer import NEUTRAL, REFUSABLE, Body, note, plainer, refused_fields
 from harness.targets.endpoint.prompt_scores import Scores, ask_scores
 from harness.targets.endpoint.replies import read_reply
 from harness.targets.endpoint.told import Told
 from harness.targets.endpoint.transport import Answer
 
-#: What an answer's loss begins with that is nobody's fault for good: it is not stored, and asked again.
-UNREACHED = "not reached: "
 _STOPS = 4  # that OpenAI's API takes; the others are found in the text
 _FAILURES = (
     3  # texts in a row that a host has not scored, before it has scored any, after which it is not asked for more
 )
 _PLACEHOLDER = -9000.0  # what hosts write for "none"
-_OURS = frozenset({402, 404})  # no credit, no such model: nobody's answers
+_NO_CREDIT, _NOT_FOUND = 402, 404
 Pair = tuple[list[int], list[int]]
 
 
@@ -41,8 +39,7 @@ class EndpointAnswers:
         self._client, self.rows, self._encode, self._seed = client, rows, encode, seed
         self._neutral = 0  # which of the neutral fields the host takes
         self._settled = False  # whether it has taken some
-        self._plainer = 0  # what has to be left out for it
-        self._left_out = False
+        self._left_out: set[str] = set()  # what it says that it does not know
         self._way = 0  # of asking for scores, once a host has taken one
         self._scored, self._failed = False, 0
         self.ended = ""
@@ -51,7 +48,7 @@ class EndpointAnswers:
     def notes(self) -> tuple[str, ...]:
         """What a reader of its answers has to know."""
         told = "the host does not take word that it adds no penalty and no cut-off: what it adds counts as its own"
-        return (*([told] if self._neutral > 1 else []), *([NOTE] if self._left_out else []))
+        return (*([told] if self._neutral > 1 else []), *([note(self._left_out)] if self._left_out else []))
 
     def answer(self, asked: Sequence[Asked]) -> list[Answered]:
         """One answer per request, in their order; what the host does not do is lost, with the reason."""
@@ -92,7 +89,8 @@ class EndpointAnswers:
             self.ended = error.problem
             return UNREACHED + safe_line(error.problem, 200)
         if not answer.ok:
-            if answer.status in _OURS:
+            unknown = answer.status == _NOT_FOUND and not self._settled and "model" in answer.complaint.lower()
+            if answer.status == _NO_CREDIT or unknown:  # nobody's answer
                 self.ended = answer.complaint
                 return UNREACHED + answer.complaint
             passing = answer.status in PASSING or answer.status >= 500
@@ -101,27 +99,24 @@ class EndpointAnswers:
         return UNREACHED + busy if busy else answer
 
     async def _ask(self, body: Body, item: str) -> Answer:
-        """In the fullest neutral way that the host takes; then in plainer ones, for hosts that refuse what they do not know.
+        """In the fullest neutral way that the host takes, and without what it says that it does not know.
 
-        Once it has taken a request, what stands in all of them is taken, and a refusal is about something else.
+        Once it has taken a request, what it refuses is about something else, unless it names a field.
         """
         path = "/completions" if "prompt" in body else "/chat/completions"
         ways = NEUTRAL[self._neutral : self._neutral + 1 if self._settled else None]
-        known = self._settled and self._plainer < FOR_ALL
-        tried: list[Body] = []
-        for plainer in range(self._plainer, FOR_ALL if known else len(PLAINER)):
-            simple = PLAINER[plainer](body)
-            for way in ways if not tried else (ways[0], ways[-1]):
-                if simple | way in tried:
-                    continue
-                tried.append(simple | way)
+        for _ in range(len(REFUSABLE) + 1):
+            simple = plainer(body, self._left_out)
+            for way in ways:
                 answer = await self._client.ask(simple | way, item, drawn=True, path=path)
                 if answer.ok:
                     self._neutral, self._settled = max(self._neutral, NEUTRAL.index(way)), True
-                    self._left_out = self._left_out or simple != body
-                    self._plainer = plainer if plainer >= FOR_ALL else self._plainer
                 if answer.status not in {400, 422}:
                     return answer
+            named = {name for name in refused_fields(answer.complaint) if plainer(simple, {name}) != simple}
+            if not named:
+                return answer
+            self._left_out |= named
         return answer
 
     def _over(self, error: EndpointUnreachable | BudgetSpent) -> str:

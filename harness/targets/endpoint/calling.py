@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from harness.prompts.thoughts import inline_reasoning
 from harness.redact import safe_line
-from harness.suites.requests import Call, Called, Calling
+from harness.suites.requests import UNREACHED, Call, Called, Calling
 from harness.targets.endpoint.client import Answer
 from harness.targets.endpoint.engines.model import text_of
 from harness.targets.endpoint.shapes import chat_shaped
@@ -20,6 +20,9 @@ from harness.targets.endpoint.stream import REASONING, is_stream, parted, read_s
 
 #: Statuses that may be others a moment later.
 PASSING = frozenset({408, 425, 429})
+#: Ends of replies that no model made: of a host that failed, and of one that did not let it speak.
+_FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
+_FILTERED = frozenset({"content_filter", "sensitive", "safety"})
 _MOST_CALLS, _LONGEST = 128, 200_000
 
 
@@ -61,6 +64,11 @@ def read_called(answer: Answer, one: Calling) -> Called:
     message = choice.get("message")
     if not isinstance(message, dict):
         return Called(lost="the answer holds no message")
+    finish = safe_line(str(choice.get("finish_reason") or ""), 40)
+    if finish.lower() in _FAILED:
+        return Called(lost=f"{UNREACHED}the host ended the reply as {finish!r}")
+    if finish.lower() in _FILTERED:
+        return Called(lost=f"the host ended the reply as {finish!r}")
     content = message.get("content")
     said, thought = parted(content)
     text = text_of(said) if content is None or isinstance(content, str | list) else None
@@ -73,7 +81,7 @@ def read_called(answer: Answer, one: Calling) -> Called:
     calls = _calls(message, faults)
     return Called(
         text=text, reasoning=reasoning, field=field, calls=calls, problems=tuple(dict.fromkeys(faults)),
-        finish=safe_line(str(choice.get("finish_reason") or ""), 40),
+        finish=finish,
         tokens=_written(fields.get("usage")),
     )  # fmt: skip
 
@@ -81,8 +89,12 @@ def read_called(answer: Answer, one: Calling) -> Called:
 def passing_failure(answer: Answer) -> str:
     """An error that may pass, though it came with status 200: what gateways say of a host that is busy; empty for none."""
     error = read_stream(answer.body).error if is_stream(answer.body) else answer.fields().get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    known = type(code) is int and (code in PASSING or 500 <= code < 600)
+    if error is None:
+        choices = answer.fields().get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+        error = choice.get("error")
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    known = code.isdecimal() and (int(code[:6]) in PASSING or 500 <= int(code[:6]) < 600)
     return safe_line(f"{code} {error.get('message') or ''}".strip(), 200) if known and isinstance(error, dict) else ""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Collection
 
 from pydantic import JsonValue
 
@@ -15,34 +16,40 @@ NEUTRAL: tuple[Body, ...] = (
     _PLAIN,
     {},
 )
-NOTE = "the host refuses some of what it was sent (usage of streams, reasoning of earlier turns, seeds, max_tokens): left out"
+
+#: Fields that strict hosts refuse, by the words with which they name them.
+REFUSABLE: dict[str, re.Pattern[str]] = {
+    "stream_options": re.compile(r"stream_options|include_usage"),
+    "reasoning_content": re.compile(r"reasoning_content"),
+    "seed": re.compile(r"\bseed\b"),
+    "max_tokens": re.compile(r"max_completion_tokens"),  # which is what they want instead
+}
 
 
-def without(body: Body, *names: str) -> Body:
-    """A body without some of its fields."""
-    return {name: value for name, value in body.items() if name not in names}
+def refused_fields(complaint: str) -> set[str]:
+    """The fields that a complaint names."""
+    return {name for name, words in REFUSABLE.items() if words.search(complaint)}
 
 
-def _unreasoned(body: Body) -> Body:
-    """Messages without the reasoning of earlier turns, which strict hosts refuse."""
+def note(left_out: set[str]) -> str:
+    """What a reader has to know of a host that refused fields."""
+    return f"the host refuses {', '.join(sorted(left_out))}: it was asked without"
+
+
+def plainer(body: Body, left_out: Collection[str]) -> Body:
+    """A body without what a host refuses; the limit gets its new name."""
+    found = {name: value for name, value in body.items() if name not in left_out}
+    if "max_tokens" in left_out and "max_tokens" in body:
+        renamed = "prompt" not in body
+        found["max_completion_tokens" if renamed else "max_tokens"] = body["max_tokens"]
     messages = body.get("messages")
-    turns = messages if isinstance(messages, list) else []
-    plain: list[JsonValue] = [without(turn, "reasoning_content") if isinstance(turn, dict) else turn for turn in turns]
-    return body | ({"messages": plain} if plain else {})
+    if "reasoning_content" in left_out and isinstance(messages, list):
+        found["messages"] = [_unreasoned(turn) for turn in messages]
+    return found
 
 
-def _renamed(body: Body) -> Body:
-    """The limit by its new name, for hosts that refuse the old one."""
-    return without(body, "max_tokens") | ({"max_completion_tokens": body["max_tokens"]} if "max_tokens" in body else {})
-
-
-#: What is left out or renamed, one thing after another.
-PLAINER: tuple[Callable[[Body], Body], ...] = (
-    lambda body: body,
-    lambda body: without(body, "stream_options"),
-    lambda body: _unreasoned(without(body, "stream_options")),
-    lambda body: without(_unreasoned(body), "stream_options", "seed"),
-    lambda body: _renamed(without(_unreasoned(body), "stream_options", "seed")),
-)
-#: From here on a field of every request is left out: what is found of one holds for all.
-FOR_ALL = 3
+def _unreasoned(turn: JsonValue) -> JsonValue:
+    """A message without the reasoning of an earlier turn."""
+    return (
+        {name: value for name, value in turn.items() if name != "reasoning_content"} if isinstance(turn, dict) else turn
+    )
