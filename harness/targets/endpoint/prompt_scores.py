@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from harness.errors import EndpointRefused, EndpointUnreachable
 from harness.redact import safe_line
 from harness.suites.model import Frozen
+from harness.suites.requests import UNREACHED
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.told import FEW_LISTED, MOST_LISTED, Pair, Told, read_pair, read_told, told_entries
 from harness.targets.endpoint.transport import Answer
@@ -32,6 +33,7 @@ _WAYS: tuple[dict[str, JsonValue], ...] = (
     {"echo": True, "logprobs": FEW_LISTED, "max_tokens": 1},
 )
 _NEUTRAL = 2
+_PASSING = frozenset({402, 408, 425, 429})  # no credit, no time: nothing about texts
 
 
 class Scores(Frozen):
@@ -56,12 +58,16 @@ async def ask_scores(client: Client, ids: Ids, way: int, item: str) -> Scores:
             body["model"] = client.address.model
         try:
             answer = await client.ask(body, item, path="/completions")
-        except (EndpointUnreachable, EndpointRefused) as error:
+        except EndpointUnreachable as error:
+            return Scores(lost=UNREACHED + safe_line(error.problem, 200), way=way)
+        except EndpointRefused as error:
             return Scores(lost=safe_line(error.problem, 200), way=way)
         if answer.ok:
             told = read_scores(answer, ids)
             if told:
                 return Scores(told=told, way=number)
+        elif answer.status in _PASSING or answer.status >= 500:
+            return Scores(lost=UNREACHED + answer.complaint, way=way)
         else:
             problem = f"refused: {answer.complaint}"
     return Scores(lost=problem, way=way)
