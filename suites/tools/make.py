@@ -46,7 +46,7 @@ def simple(rng: random.Random) -> list[Say]:
     amount, order = rng.randint(3, 90) * 5, f"{rng.choice('ABCD')}-{rng.randint(1000, 9999)}"
     hour, minute, seconds = rng.randint(6, 21), rng.choice([5, 20, 40]), rng.choice([2, 4, 12])
     ticker = rng.choice(["ACME", "GLOBX", "INITECH"])
-    name, folder = rng.choice(["Mara Kowalski", "Ivo Lindqvist"]), rng.choice(["/srv/data", "/home/ada/notes"])
+    name, folder = rng.choice(["Mara Kowalski", "Ivo Lindqvist"]), rng.choice(["/srv/data", "/projects/ada"])
     return [
         (f"What is the weather in {city} right now?", "get_weather", {"city": [city]}),
         (f"How many degrees Fahrenheit is it in {other} at the moment?", "get_weather",

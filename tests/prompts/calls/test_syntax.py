@@ -172,8 +172,8 @@ def test_broken_calls_are_calls_with_what_was_written(shape):
     cut = whole[: whole.index("Oslo") + 2]
     _, found = read_calls(cut, syntax, TOOLS)
     assert [call.name for call in found] == ["get_weather"]
-    with pytest.raises((ValueError, AssertionError)):
-        assert json.loads(found[0].arguments) == {"city": "Oslo"}
+    assert "Oslo" not in found[0].arguments
+    assert "Os" in found[0].arguments or found[0].arguments == "{}"
 
 
 @pytest.mark.parametrize(
