@@ -97,7 +97,7 @@ def main() -> None:
         suite = load_suite("core")
         plan = make_plan(
             reference, [Wanted(candidate, "fp32")], suite, "full", sequences, reference.vocabulary(), {},
-            Scope(band=False, bits=(), gate=""),
+            Scope(band=False, bits=()),
         )  # fmt: skip
         lm, request = lm_eval_side(base, core_text(), sequences)
         times: dict[str, list[float]] = {name: [] for name in "arfbd"}

@@ -17,6 +17,7 @@ FidelityError                      exit 2 unless a class says otherwise
   WorkerDied                  4    the isolated process of a checkpoint ended early
   StorageError                4    a folder is not writable, or the disk is full
   StoredRunError              2    a stored run is damaged or of another version
+    BaselineMismatch          2    a baseline is damaged, or of another suite, reference or tokenizer
   NumericsError               4    a quantity left its mathematical range
   Interrupted               130    the user stopped the run; the journal is intact
 
@@ -112,6 +113,10 @@ class StorageError(FidelityError):
 
 class StoredRunError(FidelityError):
     """A stored run is damaged, incomplete or was written by another version."""
+
+
+class BaselineMismatch(StoredRunError):
+    """A baseline is damaged, or answers another question than the run."""
 
 
 class NumericsError(FidelityError):

@@ -40,3 +40,8 @@ def interval(low: float, high: float, unit: str) -> str:
     if math.isnan(low) or math.isnan(high):
         return "-"
     return f"{valued(low, unit)} to {valued(high, unit)}"
+
+
+def percent_level(level: float) -> str:
+    """A confidence level as people write it: 95 %, 99.2 %."""
+    return f"{100 * level:.3g} %"

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import __version__
+from harness.comparisons.baselines import check_comparable
 from harness.config import Places, writable
-from harness.errors import FidelityError, Interrupted
+from harness.errors import FidelityError, Interrupted, UsageError
+from harness.gating.policies import Judgement, resolve
+from harness.identity import digest_json
 from harness.observations.collect import collect_reference, collect_target
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
 from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
@@ -22,16 +25,16 @@ from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import CacheChoice, ReferenceCache
 from harness.prompts.sequences import Sequence
-from harness.reports.build import METRICS, build_scorecard
+from harness.reports.build import build_scorecard
 from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
+from harness.reports.stored import conditions, document_digests
 from harness.suites.load import load_suite, text_suite
 from harness.suites.model import Suite
 from harness.targets.alternatives import rebuild
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime, parse_spec
-from harness.verdicts.gates import parse_gate
 
 DEFAULT_LADDER = (8, 6, 5, 4, 3)
 
@@ -56,7 +59,8 @@ class Request:
     runtime: Runtime = field(default_factory=Runtime)
     band: bool = True
     ladder: tuple[int, ...] = DEFAULT_LADDER
-    gate: str = ""
+    gates: tuple[str, ...] = ()  # expressions, presets or a policy file
+    baseline: Path | None = None
     reference_cache: CacheChoice = "auto"
     fresh: bool = False
     command: str = ""
@@ -80,7 +84,7 @@ class Session:
 
 def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, None, Scorecard]:
     """Run a comparison from start to finish, resuming an unfinished run of the same plan."""
-    check_request(request)
+    judgement = check_request(request)
     writable(places.results, "results")
     writable(places.cache, "cache")
     with Workers() as workers:
@@ -88,11 +92,16 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
         profile = suite.profile(request.profile)
         session = yield from open_session(request, places, workers)
         sequences = yield from encode_items(suite, profile, session.reference, session.cache)
-        plan = _plan(request, session, suite, sequences)
+        plan = _plan(request, session, suite, sequences, judgement)
+        if judgement and judgement.baseline:
+            here = conditions(plan, session.reference.identity())
+            check_comparable(judgement.baseline, here, document_digests(plan), judgement.source)
         journal = (None if request.fresh else Journal.resume(places.results, plan)) or Journal.create(
             places.results, plan, request.command
         )
         try:
+            if judgement and judgement.baseline:
+                journal.note("baseline", "all", judgement.baseline.model_dump(mode="json"))
             yield from run(plan, suite, session, journal, stop)
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "error"
@@ -105,13 +114,17 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
     return judge(journal.folder)
 
 
-def check_request(request: Request) -> None:
-    """Refuse what can be refused without opening anything: misspelt gates and claims."""
-    if request.gate:
-        parse_gate(request.gate, METRICS)
+def check_request(request: Request) -> Judgement | None:
+    """Refuse what can be refused without opening anything: misspelt gates and claims, unreadable baselines."""
+    judgement = resolve(request.gates, request.baseline)
+    if judgement and judgement.policy.needs_band and not request.band:
+        raise UsageError("a gate is held against the honest band, which --no-band leaves out")
+    if judgement:
+        judgement.policy.check_ladder(request.ladder)
     for candidate in request.candidates:
         if candidate.claim:
             rebuild(candidate.claim, parse_spec(request.reference), "")
+    return judgement
 
 
 def open_session(request: Request, places: Places, workers: Workers) -> Generator[Event, None, Session]:
@@ -164,7 +177,9 @@ def judge(folder: Path) -> Scorecard:
     return scorecard
 
 
-def _plan(request: Request, session: Session, suite: Suite, sequences: list[Sequence]) -> Plan:
+def _plan(
+    request: Request, session: Session, suite: Suite, sequences: list[Sequence], judgement: Judgement | None
+) -> Plan:
     software = {
         "fidelity": __version__,
         "platform": platform.platform(terse=True),
@@ -173,7 +188,9 @@ def _plan(request: Request, session: Session, suite: Suite, sequences: list[Sequ
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
     estimator = session.cache.estimator
-    scope = Scope(band=request.band, bits=request.ladder, gate=request.gate, estimator=estimator)
+    policy = judgement.policy.model_dump(mode="json") if judgement else None
+    digest = digest_json(judgement.baseline.model_dump(mode="json")) if judgement and judgement.baseline else ""
+    scope = Scope(band=request.band, bits=request.ladder, policy=policy, baseline=digest, estimator=estimator)
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
 

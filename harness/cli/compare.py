@@ -34,7 +34,11 @@ from harness.targets.spec import Runtime
     help="Take --suite as a text file and cut it as llama.cpp's perplexity tool does (512 there).",
 )
 @click.option("--profile", default="full", show_default=True, help="The part of the suite: quick or full.")
-@click.option("--gate", default="", metavar="EXPR", help="Judge by a bound instead of the band: 'kl_ref_cand<=0.02'.")
+@click.option("--gate", "gates", multiple=True, metavar="EXPR",
+              help="Judge by bounds instead of the band: 'kl_ref_cand<=0.02', 'bits>=4.2', 'kl_ref_cand<=1.1x baseline', a "
+              "preset (lossless, 8bit, 4bit) or a policy file. Repeatable.")  # fmt: skip
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE",
+              help="An earlier result to hold gates against; without a gate: no worse than it.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, auto (transformers' device_map).")
 @click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
               help="Number format in which both sides run.")  # fmt: skip
@@ -86,7 +90,8 @@ def command(
     suite: str,
     window: int,
     profile: str,
-    gate: str,
+    gates: tuple[str, ...],
+    baseline: Path | None,
     device: str,
     dtype: str,
     batch: int,
@@ -159,7 +164,8 @@ def command(
         runtime=Runtime(device=device, dtype=dtype, batch=batch, threads=threads),
         band=band,
         ladder=bits,
-        gate=gate,
+        gates=gates,
+        baseline=baseline,
         reference_cache=cast("CacheChoice", reference_cache),
         fresh=fresh,
         command="fidelity " + shlex.join(sys.argv[1:]),

@@ -14,9 +14,11 @@ from harness.redact import safe_text
 
 #: One line per verb, kept here so that ``--help`` needs none of their modules (a test holds them against each other).
 _VERBS = {
+    "baseline": "Save a result under version control, or ask whether a later one is worse.",
     "compare": "Compare candidates with a reference checkpoint.",
     "demo": "Compare a small chat model with quantized copies of itself.",
     "doctor": "Say what is installed, and how to get the rest.",
+    "gate": "Judge a stored run by other bounds.",
     "ls": "List stored runs.",
     "plan": "Say what an audit of a host's text would cost, or would miss.",
     "probe": "Say what an endpoint can do, by what it does.",

@@ -12,7 +12,9 @@ _MIN_EXCEEDANCES = 10
 _DRAWS = 400
 
 
-def quantile_interval(values: Floats, clusters: Ints, share: float, rng: np.random.Generator) -> Estimate:
+def quantile_interval(
+    values: Floats, clusters: Ints, share: float, rng: np.random.Generator, level: float = LEVEL
+) -> Estimate:
     """A quantile over tokens with a percentile interval from resampling whole clusters.
 
     Suppressed (NaN, with a note) when fewer than ten tokens lie beyond it: such a quantile is one outlier's value.
@@ -31,7 +33,7 @@ def quantile_interval(values: Floats, clusters: Ints, share: float, rng: np.rand
     for index, pick in enumerate(picks):
         weight = np.bincount(pick, minlength=len(groups))[owner].cumsum()
         draws[index] = ranked[np.searchsorted(weight, share * weight[-1])]
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     note = cluster_note(len(groups))
     value = float(np.quantile(values, share))
     return Estimate(value, float(low), float(high), float(draws.std()), len(values), len(groups), nan, note)

@@ -64,7 +64,8 @@ class Plan(Frozen):
     sequences: tuple[dict[str, JsonValue], ...]
     band: tuple[str, ...]
     vocabulary: int
-    gate: str
+    policy: dict[str, JsonValue] | None  # the gates that the run is judged by, frozen before anything is measured
+    baseline: str  # digest of the baseline that they are held against; empty for none
     estimator: str
     software: dict[str, str]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 
+from pydantic import JsonValue
+
 from harness.errors import UsageError
 from harness.observations.events import Event, StageStarted
 from harness.observations.plan import Claimed, Plan, PlannedTarget, Role
@@ -40,7 +42,8 @@ class Scope:
 
     band: bool
     bits: tuple[int, ...]
-    gate: str
+    policy: dict[str, JsonValue] | None = None
+    baseline: str = ""
     estimator: str = "exact"
 
 
@@ -148,7 +151,8 @@ def make_plan(
         sequences=tuple(sequence.to_json() for sequence in sequences),  # type: ignore[misc]
         band=band_keys(sequences, profile.band_documents),
         vocabulary=vocabulary,
-        gate=scope.gate,
+        policy=scope.policy,
+        baseline=scope.baseline,
         estimator=scope.estimator,
         software=software,
     )

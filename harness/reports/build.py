@@ -5,44 +5,54 @@ from __future__ import annotations
 from typing import Any
 
 from harness import __version__
+from harness.comparisons.baselines import Baseline, check_comparable
 from harness.comparisons.bits_per_byte import bits_per_byte
-from harness.comparisons.prompts import PromptReading, compare_prompts
+from harness.comparisons.pairs import Ranking, rank
 from harness.comparisons.table import TokenTable
 from harness.errors import StoredRunError
 from harness.observations.journal import Journal
-from harness.observations.plan import Claimed, Plan, PlannedTarget
-from harness.reports.scorecard import SCORECARD_VERSION, CandidateCard, Scorecard, SuiteFacts, overall
-from harness.suites.model import SuiteHead
-from harness.targets.base import Encoded, ModelIdentity
+from harness.observations.plan import Claimed, Plan
+from harness.reports.scorecard import SCORECARD_VERSION, CandidateCard, Scorecard, overall
+from harness.reports.stored import (
+    conditions,
+    document_digests,
+    identity_of,
+    isolation_of,
+    prompts_of,
+    stored_baseline,
+    suite_facts,
+    table_of,
+)
 from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.assemble import Measured, Yardsticks, assemble
-from harness.verdicts.decide import decide
-from harness.verdicts.gates import parse_gate
-
-METRICS = [
-    "kl_ref_cand", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "dp_rms", "kl_cand_ref", "js", "tv",
-    "top5_recall", "top10_recall", "top5_overlap", "top10_overlap", "delta_nll", "dp_mean", "delta_entropy", "kl_p50",
-    "kl_p90", "kl_p99", "kl_p999",
-]  # fmt: skip
+from harness.verdicts.decide import decide, partial_verdict
+from harness.verdicts.gates.policy import Policy
 
 
-def build_scorecard(journal: Journal) -> Scorecard:
-    """Judge a complete run; raises StoredRunError for one that is not."""
+def build_scorecard(
+    journal: Journal, policy: Policy | None = None, baseline: Baseline | None = None, source: str = ""
+) -> Scorecard:
+    """Judge a stored run, by its own policy or by another that is given.
+
+    An unfinished run is judged by what is there, and says so: nothing of it can be WITHIN. Raises StoredRunError where
+    nothing was scored, BaselineMismatch for a baseline of another suite, reference or tokenizer.
+    """
     manifest, plan = journal.manifest, journal.plan
-    if manifest.status != "complete":
+    if manifest.status != "complete" and not any(journal.finished(planned.key) for planned in plan.role("candidate")):
         raise StoredRunError(
-            f"this run is {manifest.status}: there is nothing to judge yet",
+            f"this run is {manifest.status}, and no candidate was scored yet: there is nothing to judge",
             where=str(journal.folder),
-            fix=f"finish it first: {manifest.command}",
+            fix=f"go on with it: {manifest.command}",
         )
-    reference = ModelIdentity.model_validate(journal.noted("identity", "reference"))
-    sticks = Yardsticks(
-        reference=reference,
-        honest={name: _need(journal, plan, plan.target(key)) for name, key in plan.honest.items()},
-        rungs={float(bits): _need(journal, plan, plan.target(key)) for bits, key in plan.rungs.items()},
-        gate=parse_gate(plan.gate, METRICS) if plan.gate else None,
-    )
-    cards = [_card(journal, plan, claimed, sticks) for claimed in plan.claims]
+    frozen = policy is None
+    if policy is None and plan.policy is not None:
+        policy, baseline = Policy.model_validate(plan.policy), stored_baseline(journal)
+    if baseline is not None:
+        here = conditions(plan, identity_of(journal, "reference"))
+        check_comparable(baseline, here, document_digests(plan), source or str(journal.folder))
+    sticks = _yardsticks(journal, plan, policy, baseline, frozen=frozen)
+    tables: dict[str, TokenTable] = {}
+    cards = [_card(journal, plan, claimed, sticks, tables) for claimed in plan.claims]
     outcome, code = overall(cards)
     return Scorecard(
         scorecard_version=SCORECARD_VERSION,
@@ -51,26 +61,65 @@ def build_scorecard(journal: Journal) -> Scorecard:
         created=manifest.created,
         command=manifest.command,
         plan=plan.digest,
+        partial=_progress(journal, plan) if manifest.status != "complete" else "",
         software=plan.software,
-        isolation=_isolation(journal),
+        isolation=isolation_of(journal),
         estimator=plan.estimator,
-        suite=_suite(journal, plan),
-        reference=reference,
+        suite=suite_facts(journal, plan),
+        reference=sticks.reference,
         candidates=tuple(cards),
+        ranking=_ranking(plan, tables),
         outcome=outcome,
         exit_code=code,
         pieces=_pieces(journal, cards),
     )
 
 
-def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) -> CandidateCard:
+def _yardsticks(
+    journal: Journal,
+    plan: Plan,
+    policy: Policy | None,
+    baseline: Baseline | None,
+    *,
+    frozen: bool,
+) -> Yardsticks:
+    unfinished = journal.manifest.status != "complete"
+
+    def of(key: str) -> TokenTable | None:
+        planned = plan.target(key)
+        table = table_of(journal, plan, planned, partial=unfinished)
+        if table is None and not unfinished:
+            raise StoredRunError(f"no rows of {planned.label} are stored", where=str(journal.folder))
+        return table
+
+    honest = {name: table for name, key in plan.honest.items() if (table := of(key))}
+    rungs = {float(bits): table for bits, key in plan.rungs.items() if (table := of(key))}
+    return Yardsticks(
+        reference=identity_of(journal, "reference"),
+        honest=honest,
+        rungs=rungs,
+        policy=policy,
+        frozen=frozen,
+        baseline=baseline,
+    )
+
+
+def _card(
+    journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks, tables: dict[str, TokenTable]
+) -> CandidateCard:
+    unfinished = journal.manifest.status != "complete"
     planned = plan.target(claimed.candidate)
-    identity = ModelIdentity.model_validate(journal.noted("identity", planned.key))
-    table = _table(journal, plan, planned)
-    rebuilt = _table(journal, plan, plan.target(claimed.rebuild)) if claimed.rebuild else None
+    identity = identity_of(journal, planned.key)
+    table = table_of(journal, plan, planned, partial=unfinished)
+    rebuilt = table_of(journal, plan, plan.target(claimed.rebuild), partial=unfinished) if claimed.rebuild else None
     weights = journal.noted("weights", planned.key)
     losses: Any = journal.noted("losses", planned.key)
     nothing = WeightEvidence(tensors=(), unmatched=(), problem="the candidate was not loaded")
+    if table is not None:
+        tables[planned.key] = table
+    unscored = "Its tokenizer has another vocabulary than the reference's."
+    if unfinished and losses is None:
+        unscored = "The run ended before this candidate was scored."
     measured = Measured(
         label=planned.label,
         spec=planned.spec.shown,
@@ -80,70 +129,32 @@ def _card(journal: Journal, plan: Plan, claimed: Claimed, sticks: Yardsticks) ->
         identity=identity,
         table=table,
         rebuilt=rebuilt,
-        prompts=_prompts(journal, plan, planned),
+        prompts=prompts_of(journal, plan, planned),
         weights=WeightEvidence.model_validate(weights) if weights is not None else nothing,
-        unscored="" if table is not None else "Its tokenizer has another vocabulary than the reference's.",
+        unscored="" if table is not None else unscored,
         bits_per_byte=bits_per_byte(losses),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
     )
     evidence = assemble(measured, sticks)
     verdict, findings = decide(evidence)
+    if unfinished:
+        verdict = partial_verdict(verdict, _progress(journal, plan))
     return CandidateCard(identity=identity, evidence=evidence, verdict=verdict, findings=tuple(findings))
 
 
-def _table(journal: Journal, plan: Plan, planned: PlannedTarget) -> TokenTable | None:
-    """The rows of a target; None if it was not scored at all, an error if only in part."""
-    sequences = plan.of(planned)
-    parts = [(sequence, journal.rows(planned.key, sequence.key)) for sequence in sequences]
-    if all(rows is None for _, rows in parts):
-        return None
-    if any(rows is None for _, rows in parts):
-        raise StoredRunError(f"{planned.label} was scored only in part", where=str(journal.folder))
-    return TokenTable.build((sequence, rows) for sequence, rows in parts if rows is not None)
+def _ranking(plan: Plan, tables: dict[str, TokenTable]) -> Ranking | None:
+    """Of candidates that were scored on the same items; one that is judged under two claims counts once."""
+    sound = {key: table for key, table in tables.items() if not table.non_finite and not table.violations}
+    labels = {key: plan.target(key).label for key in sound}
+    named = {label if list(labels.values()).count(label) == 1 else key: sound[key] for key, label in labels.items()}
+    return rank(named)
 
 
-def _need(journal: Journal, plan: Plan, planned: PlannedTarget) -> TokenTable:
-    table = _table(journal, plan, planned)
-    if table is None:
-        raise StoredRunError(f"no rows of {planned.label} are stored", where=str(journal.folder))
-    return table
-
-
-def _prompts(journal: Journal, plan: Plan, planned: PlannedTarget) -> PromptReading:
-    sequences = plan.items()
-    raw: Any = journal.noted("prompts", planned.key)
-    if raw is None:  # same folder as the reference: one tokenizer, one template
-        count = sum(1 for s in sequences if any(s.segments))
-        return PromptReading(texts=len(sequences) - count, chats=count, differing=())
-    ours = {key: Encoded.model_validate(value) for key, value in raw["reference"].items()}
-    theirs = {key: Encoded.model_validate(value) for key, value in raw["candidate"].items()}
-    chats = frozenset(key for key, value in ours.items() if value.segments)
-    shared = {key: value for key, value in ours.items() if key in theirs}
-    reading = compare_prompts(shared, theirs, chats & set(shared))
-    return reading.model_copy(update={"problem": raw["problem"]})
-
-
-def _suite(journal: Journal, plan: Plan) -> SuiteFacts:
-    head = SuiteHead.model_validate(journal.noted("suite", "head"))
-    sequences = plan.items()
-    return SuiteFacts(
-        name=head.name,
-        version=head.version,
-        digest=str(plan.suite["digest"]),
-        profile=str(plan.suite["profile"]),
-        title=head.title,
-        licence=head.licence,
-        shows=head.shows,
-        cannot_show=head.cannot_show,
-        tokens=sum(s.scored for s in sequences),
-        documents=len({s.cluster for s in sequences}),
-    )
-
-
-def _isolation(journal: Journal) -> dict[str, Any]:
-    notes: dict[str, Any] = journal.notes("capabilities")
-    first: dict[str, Any] = next(iter(notes.values()), {})
-    return dict(first.get("isolation", {}))
+def _progress(journal: Journal, plan: Plan) -> str:
+    """How far an unfinished run came, in words."""
+    done = sum(len(journal.finished(planned.key)) for planned in plan.targets)
+    planned = sum(len(plan.of(target)) for target in plan.targets)
+    return f"{journal.manifest.status} after {done:,} of {planned:,} items of all targets"
 
 
 def _pieces(journal: Journal, cards: list[CandidateCard]) -> dict[str, str]:

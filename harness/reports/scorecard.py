@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from harness.comparisons.model import Result
+from harness.comparisons.pairs import Ranking
 from harness.targets.base import ModelIdentity
 from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.model import Finding, Outcome, Verdict, exit_code, worst
@@ -45,12 +46,14 @@ class Scorecard(Result):
     created: str
     command: str
     plan: str
+    partial: str  # how far an unfinished run came; empty for a finished one
     software: dict[str, str]
     isolation: dict[str, JsonValue]
     estimator: str
     suite: SuiteFacts
     reference: ModelIdentity
     candidates: tuple[CandidateCard, ...]
+    ranking: Ranking | None  # of several candidates, by paired differences
     outcome: Outcome
     exit_code: int
     pieces: dict[str, str]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.comparisons.baselines import Baseline
 from harness.comparisons.bits_per_byte import BitsPerByte
 from harness.comparisons.distributions.band import against_band, band_member
 from harness.comparisons.distributions.metrics import headline, with_floors
@@ -22,7 +23,8 @@ from harness.evidence.ladder import equivalent_bits
 from harness.targets.base import ModelIdentity
 from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
-from harness.verdicts.gates import Gate, read_gate
+from harness.verdicts.gates.policy import Policy
+from harness.verdicts.gates.reading import PolicyReading, Yard, read_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class Yardsticks:
     reference: ModelIdentity
     honest: dict[str, TokenTable]  # by name; the claim's rebuild is added per candidate
     rungs: dict[float, TokenTable]  # by bits
-    gate: Gate | None
+    policy: Policy | None = None
+    frozen: bool = True  # the policy was part of the plan
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
             "scalar": scalar_fit(table),
             "band": against_band(table, honest),
             "ladder": _ladder(table, sticks.rungs),
-            "gate": read_gate(sticks.gate, checks) if sticks.gate else None,
+            "policy": _policy(table, honest, sticks),
             "worst": tuple(worst_items(table)),
             "histogram": histogram(kl),
             "tokens": len(table.rows),
@@ -103,7 +107,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
 
 
 _NOTHING: dict[str, object] = {
-    "checks": (), "slices": (), "scalar": None, "band": None, "ladder": None, "gate": None, "worst": (),
+    "checks": (), "slices": (), "scalar": None, "band": None, "ladder": None, "policy": None, "worst": (),
     "histogram": (), "tokens": 0, "documents": 0, "non_finite": 0, "violations": 0, "violated_mass": 0.0,
     "padded_mass": 0.0, "all_zero": False,
 }  # fmt: skip
@@ -123,11 +127,19 @@ def _with_band(table: TokenTable, honest: dict[str, TokenTable]) -> list[CheckRe
     return with_floors(headline(table), [headline(member) for member in honest.values()])
 
 
+def _policy(table: TokenTable, honest: dict[str, TokenTable], sticks: Yardsticks) -> PolicyReading | None:
+    if sticks.policy is None:
+        return None
+    yard = Yard(table, honest, sticks.rungs, sticks.baseline)
+    return read_policy(sticks.policy, yard, frozen=sticks.frozen)
+
+
 def _ladder(table: TokenTable, rungs: dict[float, TokenTable]) -> LadderReading | None:
     if not rungs:
         return None
-    keys = {sequence.key for sequence in next(iter(rungs.values())).sequences}
-    keys &= {sequence.key for sequence in table.sequences}
+    keys = set.intersection(*({s.key for s in one.sequences} for one in (table, *rungs.values())))
+    if not keys:
+        return None
     ours_all = table.restrict(keys)
     columns = {bits: rung.restrict(keys).column("kl_ref_cand") for bits, rung in rungs.items()}
     own = ours_all.column("kl_ref_cand")

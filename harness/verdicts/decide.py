@@ -9,6 +9,7 @@ from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings
 from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.file_findings import file_findings
+from harness.verdicts.gates.telling import gate_sentence
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, Verdict, worst
 
 #: How many times the widest honest configuration's KL a candidate may have. Declared, not fitted: an effect under
@@ -23,7 +24,7 @@ def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     integrity = _integrity(evidence, findings)
     displacement = _displacement(evidence, findings)
     if displacement.outcome is Outcome.BEYOND:
-        findings.append(Finding(code="DIST301", detail=displacement.reason))
+        findings.append(Finding(code="DIST307" if _failed(evidence) else "DIST301", detail=displacement.reason))
     identity = _identity(evidence, displacement)
     harm = AxisVerdict(axis="harm", outcome=Outcome.NOT_RUN, reason="no task suite was part of this run")
     axes = (integrity, identity, displacement, harm)  # in the order of the layers: the lowest fault comes first
@@ -36,6 +37,28 @@ def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
         outcome=outcome, cause=lead.cause, sentence=sentence, overturn=_overturn(outcome, evidence), axes=axes
     )
     return verdict, findings
+
+
+def partial_verdict(verdict: Verdict, progress: str) -> Verdict:
+    """The verdict of an unfinished run: what is beyond may stand, but nothing is within before all of it was measured.
+
+    Items are measured in the suite's order, so what is missing is no random part of it.
+    """
+    axes = tuple(
+        axis.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": f"So far: {axis.reason}"})
+        if axis.outcome is Outcome.WITHIN and axis.axis in {"displacement", "identity"}
+        else axis
+        for axis in verdict.axes
+    )
+    outcome = worst([axis.outcome for axis in axes])
+    sentence = f"Only part of the run ({progress}). {verdict.sentence}"
+    return verdict.model_copy(
+        update={"axes": axes, "outcome": outcome, "sentence": sentence, "overturn": "The rest of the run."}
+    )
+
+
+def _failed(evidence: CandidateEvidence) -> bool:
+    return evidence.policy is not None and evidence.policy.status == "failed"
 
 
 def _prompt_findings(evidence: CandidateEvidence) -> list[Finding]:
@@ -75,8 +98,8 @@ def _displacement(evidence: CandidateEvidence, findings: list[Finding]) -> AxisV
     if evidence.violations or evidence.non_finite:
         reason = "The candidate's logits are not finite, or rule out ids that the reference can emit."
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=Cause.NUMERICS, reason=reason)
-    if evidence.gate:
-        return _by_gate(evidence, findings)
+    if evidence.policy:
+        return _by_policy(evidence, findings)
     if "FILE101" in {finding.code for finding in findings}:
         return _with_other_config(evidence, findings)
     if evidence.all_zero:
@@ -139,18 +162,24 @@ def _with_other_config(evidence: CandidateEvidence, findings: list[Finding]) -> 
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 
-def _by_gate(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
-    gate = evidence.gate
-    assert gate is not None
-    seen = f"{gate.gate.key} is {gate.value:.4g} (95 % interval {gate.low:.4g} to {gate.high:.4g})"
-    if gate.side == "inside":
-        reason = f"Gate {gate.gate.text} passed: {seen}."
+def _by_policy(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
+    """By the gates that the user set, in place of the band."""
+    policy = evidence.policy
+    assert policy is not None
+    count = len(policy.gates)
+    name = (
+        f"Policy '{policy.policy.name}'" if policy.policy.name else "The gate" if count == 1 else f"All {count} gates"
+    )
+    if policy.status == "passed":
+        reason = f"{name} passed: {'; '.join(gate_sentence(gate) for gate in policy.gates)}."
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
-    if gate.side == "outside":
+    told = [gate for gate in policy.gates if gate.status == policy.status]
+    sentences = "; ".join(gate_sentence(gate) for gate in told)
+    if policy.status == "failed":
         cause, why = cause_of(evidence, findings)
-        reason = f"Gate {gate.gate.text} failed: {seen}; best explained by {cause}: {why}."
+        reason = f"{len(told)} of {count} gates failed: {sentences}; best explained by {cause}: {why}."
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
-    reason = f"Gate {gate.gate.text} undecided: {seen} straddles the bound; more documents would decide."
+    reason = f"{len(told)} of {count} gates undecided: {sentences}."
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 

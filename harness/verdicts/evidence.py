@@ -9,7 +9,7 @@ from harness.comparisons.distributions.worst import WorstItem
 from harness.comparisons.model import CheckResult, Difference, Result, Slice
 from harness.comparisons.prompts import PromptReading
 from harness.comparisons.weights import WeightReading
-from harness.verdicts.gates import GateReading
+from harness.verdicts.gates.reading import PolicyReading
 
 
 class LadderReading(Result):
@@ -41,7 +41,7 @@ class CandidateEvidence(Result):
     band: BandReading | None
     honest: tuple[BandMember, ...]
     ladder: LadderReading | None
-    gate: GateReading | None
+    policy: PolicyReading | None
     worst: tuple[WorstItem, ...]
     histogram: tuple[tuple[float, int], ...]  # lower edge of log10 KL, tokens
     tokens: int

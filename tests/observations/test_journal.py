@@ -21,7 +21,8 @@ def plan(seed=0):
     )  # fmt: skip
     sequence = document_sequence("a", "prose", "a", range(60), 8)
     return Plan(
-        reference=target, targets=(target,), claims=(), honest={}, rungs={}, vocabulary=10, gate="", estimator="exact",
+        reference=target, targets=(target,), claims=(), honest={}, rungs={}, vocabulary=10, policy=None, baseline="",
+        estimator="exact",
         suite={"name": "s", "version": 1, "profile": "full", "digest": ""}, sequences=(sequence.to_json(),), band=(),
         software={},
     )  # fmt: skip

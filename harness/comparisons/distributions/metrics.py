@@ -1,55 +1,88 @@
-"""The headline numbers of the distribution layer, each with a clustered interval."""
+"""The headline numbers of the distribution layer: one registry, and their clustered intervals."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
-from harness.comparisons.model import CheckResult
+from harness.comparisons.model import Better, CheckResult
 from harness.comparisons.table import TokenTable
-from harness.evidence.clustered import Estimate, Floats, mean_interval, positive_mean_interval
+from harness.evidence.clustered import LEVEL, Estimate, Floats, mean_interval, positive_mean_interval
 from harness.evidence.resampling import quantile_interval
 
 CONFIDENT_MARGIN = 0.10
-_QUANTILES = (("kl_p50", 0.50), ("kl_p90", 0.90), ("kl_p99", 0.99), ("kl_p999", 0.999))
 _SEED = 20261101
+
+#: How the mean of a metric's token values becomes the published number, and on which scale its interval is taken:
+#: as it is; a positive mean, on the logarithm; 1 minus a positive mean; exp of the mean; root of a positive mean.
+Scale = Literal["plain", "log", "complement", "exp", "root"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A published number that is a function of one mean over tokens; ``values`` gives it per token, NaN where void."""
+
+    key: str
+    title: str
+    unit: str
+    better: Better
+    scale: Scale
+    values: Callable[[TokenTable], Floats]
+
+    def estimate(self, table: TokenTable, level: float = LEVEL) -> Estimate:
+        """The number with its interval over documents."""
+        values = self.values(table)
+        if self.scale == "plain":
+            return mean_interval(values, table.cluster, level)
+        if self.scale == "exp":
+            log = mean_interval(values, table.cluster, level)
+            value, low, high = np.exp([log.value, log.low, log.high])
+            return replace(log, value=float(value), low=float(low), high=float(high))
+        inner = positive_mean_interval(values, table.cluster, level)
+        if self.scale == "complement":
+            return replace(inner, value=1 - inner.value, low=1 - inner.high, high=1 - inner.low)
+        if self.scale == "root":
+            value, low, high = np.sqrt(np.maximum([inner.value, inner.low, inner.high], 0.0))
+            return replace(inner, value=float(value), low=float(low), high=float(high))
+        return inner
+
+    def check(self, table: TokenTable) -> CheckResult:
+        """The number as a check."""
+        return CheckResult.of(self.key, self.title, self.unit, self.better, self.estimate(table))
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A published quantile of the divergence of single tokens; it has no sum per document."""
+
+    key: str
+    share: float
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return f"KL, {self.share * 100:g} % quantile"
+
+    def estimate(self, table: TokenTable, level: float = LEVEL) -> Estimate:
+        """The quantile with its interval over documents."""
+        rng = np.random.default_rng(_SEED)
+        return quantile_interval(table.column("kl_ref_cand"), table.cluster, self.share, rng, level)
+
+    def check(self, table: TokenTable) -> CheckResult:
+        """The quantile as a check."""
+        return CheckResult.of(self.key, self.title, "nat/token", "lower", self.estimate(table))
 
 
 def headline(table: TokenTable) -> list[CheckResult]:
     """Every metric over all scored tokens of a table."""
-    checks = [
-        CheckResult.of(
-            "kl_ref_cand", "KL(reference || candidate)", "nat/token", "lower", _positive(table, "kl_ref_cand")
-        ),
-        CheckResult.of("ear", "expected acceptance rate, 1 - mean TV", "share", "higher", _ear(table)),
-        CheckResult.of("top1_agreement", "same most likely token", "share", "higher", _mean(table, _agreement(table))),
-        CheckResult.of("confident_flips", "flips where the reference was sure", "share", "lower", _flips(table)),
-        CheckResult.of("ppl_ratio", "perplexity ratio", "ratio", "zero", ppl_ratio(table)),
-        CheckResult.of("dp_rms", "RMS change of the true token's probability", "share", "lower", _dp_rms(table)),
-        CheckResult.of(
-            "kl_cand_ref", "KL(candidate || reference)", "nat/token", "lower", _positive(table, "kl_cand_ref")
-        ),
-        CheckResult.of("js", "Jensen-Shannon divergence", "nat/token", "lower", _positive(table, "js")),
-        CheckResult.of("tv", "total variation", "share", "lower", _positive(table, "tv")),
-        CheckResult.of("top5_recall", "reference's first in candidate's top 5", "share", "higher", _recall(table, 5)),
-        CheckResult.of(
-            "top10_recall", "reference's first in candidate's top 10", "share", "higher", _recall(table, 10)
-        ),
-        CheckResult.of("top5_overlap", "shared ids of both top 5", "share", "higher", _overlap(table, 5)),
-        CheckResult.of("top10_overlap", "shared ids of both top 10", "share", "higher", _overlap(table, 10)),
-        CheckResult.of("delta_nll", "candidate's loss minus the reference's", "nat/token", "zero", _delta_nll(table)),
-        CheckResult.of("dp_mean", "mean change of the true token's probability", "share", "zero", _dp_mean(table)),
-        CheckResult.of(
-            "delta_entropy", "candidate's entropy minus the reference's", "nat/token", "zero", _entropy(table)
-        ),
-    ]
+    checks = [metric.check(table) for metric in METRICS.values()]
+    checks += [quantile.check(table) for quantile in QUANTILES.values()]
     if (table.column("kl_se") > 0).any():
         checks.insert(1, sketch_check(table))
-    kl = table.column("kl_ref_cand")
-    for key, share in _QUANTILES:
-        estimate = quantile_interval(kl, table.cluster, share, np.random.default_rng(_SEED))
-        checks.append(CheckResult.of(key, f"KL, {share * 100:g} % quantile", "nat/token", "lower", estimate))
     return checks
 
 
@@ -60,7 +93,11 @@ def sketch_check(table: TokenTable) -> CheckResult:
     already holds this error: it is one of the reasons why tokens of a document differ.
     """
     lower = CheckResult.of(
-        "kl_lower", "part of the KL that is certain", "nat/token", "lower", _positive(table, "kl_lower")
+        "kl_lower",
+        "part of the KL that is certain",
+        "nat/token",
+        "lower",
+        positive_mean_interval(table.column("kl_lower"), table.cluster),
     )
     kl, errors = table.column("kl_ref_cand"), table.column("kl_se")
     seen = np.isfinite(kl)
@@ -88,23 +125,8 @@ def with_floors(checks: list[CheckResult], honest: list[list[CheckResult]]) -> l
     return done
 
 
-def ppl_ratio(table: TokenTable) -> Estimate:
-    """Candidate's perplexity over the reference's, exp of the mean loss difference; paired, t interval on the log."""
-    log = _delta_nll(table)
-    return replace(log, value=float(np.exp(log.value)), low=float(np.exp(log.low)), high=float(np.exp(log.high)))
-
-
-def _mean(table: TokenTable, values: Floats) -> Estimate:
-    return mean_interval(values, table.cluster)
-
-
-def _positive(table: TokenTable, name: str) -> Estimate:
-    return positive_mean_interval(table.column(name), table.cluster)
-
-
-def _ear(table: TokenTable) -> Estimate:
-    tv = _positive(table, "tv")
-    return replace(tv, value=1 - tv.value, low=1 - tv.high, high=1 - tv.low)
+def _column(name: str, table: TokenTable) -> Floats:
+    return table.column(name)
 
 
 def _void(table: TokenTable, values: Floats) -> Floats:
@@ -115,21 +137,21 @@ def _agreement(table: TokenTable) -> Floats:
     return _void(table, table.rows["agree"].astype(np.float64))
 
 
-def _flips(table: TokenTable) -> Estimate:
+def _flips(table: TokenTable) -> Floats:
     flipped = (table.rows["agree"] == 0) & (table.column("margin_ref") >= CONFIDENT_MARGIN)
-    return _mean(table, _void(table, flipped.astype(np.float64)))
+    return _void(table, flipped.astype(np.float64))
 
 
-def _recall(table: TokenTable, k: int) -> Estimate:
-    return _mean(table, _void(table, (table.rows["rank_ref_top1"] < k).astype(np.float64)))
+def _recall(k: int, table: TokenTable) -> Floats:
+    return _void(table, (table.rows["rank_ref_top1"] < k).astype(np.float64))
 
 
-def _overlap(table: TokenTable, k: int) -> Estimate:
-    return _mean(table, _void(table, table.rows[f"overlap{k}"].astype(np.float64) / k))
+def _overlap(k: int, table: TokenTable) -> Floats:
+    return _void(table, table.rows[f"overlap{k}"].astype(np.float64) / k)
 
 
-def _delta_nll(table: TokenTable) -> Estimate:
-    return _mean(table, table.column("nll_cand") - table.column("nll_ref"))
+def _delta_nll(table: TokenTable) -> Floats:
+    return table.column("nll_cand") - table.column("nll_ref")
 
 
 def _dp(table: TokenTable) -> Floats:
@@ -137,15 +159,34 @@ def _dp(table: TokenTable) -> Floats:
     return difference
 
 
-def _dp_mean(table: TokenTable) -> Estimate:
-    return _mean(table, _dp(table))
+def _dp_square(table: TokenTable) -> Floats:
+    return _dp(table) ** 2
 
 
-def _dp_rms(table: TokenTable) -> Estimate:
-    square = positive_mean_interval(_dp(table) ** 2, table.cluster)
-    value, low, high = np.sqrt(np.maximum([square.value, square.low, square.high], 0.0))
-    return replace(square, value=float(value), low=float(low), high=float(high))
+def _entropy(table: TokenTable) -> Floats:
+    return table.column("entropy_cand") - table.column("entropy_ref")
 
 
-def _entropy(table: TokenTable) -> Estimate:
-    return _mean(table, table.column("entropy_cand") - table.column("entropy_ref"))
+_KL, _TV = partial(_column, "kl_ref_cand"), partial(_column, "tv")
+_LISTED = (
+    Metric("kl_ref_cand", "KL(reference || candidate)", "nat/token", "lower", "log", _KL),
+    Metric("ear", "expected acceptance rate, 1 - mean TV", "share", "higher", "complement", _TV),
+    Metric("top1_agreement", "same most likely token", "share", "higher", "plain", _agreement),
+    Metric("confident_flips", "flips where the reference was sure", "share", "lower", "plain", _flips),
+    Metric("ppl_ratio", "perplexity ratio", "ratio", "zero", "exp", _delta_nll),
+    Metric("dp_rms", "RMS change of the true token's probability", "share", "lower", "root", _dp_square),
+    Metric("kl_cand_ref", "KL(candidate || reference)", "nat/token", "lower", "log", partial(_column, "kl_cand_ref")),
+    Metric("js", "Jensen-Shannon divergence", "nat/token", "lower", "log", partial(_column, "js")),
+    Metric("tv", "total variation", "share", "lower", "log", _TV),
+    Metric("top5_recall", "reference's first in candidate's top 5", "share", "higher", "plain", partial(_recall, 5)),
+    Metric("top10_recall", "reference's first in candidate's top 10", "share", "higher", "plain", partial(_recall, 10)),
+    Metric("top5_overlap", "shared ids of both top 5", "share", "higher", "plain", partial(_overlap, 5)),
+    Metric("top10_overlap", "shared ids of both top 10", "share", "higher", "plain", partial(_overlap, 10)),
+    Metric("delta_nll", "candidate's loss minus the reference's", "nat/token", "zero", "plain", _delta_nll),
+    Metric("dp_mean", "mean change of the true token's probability", "share", "zero", "plain", _dp),
+    Metric("delta_entropy", "candidate's entropy minus the reference's", "nat/token", "zero", "plain", _entropy),
+)
+METRICS = {metric.key: metric for metric in _LISTED}
+QUANTILES = {
+    key: Quantile(key, share) for key, share in (("kl_p50", 0.5), ("kl_p90", 0.9), ("kl_p99", 0.99), ("kl_p999", 0.999))
+}

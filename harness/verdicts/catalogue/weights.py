@@ -38,6 +38,12 @@ ENTRIES: dict[str, Entry] = {
         "Padded ids of the embedding carry more than a millionth of the probability.",
         "mask padded ids when sampling",
     ),
+    "DIST307": Entry(
+        "outside a bound that was set for it", "S3", None,
+        "A gate of the policy failed: the near end of the number's interval lies beyond the bound, so that a candidate at the "
+        "bound would fail with the policy's error rate at most.",
+        "see the cause named in the verdict; 'fidelity gate RUN --gate EXPR' judges the same run by other bounds",
+    ),
     "REPL401": Entry(
         "weights were moved without a grid", "S3", Cause.OTHER_MODEL,
         "The weights differ by small amounts that no rounding explains: trained further, merged or edited.",

@@ -1,0 +1,185 @@
+"""Gates on real documents: how often they fail at their bound, and whether a checkpoint that is 20 % worse is caught.
+
+    make bench-gates
+
+Population: the 104 documents of the core suite, with the token rows of the demo model's nf4 copy (the baseline) and of the
+same weights moved towards fp4 until their mean KL is 1.2 times as large. Every draw takes documents with replacement, the
+same for both sides, so the true value of every gated number is the population's. Unit: the document. Null of the first
+part: the number is exactly at its bound. Error rate: alpha = 0.025, one-sided. Fixed seed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from _blends import blend
+from _table import write
+
+from harness.comparisons.baselines import BASELINE_VERSION, Baseline, Conditions, digests_of, document_entries
+from harness.comparisons.distributions.documents import DocumentSums, difference, over_ladder, ratio
+from harness.comparisons.distributions.metrics import METRICS, QUANTILES
+from harness.comparisons.table import TokenTable
+from harness.config import Places
+from harness.observations.events import Stop
+from harness.observations.journal import Journal
+from harness.pipeline import Candidate, Request, compare
+from harness.reports.stored import table_of
+from harness.targets.demo_model import build_demo_reference, demo_reference
+from harness.targets.spec import Runtime
+from harness.verdicts.gates.policy import NO_WORSE, policy_of
+from harness.verdicts.gates.reading import Yard, read_policy
+
+DRAWS, SLOW_DRAWS, SEED = 2000, 500, 20261127
+WORSE = 1.2
+NOWHERE = Conditions(
+    suite="core", suite_version=1, suite_digest="", profile="full", reference="", reference_digest="", vocabulary="",
+    estimator="exact",
+)  # fmt: skip
+
+
+def collect(reference: Path, candidates: list[Path], results: Path, *, wide: bool) -> dict[str, TokenTable]:
+    """Score candidates on the whole core suite; with band and ladder where ``wide``."""
+    request = Request(
+        reference=str(reference), candidates=tuple(Candidate(str(path), "bf16") for path in candidates),
+        runtime=Runtime(threads=1), band=wide, ladder=(8, 6, 5, 4, 3) if wide else (),
+    )  # fmt: skip
+    places = Places(results, Places.default().cache)
+    steps = compare(request, places, Stop())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            run = end.value.run
+            break
+    journal = Journal.open(results, run)
+    found = {target.label: table_of(journal, journal.plan, target) for target in journal.plan.targets}
+    journal.close()
+    return {label: table for label, table in found.items() if table is not None}
+
+
+def find_worse(reference: Path, folder: Path, results: Path) -> tuple[float, float]:
+    """The share of fp4 at which the mean KL is 1.2 times that of nf4, and the ratio there."""
+    base = DocumentSums.of(
+        next(iter(collect(reference, [blend(reference, folder, 0.0)], results, wide=False).values()))
+    )
+    known: dict[float, float] = {}
+    share = 0.8
+    for _ in range(5):
+        table = next(iter(collect(reference, [blend(reference, folder, share)], results, wide=False).values()))
+        known[share] = ratio(METRICS["kl_ref_cand"], DocumentSums.of(table), base).value
+        print(f"share {share:.4f}: {known[share]:.4f} times", flush=True)
+        if abs(known[share] / WORSE - 1) < 0.005:
+            break
+        nearest = sorted(known, key=lambda s: abs(known[s] - WORSE))[:2]
+        slope = 3.0 if len(nearest) < 2 else np.log(known[nearest[1]] / known[nearest[0]]) / (nearest[1] - nearest[0])
+        share = round(float(nearest[0] + np.log(WORSE / known[nearest[0]]) / slope), 4)
+    return share, known[share]
+
+
+def resampled(table: TokenTable, picks: np.ndarray) -> TokenTable:
+    """Documents with replacement, each draw a document of its own."""
+    by_unit: dict[str, list[int]] = {}
+    for index, sequence in enumerate(table.sequences):
+        by_unit.setdefault(sequence.cluster, []).append(index)
+    units = list(by_unit)
+    parts = []
+    for place, pick in enumerate(picks):
+        for index in by_unit[units[pick]]:
+            sequence = table.sequences[index]
+            drawn = replace(sequence, key=f"{place}:{sequence.key}", cluster=str(place))
+            parts.append((drawn, table.rows[table.owner == index]))
+    return TokenTable.build(parts)
+
+
+def baseline_of(table: TokenTable) -> Baseline:
+    metrics, documents = document_entries(DocumentSums.of(table), digests_of(list(table.sequences)))
+    return Baseline(
+        baseline_version=BASELINE_VERSION, fidelity_version="", label="nf4", claim="", candidate_digest="", run="",
+        created="", conditions=NOWHERE, software={}, summary={}, metrics=metrics, documents=documents,
+    )  # fmt: skip
+
+
+def edges(worse: TokenTable, base: TokenTable, band: TokenTable, rungs: dict[float, TokenTable]) -> dict[str, str]:
+    """Gates whose bound is the population's own value."""
+    ours, theirs = DocumentSums.of(worse), DocumentSums.of(base)
+    found = {}
+    for key in ("kl_ref_cand", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "dp_rms"):
+        value = METRICS[key].estimate(worse).value
+        found[key] = f"{key}{'>=' if METRICS[key].better == 'higher' else '<='}{value:.12g}"
+    found["kl_p99"] = f"kl_p99<={QUANTILES['kl_p99'].estimate(worse).value:.12g}"
+    times = ratio(METRICS["kl_ref_cand"], ours, theirs).value
+    found["kl over baseline"] = f"kl_ref_cand<={times:.12g}x baseline"
+    for key in ("ear", "top1_agreement"):
+        gap = difference(METRICS[key], ours, theirs).value
+        found[f"{key} to baseline"] = f"{key}>=baseline{gap:+.12g}"
+    keys = {sequence.key for sequence in band.sequences}
+    part = DocumentSums.of(worse.restrict(keys))
+    over = ratio(METRICS["kl_ref_cand"], part, DocumentSums.of(band)).value
+    found["kl over band"] = f"kl_ref_cand<={over:.12g}x band"
+    ladder = {bits: DocumentSums.of(rung.restrict(keys)) for bits, rung in rungs.items()}
+    low, high = 3.0, 8.0
+    for _ in range(60):  # bisection: the bits at which the ladder's KL is the candidate's
+        middle = (low + high) / 2
+        low, high = (low, middle) if over_ladder(part, ladder, middle).value > 1 else (middle, high)
+    found["bits"] = f"bits>={low:.10f}"
+    return found
+
+
+def main() -> None:
+    cache = Places.default().cache
+    for _ in build_demo_reference(cache, None):
+        pass
+    reference = demo_reference(cache)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, results = Path(scratch) / "models", Path(scratch) / "results"
+        folder.mkdir()
+        share, times = find_worse(reference, folder, results)
+        models = [blend(reference, folder, 0.0), blend(reference, folder, share)]
+        tables = collect(reference, models, results, wide=True)
+    base, worse = (tables[model.name] for model in models)
+    band = max((t for label, t in tables.items() if len(t.rows) < len(base.rows) and not label.startswith("rtn")),
+               key=lambda table: table.sums("kl_ref_cand").mean)  # fmt: skip
+    rungs = {float(label[4]): table for label, table in tables.items() if label.startswith("rtn:")}
+    rng = np.random.default_rng(SEED)
+    rows: list[dict[str, object]] = []
+    for name, gate in edges(worse, base, band, rungs).items():
+        partial = name in {"kl over band", "bits"}
+        size = len((band if partial else base).units)
+        for documents in (36,) if partial else (44, 104):
+            draws = SLOW_DRAWS if name == "kl_p99" else DRAWS
+            counts = {"failed": 0, "passed": 0, "undecided": 0}
+            keys = {sequence.key for sequence in band.sequences}
+            population = [t.restrict(keys) if partial else t for t in (worse, base)]
+            for _ in range(draws):
+                picks = rng.integers(0, size, documents)
+                yard = Yard(
+                    resampled(population[0], picks),
+                    {"band": resampled(band, picks)} if name == "kl over band" else {},
+                    {bits: resampled(rung.restrict(keys), picks) for bits, rung in rungs.items()} if name == "bits" else {},
+                    baseline_of(resampled(population[1], picks)) if "baseline" in name else None,
+                )  # fmt: skip
+                counts[read_policy(policy_of([gate]), yard, frozen=True).status] += 1
+            rows.append({"part": "at the bound", "gate": name, "documents": documents, "draws": draws}
+                        | {status: round(count / draws, 4) for status, count in counts.items()})  # fmt: skip
+            print(rows[-1], flush=True)
+    together = list(edges(worse, base, band, rungs).values())[:6]
+    for part, gates, documents in (("all six at their bounds", together, 44), ("20 % worse", list(NO_WORSE), 44),
+                                   ("20 % worse", list(NO_WORSE), 104), ("the same weights", list(NO_WORSE), 104)):  # fmt: skip
+        counts = {"failed": 0, "passed": 0, "undecided": 0}
+        for _ in range(DRAWS):
+            picks = rng.integers(0, len(base.units), documents)
+            table = resampled(base if part == "the same weights" else worse, picks)
+            yard = Yard(table, baseline=baseline_of(resampled(base, picks)))
+            counts[read_policy(policy_of(gates), yard, frozen=True).status] += 1
+        rows.append({"part": part, "gate": ", ".join(gates) if len(gates) == 1 else "six metrics", "documents": documents,
+                     "draws": DRAWS} | {status: round(count / DRAWS, 4) for status, count in counts.items()})  # fmt: skip
+        print(rows[-1], flush=True)
+    write("gate_calibration", rows, {"alpha": 0.025, "share_of_fp4": share, "times_the_baseline": round(times, 4),
+                                     "seed": SEED})  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
