@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import __version__
-from harness.comparisons.baselines import check_comparable
 from harness.config import Places, writable
-from harness.errors import FidelityError, Interrupted, UsageError
-from harness.gating.policies import Judgement, resolve
-from harness.identity import digest_json
+from harness.errors import FidelityError, Interrupted
+from harness.gating.policies import Judgement, frozen, resolve
 from harness.observations.collect import collect_reference, collect_target
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
 from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
@@ -28,7 +26,6 @@ from harness.prompts.sequences import Sequence
 from harness.reports.build import build_scorecard
 from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
-from harness.reports.stored import conditions, document_digests
 from harness.suites.load import load_suite, text_suite
 from harness.suites.model import Suite
 from harness.targets.alternatives import rebuild
@@ -93,9 +90,8 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
         session = yield from open_session(request, places, workers)
         sequences = yield from encode_items(suite, profile, session.reference, session.cache)
         plan = _plan(request, session, suite, sequences, judgement)
-        if judgement and judgement.baseline:
-            here = conditions(plan, session.reference.identity())
-            check_comparable(judgement.baseline, here, document_digests(plan), judgement.source)
+        if judgement:
+            judgement.check_plan(plan, session.reference.identity())
         journal = (None if request.fresh else Journal.resume(places.results, plan)) or Journal.create(
             places.results, plan, request.command
         )
@@ -117,10 +113,8 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
 def check_request(request: Request) -> Judgement | None:
     """Refuse what can be refused without opening anything: misspelt gates and claims, unreadable baselines."""
     judgement = resolve(request.gates, request.baseline)
-    if judgement and judgement.policy.needs_band and not request.band:
-        raise UsageError("a gate is held against the honest band, which --no-band leaves out")
     if judgement:
-        judgement.policy.check_ladder(request.ladder)
+        judgement.check_run(request.ladder, band=request.band)
     for candidate in request.candidates:
         if candidate.claim:
             rebuild(candidate.claim, parse_spec(request.reference), "")
@@ -188,9 +182,8 @@ def _plan(
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
     estimator = session.cache.estimator
-    policy = judgement.policy.model_dump(mode="json") if judgement else None
-    digest = digest_json(judgement.baseline.model_dump(mode="json")) if judgement and judgement.baseline else ""
-    scope = Scope(band=request.band, bits=request.ladder, policy=policy, baseline=digest, estimator=estimator)
+    policy, baseline = frozen(judgement)
+    scope = Scope(band=request.band, bits=request.ladder, policy=policy, baseline=baseline, estimator=estimator)
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
 

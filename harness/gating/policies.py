@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.comparisons.baselines import Baseline, read_baseline
+from pydantic import JsonValue
+
+from harness.comparisons.baselines import Baseline, check_comparable, read_baseline
 from harness.errors import TargetNotFound, UsageError
+from harness.identity import digest_json
+from harness.observations.plan import Plan
+from harness.reports.stored import conditions, document_digests
+from harness.targets.base import ModelIdentity
 from harness.verdicts.gates.policy import ALPHA, NO_WORSE, PRESETS, Policy, policy_of, read_policy_file
 
 _LARGEST_POLICY, _LARGEST_BASELINE = 64 << 10, 16 << 20
@@ -19,6 +25,25 @@ class Judgement:
     policy: Policy
     baseline: Baseline | None = None
     source: str = ""
+
+    def check_run(self, ladder: tuple[int, ...], *, band: bool) -> None:
+        """Refuse gates that a run so scoped cannot answer; raises UsageError."""
+        if self.policy.needs_band and not band:
+            raise UsageError("a gate is held against the honest band, which --no-band leaves out")
+        self.policy.check_ladder(ladder)
+
+    def check_plan(self, plan: Plan, reference: ModelIdentity) -> None:
+        """Refuse a baseline of another question; raises BaselineMismatch."""
+        if self.baseline:
+            check_comparable(self.baseline, conditions(plan, reference), document_digests(plan), self.source)
+
+
+def frozen(judgement: Judgement | None) -> tuple[dict[str, JsonValue] | None, str]:
+    """Policy and digest of the baseline, as a plan keeps them."""
+    if judgement is None:
+        return None, ""
+    baseline = judgement.baseline
+    return judgement.policy.model_dump(mode="json"), digest_json(baseline.model_dump(mode="json")) if baseline else ""
 
 
 def resolve(gates: tuple[str, ...], baseline: Path | None = None) -> Judgement | None:

@@ -30,9 +30,14 @@ from harness.verdicts.gates.policy import Policy
 
 
 def build_scorecard(
-    journal: Journal, policy: Policy | None = None, baseline: Baseline | None = None, source: str = ""
+    journal: Journal,
+    policy: Policy | None = None,
+    baseline: Baseline | None = None,
+    source: str = "",
+    *,
+    frozen: bool = False,
 ) -> Scorecard:
-    """Judge a stored run, by its own policy or by another that is given.
+    """Judge a stored run, by its own policy or by another that is given; ``frozen``: that one stood before the run, too.
 
     An unfinished run is judged by what is there, and says so: nothing of it can be WITHIN. Raises StoredRunError where
     nothing was scored, BaselineMismatch for a baseline of another suite, reference or tokenizer.
@@ -44,7 +49,7 @@ def build_scorecard(
             where=str(journal.folder),
             fix=f"go on with it: {manifest.command}",
         )
-    frozen = policy is None
+    frozen = frozen or policy is None
     if policy is None and plan.policy is not None:
         policy, baseline = Policy.model_validate(plan.policy), stored_baseline(journal)
     if baseline is not None:

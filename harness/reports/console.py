@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.comparisons.pairs import Ranking
 from harness.numbers import interval, number, valued
 from harness.redact import safe_line
 from harness.reports.gate_table import gate_table, policy_note
+from harness.reports.ranking import place_text, ranking_rows
 from harness.reports.scorecard import CandidateCard, Scorecard, verdict_line
 from harness.verdicts.catalogue import entry
 from harness.verdicts.model import Outcome
@@ -43,8 +42,9 @@ def print_scorecard(scorecard: Scorecard, folder: Path, console: Console | None 
         _print_candidate(console, card)
     if scorecard.ranking:
         console.print(Text("\ncandidates against each other, by mean KL, paired by document", style="dim"))
-        for line in ranking_lines(scorecard.ranking):
-            console.print(Text(f"  {safe_line(line)}"))
+        for place, step in ranking_rows(scorecard.ranking):
+            line = f"  {place_text(place):<8} {safe_line(place.label)}  {number(place.value)} nat/token"
+            console.print(Text(f"{line}, {safe_line(step)}" if step else line))
     console.print()
     for card in scorecard.candidates:
         line = f"{safe_line(card.evidence.label)} (claimed {safe_line(card.evidence.claim)})"
@@ -85,25 +85,6 @@ def _print_candidate(console: Console, card: CandidateCard) -> None:
         console.print(Text(f"  {finding.code} {about.severity} {about.title}: {safe_line(finding.detail, 240)}"))
         if about.severity not in {"S0", "S1"}:
             console.print(Text(f"      fix: {about.fix}", style="dim"))
-
-
-def ranking_lines(ranking: Ranking) -> list[str]:
-    """A line per candidate, from the closest: its place, as far as the intervals allow one, and the step to the next."""
-    pairs = {frozenset((pair.first, pair.second)): pair for pair in ranking.pairs}
-    lines = []
-    for index, place in enumerate(ranking.places):
-        where = f"{place.best}" if place.best == place.worst else f"{place.best} to {place.worst}"
-        line = f"{where:<8} {place.label}  {number(place.value)} nat/token"
-        if index:
-            before = ranking.places[index - 1].label
-            pair = pairs[frozenset((before, place.label))]
-            times, low, high = (pair.ratio, pair.low, pair.high)
-            if pair.first == before:
-                times, low, high = (1 / x if x else math.inf for x in (times, high, low))
-            sure = "" if pair.closer else "; the order is not sure"
-            line += f", {number(times)} times {before} ({number(low)} to {number(high)}{sure})"
-        lines.append(line)
-    return lines
 
 
 def _table(card: CandidateCard) -> Table:

@@ -9,12 +9,15 @@ from importlib import resources
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.numbers import interval, number, share, valued
+from harness.numbers import interval, number, percent_level, share, valued
 from harness.redact import safe_line, safe_text
+from harness.reports.gate_table import policy_note
 from harness.reports.plots import histogram_plot, ladder_plot, slice_plot
+from harness.reports.ranking import ranking_rows
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.targets.base import ModelIdentity
 from harness.verdicts.catalogue import entry
+from harness.verdicts.gates.telling import gate_interval, gate_value
 
 _MOST_ITEMS = 30  # over all candidates; the scorecard has the rest
 _SLICE_AXES = ("segment", "domain", "position", "reference confidence")
@@ -46,6 +49,11 @@ def render_html(scorecard: Scorecard) -> str:
         valued=valued,
         interval=interval,
         entry=entry,
+        ranked=ranking_rows(scorecard.ranking) if scorecard.ranking else [],
+        gate_value=gate_value,
+        gate_interval=gate_interval,
+        policy_note=policy_note,
+        level=lambda reading: percent_level(1 - 2 * reading.policy.alpha),
     )
 
 

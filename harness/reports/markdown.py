@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from harness.numbers import interval, number, valued
 from harness.redact import safe_markdown
+from harness.reports.gate_table import policy_note
+from harness.reports.ranking import place_text, ranking_rows
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.verdicts.catalogue import entry
+from harness.verdicts.gates.telling import gate_interval, gate_value
 
 SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "kl_p99")
 
@@ -20,6 +23,15 @@ def render_markdown(scorecard: Scorecard) -> str:
         f"({suite.profile}): {suite.tokens:,} scored tokens over {suite.documents} documents.",
         "",
     ]
+    if scorecard.partial:
+        lines += [f"**Only part of the run:** {scorecard.partial}.", ""]
+    if scorecard.ranking:
+        lines += ["| place | candidate | KL, nat/token | step, paired by document |", "|---|---|---|---|"]
+        lines += [
+            f"| {place_text(place)} | {safe_markdown(place.label)} | {number(place.value)} | {safe_markdown(step)} |"
+            for place, step in ranking_rows(scorecard.ranking)
+        ]
+        lines.append("")
     for card in scorecard.candidates:
         lines += _candidate(card)
     lines += ["<details><summary>What this cannot show</summary>", ""]
@@ -37,6 +49,14 @@ def _candidate(card: CandidateCard) -> list[str]:
         safe_markdown(verdict.sentence, 600),
         "",
     ]
+    if evidence.policy:
+        lines += ["| gate | value | interval | against | reading |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{gate.gate.text}` | {gate_value(gate)} | {gate_interval(gate)} | {safe_markdown(gate.against)} "
+            f"| {gate.status}{f', about {gate.more:,} more documents would decide' if gate.more else ''} |"
+            for gate in evidence.policy.gates
+        ]
+        lines += ["", f"{policy_note(evidence.policy)}.", ""]
     checks = [check for check in evidence.checks if check.key in SHOWN]
     if checks:
         lines += ["| check | value | 95 % interval | honest band | note |", "|---|---|---|---|---|"]

@@ -32,7 +32,7 @@ def evidence(**changes):
         "label": "x", "spec": "x", "claim": "bf16", "claim_source": "test", "claim_problem": "",
         "declared_quantization": False, "differences": (), "prompts": PromptReading(texts=5, chats=2, differing=()),
         "weights": weights(), "checks": (), "slices": (), "scalar": None, "band": band(10, 12, 15), "honest": (),
-        "ladder": None, "gate": None, "worst": (), "histogram": (), "tokens": 1000, "documents": 20, "non_finite": 0,
+        "ladder": None, "policy": None, "worst": (), "histogram": (), "tokens": 1000, "documents": 20, "non_finite": 0,
         "violations": 0, "violated_mass": 0.0, "padded_mass": 0.0, "all_zero": False,
     }  # fmt: skip
     return CandidateEvidence.model_validate(base | changes)

@@ -20,6 +20,8 @@ from harness.verdicts.gates.policy import Policy
 
 Status = Literal["passed", "failed", "undecided"]
 _WORST: tuple[Status, ...] = ("failed", "undecided", "passed")
+_MOST_DOCUMENTS = 100_000
+_HOPELESS = "the number lies on its bound: no suite of this kind would decide"
 _KL_AT_MOST = Gate(key="kl_ref_cand", upper=True, form="ratio", yardstick="band", bound=1.0)
 _STATUS: dict[Side, Status] = {"inside": "passed", "outside": "failed", "inconclusive": "undecided"}
 
@@ -121,11 +123,12 @@ def _read(gate: Gate, yard: Yard, sums: DocumentSums, policy: Policy) -> GateRea
     status = "undecided" if doubt else status
     distance = measure.distance(shown.value, bound)
     needed = clusters_needed(distance, shown.se, shown.clusters) if shown.clusters > 1 and distance > 0 else 0
+    hopeless = _HOPELESS if needed > _MOST_DOCUMENTS and status == "undecided" else ""
     return GateReading(
         gate=gate, status=status, value=shown.value, low=shown.low, high=shown.high, fail_low=strict.low,
         fail_high=strict.high, unit=measure.unit, against=measure.against, documents=shown.clusters,
-        needed=needed if status == "undecided" and not doubt else 0,
-        note="; ".join(filter(None, (measure.note, doubt, shown.note))),
+        needed=needed if status == "undecided" and not doubt and not hopeless else 0,
+        note="; ".join(filter(None, (measure.note, doubt, hopeless, shown.note))),
     )  # fmt: skip
 
 
