@@ -38,7 +38,7 @@ _CUT: dict[int, tuple[TokenTable, list[list[tuple[Sequence, np.ndarray]]]]] = {}
 WORSE = 1.2
 NOWHERE = Conditions(
     suite="core", suite_version=1, suite_digest="", profile="full", reference="", reference_digest="", vocabulary="",
-    estimator="exact",
+    estimator="exact", arithmetic="",
 )  # fmt: skip
 
 

@@ -83,13 +83,12 @@ def fidelity(request: pytest.FixtureRequest) -> Iterator[Fidelity]:
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Judge the marker's comparison before the test's own body runs."""
     __tracebackhide__ = True
-    marker = item.get_closest_marker("fidelity")
-    if marker is None:
-        return
-    if marker.args:
-        pytest.fail("the fidelity marker takes keywords: reference=..., candidate=...", pytrace=False)
-    item.stash[_ANSWER] = _answered(item, dict(marker.kwargs))
-    _judge(item, item.stash[_ANSWER])
+    for marker in item.iter_markers("fidelity"):  # several: one comparison each, the closest last
+        if marker.args:
+            pytest.fail("the fidelity marker takes keywords: reference=..., candidate=...", pytrace=False)
+    for marker in reversed(list(item.iter_markers("fidelity"))):
+        item.stash[_ANSWER] = _answered(item, dict(marker.kwargs))
+        _judge(item, item.stash[_ANSWER])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -117,7 +116,7 @@ def _answered(item: pytest.Item, arguments: dict[str, object]) -> Answer:
     verdict = answer.candidate.verdict
     cause = f" cause={verdict.cause}" if verdict.cause else ""
     written = f", baseline written: {answer.baseline_written.name}" if answer.baseline_written else ""
-    said = f"{answer.candidate.evidence.label} {verdict.outcome}{cause}{written}, {answer.folder / 'report.html'}"
+    said = f"{answer.candidate.evidence.label} {verdict.outcome}{cause}{written}, {answer.report}"
     item.user_properties.append(("fidelity", said))
     return answer
 

@@ -7,7 +7,6 @@ stored run by its own policy, which stands in the test's source before anything 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from pydantic import JsonValue
 from harness.config import Places, alone, writable
 from harness.errors import UsageError
 from harness.gating.baselines import make_baseline, save_baseline
-from harness.gating.policies import resolve
+from harness.gating.policies import Judgement, resolve
 from harness.identity import digest_json
 from harness.observations.events import Stop
 from harness.observations.journal import Journal, write_atomically
@@ -25,6 +24,7 @@ from harness.pipeline import DEFAULT_LADDER, Candidate, Request, compare
 from harness.redact import safe_line, safe_text
 from harness.reports.build import build_scorecard
 from harness.reports.gate_table import policy_note
+from harness.reports.html import render_html
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.targets.spec import Runtime, parse_spec
 from harness.verdicts.catalogue import entry
@@ -54,10 +54,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a wish was judged: the whole scorecard, and the folder of the run."""
+    """How a wish was judged: the whole scorecard, and the page that shows it."""
 
     card: Scorecard
-    folder: Path
+    report: Path
     baseline_written: Path | None = None
 
     @property
@@ -95,7 +95,7 @@ class Answer:
             if about.severity not in {"S0", "S1"}:
                 lines.append(f"  {finding.code} {about.severity} {about.title}: {safe_line(finding.detail, 240)}")
                 lines.append(f"      fix: {about.fix}")
-        lines.append(f"  report: {self.folder / 'report.html'}")
+        lines.append(f"  report: {self.report}")
         return "\n".join(lines)
 
 
@@ -125,27 +125,45 @@ class Comparer:
             )
         writes = baseline is not None and (self.update == "all" or (self.update == "new" and missing))
         gates = (*wish.gates, *self.fail)
-        if not writes:  # bad gates end here, before anything is measured
-            resolve(gates, baseline)
+        free = tuple(gate for gate in gates if "baseline" not in gate)
+        resolve(*((free,) if writes else (gates, baseline)))  # bad gates end here, before anything is measured
         journal = Journal.open(self.results, self._run(wish))
         try:
             if writes and baseline is not None:
+                own = resolve(free)
+                card = self._judged(journal, own, "")
+                if own and card.outcome is Outcome.BEYOND:  # what fails its own bounds becomes nobody's baseline
+                    return Answer(card, self._page(journal, card))
                 save_baseline(make_baseline(journal), baseline)
-            judgement = resolve(gates, baseline)
-            policy, stored = (judgement.policy, judgement.baseline) if judgement else (None, None)
-            card = build_scorecard(journal, policy, stored, str(baseline or ""), frozen=True)
+            card = self._judged(journal, resolve(gates, baseline), str(baseline or ""))
         finally:
             journal.close()
-        return Answer(card, journal.folder, baseline if writes else None)
+        return Answer(card, self._page(journal, card), baseline if writes else None)
+
+    @staticmethod
+    def _judged(journal: Journal, judgement: Judgement | None, source: str) -> Scorecard:
+        policy, stored = (judgement.policy, judgement.baseline) if judgement else (None, None)
+        return build_scorecard(journal, policy, stored, source, frozen=True)
+
+    @staticmethod
+    def _page(journal: Journal, card: Scorecard) -> Path:
+        """A page of its own for every policy: several tests judge one run."""
+        policy = card.candidates[0].evidence.policy
+        page = journal.folder / (f"report-{policy.policy.digest[:8]}.html" if policy else "report.html")
+        if policy:
+            write_atomically(page, render_html(card).encode())
+        return page
 
     def _run(self, wish: Wish) -> str:
         """The stored run of a wish: made once, by whichever process comes first."""
         request = Request(
             reference=self._located(wish.reference), candidates=(Candidate(self._located(wish.candidate), wish.claim),),
             suite=self._located_suite(wish.suite), profile=wish.profile, band=wish.band, ladder=wish.ladder,
-            runtime=Runtime(device=wish.device, dtype=wish.dtype, threads=wish.threads), command="pytest",
+            runtime=Runtime(device=wish.device, dtype=wish.dtype, threads=wish.threads), command="pytest", fresh=True,
         )  # fmt: skip
-        key = digest_json([repr(request), _files(request.reference), _files(request.candidates[0].spec)])
+        key = digest_json(
+            [repr(request), _files(request.reference), _files(request.candidates[0].spec), _files(request.suite)]
+        )
         if key in self._runs:
             return self._runs[key]
         writable(self.results, "results")
@@ -185,19 +203,32 @@ def wish_of(arguments: dict[str, object]) -> Wish:
     for name in ("reference", "candidate", "baseline", "suite"):
         if name in values:
             values[name] = str(values[name])
-    for name in ("gates", "ladder"):
-        if isinstance(values.get(name), str):
-            values[name] = (values[name],)
-        elif isinstance(values.get(name), Sequence):
-            values[name] = tuple(values[name])  # type: ignore[arg-type]
+    if isinstance(values.get("gates"), str):
+        values["gates"] = (values["gates"],)
+    for name, kind in (("gates", str), ("ladder", int)):
+        if name in values:
+            many = values[name]
+            if not isinstance(many, list | tuple) or not all(type(one) is kind for one in many):
+                raise UsageError(f"{name} takes a list, such as {['4bit'] if kind is str else [5, 4, 3]}")
+            values[name] = tuple(many)
+    for name, wanted in (
+        ("claim", str),
+        ("profile", str),
+        ("device", str),
+        ("dtype", str),
+        ("band", bool),
+        ("threads", int),
+    ):
+        if name in values and type(values[name]) is not wanted:
+            raise UsageError(f"{name} takes a {wanted.__name__}, not {values[name]!r}")
     return Wish(**values)  # type: ignore[arg-type]
 
 
 def _files(spec: str) -> list[JsonValue]:
     """Names, sizes and times of a target's files: a model that was made again within the session is another one."""
     base = Path(parse_spec(spec).base)
-    found = [base] if base.is_file() else sorted(base.glob("*")) if base.is_dir() else []
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in found]
+    found = [base] if base.is_file() else sorted(base.rglob("*")) if base.is_dir() else []
+    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in found]
 
 
 def _finish(request: Request, places: Places) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
 
 from harness.cli.display import make_display
 from harness.cli.execution import execute
-from harness.config import Places
+from harness.config import Places, writable
 from harness.pipeline import Candidate, Request
 from harness.targets.demo_model import NAME, build_demo_reference, demo_reference
 from harness.targets.spec import Runtime
@@ -26,6 +27,8 @@ ACTS = (
 
 @click.command("demo")
 @click.option("--model-file", type=click.Path(path_type=Path), help="The demo's wheel or GGUF, for offline use.")
+@click.option("--model-to", type=click.Path(path_type=Path), metavar="DIR",
+              help="Only put the demo's model into a folder of yours, to quantize and compare it.")  # fmt: skip
 @click.option("--profile", default="quick", show_default=True, help="The part of the suite: quick or full.")
 @click.option("--hosts", is_flag=True, help="Audit four real servers on this machine instead (needs the extra hosts).")
 @click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
@@ -34,6 +37,7 @@ ACTS = (
 @click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
 def command(
     model_file: Path | None,
+    model_to: Path | None,
     profile: str,
     hosts: bool,  # noqa: FBT001
     threads: int,
@@ -50,6 +54,10 @@ def command(
     places = Places(results or places.results, places.cache)
     for line in build_demo_reference(places.cache, model_file):
         click.echo(f"[model] {line}", err=True)
+    if model_to:
+        shutil.copytree(demo_reference(places.cache), writable(model_to, "model"), dirs_exist_ok=True)
+        click.echo(str(model_to))
+        return 0
     if hosts:
         from harness.cli.demo_hosts import show_hosts  # noqa: PLC0415 - brings httpx along
 

@@ -65,6 +65,8 @@ def rank(tables: dict[str, TokenTable]) -> Ranking | None:
     if len(tables) < 2:
         return None
     keys = set.intersection(*({s.key for s in table.sequences} for table in tables.values()))
+    if not keys:
+        return None
     sums = {label: DocumentSums.of(table.restrict(keys)) for label, table in tables.items()}
     found = [_pair(a, b, sums[a], sums[b]) for a, b in itertools.combinations(sums, 2)]
     adjusted = holm([1.0 if math.isnan(p) else p for _, p in found])
@@ -80,8 +82,11 @@ def rank(tables: dict[str, TokenTable]) -> Ranking | None:
 def _pair(a: str, b: str, first: DocumentSums, second: DocumentSums) -> tuple[PairReading, float]:
     kl, ear = METRICS["kl_ref_cand"], METRICS["ear"]
     times, gap = ratio(kl, first, second), difference(ear, first, second)
-    zero = min(first.kl.mean, second.kl.mean) <= 0  # one is exactly the reference: the other is further, or it is, too
-    p = (1.0 if times.value == 1 else 0.0) if zero else two_sided_p(log_contrast((1.0, -1.0), (first.kl, second.kl)))
+    zero = min(first.kl.mean, second.kl.mean) <= 0
+    if zero:  # one is exactly the reference: the other is further, or it is the reference, too
+        p = math.nan if times.clusters < 2 else float(times.value == 1)
+    else:
+        p = two_sided_p(log_contrast((1.0, -1.0), (first.kl, second.kl)))
     reading = PairReading(
         first=a, second=b, ratio=times.value, low=times.low, high=times.high, ear=gap.value, ear_low=gap.low,
         ear_high=gap.high, holm=1.0, closer="", documents=times.clusters, note=times.note,

@@ -57,6 +57,16 @@ def log_contrast(weights: Sequence[float], parts: Sequence[Sums], level: float =
     return _interval(value, influence, groups, tokens, level)
 
 
+def mean_of_sums(part: Sums, level: float = LEVEL) -> Estimate:
+    """The mean of a positive quantity with a t interval on its logarithm; of zero, zero."""
+    if _mean(part) == 0:
+        return _fact(0.0, [part])
+    log = log_contrast((1.0,), (part,), level)
+    return Estimate(
+        math.exp(log.value), _exp(log.low), _exp(log.high), log.se, log.tokens, log.clusters, math.nan, log.note
+    )
+
+
 def difference_of_means(above: Sums, below: Sums, level: float = LEVEL) -> Estimate:
     """The difference of two means over the same documents, with a cluster-robust t interval; ``se`` is on their scale."""
     groups, tokens = _size([above, below])

@@ -26,6 +26,9 @@ def quantile_interval(
     nan = float("nan")
     if len(values) * (1 - share) < _MIN_EXCEEDANCES:
         return Estimate(nan, nan, nan, nan, len(values), len(groups), nan, "too few tokens beyond this quantile")
+    if len(groups) < 2:  # one document says nothing about others
+        value = float(np.quantile(values, share))
+        return Estimate(value, -np.inf, np.inf, np.inf, len(values), len(groups), nan, cluster_note(len(groups)))
     order = np.argsort(values)
     ranked, owner = values[order], np.searchsorted(groups, clusters[order])
     picks = rng.integers(0, len(groups), size=(_DRAWS, len(groups)))

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from harness.comparisons.baselines import Baseline, check_comparable, read_baseline
 from harness.errors import TargetNotFound, UsageError
-from harness.identity import digest_json
+from harness.identity import digest_bytes
 from harness.observations.plan import Plan
 from harness.reports.stored import conditions, document_digests
 from harness.targets.base import ModelIdentity
@@ -43,13 +43,16 @@ def frozen(judgement: Judgement | None) -> tuple[dict[str, JsonValue] | None, st
     if judgement is None:
         return None, ""
     baseline = judgement.baseline
-    return judgement.policy.model_dump(mode="json"), digest_json(baseline.model_dump(mode="json")) if baseline else ""
+    return judgement.policy.model_dump(mode="json"), digest_bytes(
+        baseline.model_dump_json().encode()
+    ) if baseline else ""
 
 
 def resolve(gates: tuple[str, ...], baseline: Path | None = None) -> Judgement | None:
     """Read gates as they are given on the command line; None where nothing was given.
 
-    Each is an expression, the name of a preset, or a policy file. A baseline without any gate means: no worse than it.
+    Each is an expression, the name of a preset, or a policy file. A baseline that no gate is held against means:
+    no worse than it, too.
     Raises UsageError, BaselineMismatch or TargetNotFound.
     """
     texts: list[str] = []
@@ -74,6 +77,8 @@ def resolve(gates: tuple[str, ...], baseline: Path | None = None) -> Judgement |
             )
         return None
     policy = policy_of(texts or list(NO_WORSE), name, alpha)
+    if named is not None and not policy.needs_baseline:  # a baseline that is named is never ignored
+        policy = policy_of([*texts, *NO_WORSE], name, alpha)
     if policy.needs_baseline and named is None:
         raise UsageError("a gate is held against a baseline, and none was given",
                          fix="give --baseline FILE, or 'baseline:' in the policy")  # fmt: skip
@@ -92,8 +97,8 @@ def _text(path: Path, what: str, most: int) -> str:
         if path.stat().st_size > most:
             raise UsageError(f"the {what} is larger than {most >> 10:,} KB", where=str(path))
         return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the {what} is no UTF-8 text", where=str(path)) from error
+    except ValueError as error:
+        raise UsageError(f"the {what} is no UTF-8 text, or its name is none", where=repr(str(path))) from error
     except OSError as error:
         fix = "fidelity baseline save RUN -o FILE writes one" if what == "baseline" else ""
         raise TargetNotFound(f"the {what} cannot be read ({error.strerror})", where=str(path), fix=fix) from error

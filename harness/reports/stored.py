@@ -74,6 +74,7 @@ def isolation_of(journal: Journal) -> dict[str, JsonValue]:
 
 def conditions(plan: Plan, reference: ModelIdentity) -> Conditions:
     """What must be the same for a baseline to be compared with a run of this plan."""
+    runtime = plan.reference.runtime
     return Conditions(
         suite=str(plan.suite["name"]),
         suite_version=int(str(plan.suite["version"])),
@@ -83,6 +84,7 @@ def conditions(plan: Plan, reference: ModelIdentity) -> Conditions:
         reference_digest=reference.digest,
         vocabulary=reference.vocabulary_sha256,
         estimator=plan.estimator,
+        arithmetic=f"{runtime['dtype']} on {str(runtime['device']).partition(':')[0]}",
     )
 
 

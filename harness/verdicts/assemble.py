@@ -92,7 +92,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
             "scalar": scalar_fit(table),
             "band": against_band(table, honest),
             "ladder": _ladder(table, sticks.rungs),
-            "policy": _policy(table, honest, sticks),
+            "policy": _policy(table, sticks),
             "worst": tuple(worst_items(table)),
             "histogram": histogram(kl),
             "tokens": len(table.rows),
@@ -127,10 +127,11 @@ def _with_band(table: TokenTable, honest: dict[str, TokenTable]) -> list[CheckRe
     return with_floors(headline(table), [headline(member) for member in honest.values()])
 
 
-def _policy(table: TokenTable, honest: dict[str, TokenTable], sticks: Yardsticks) -> PolicyReading | None:
+def _policy(table: TokenTable, sticks: Yardsticks) -> PolicyReading | None:
     if sticks.policy is None:
         return None
-    yard = Yard(table, honest, sticks.rungs, sticks.baseline)
+    # The reference's own honest configurations: a rebuilt 4-bit claim would make any 4-bit copy 'lossless'.
+    yard = Yard(table, sticks.honest, sticks.rungs, sticks.baseline)
     return read_policy(sticks.policy, yard, frozen=sticks.frozen)
 
 

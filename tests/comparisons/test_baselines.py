@@ -50,8 +50,10 @@ def _document(**changes):
         (_document(sums=[1.0]), "doc-003"),
         (_document(tokens=[-1] * 14), "doc-003"),
         (lambda raw: raw["documents"]["doc-003"]["sums"].__setitem__(0, "Infinity"), "doc-003"),
-        (lambda raw: raw.update(metrics=raw["metrics"][::-1][:-1]), "wrong numbers"),
+        (lambda raw: raw.update(metrics=raw["metrics"][::-1]), "other metrics"),
         (lambda raw: raw.update(extra=1), "damaged"),
+        (lambda raw: raw.update(metrics=[]), "other metrics"),
+        (_document(tokens=[10**400] * 14), "doc-003"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused(table, damage, said):
@@ -73,7 +75,7 @@ def test_anything_else_is_no_baseline(text):
 @pytest.mark.parametrize(
     ("field", "said"),
     [("suite_digest", "another suite"), ("profile", "another profile"), ("vocabulary", "another tokenizer"),
-     ("reference_digest", "another reference")],
+     ("reference_digest", "another reference"), ("arithmetic", "another arithmetic"), ("estimator", "reference cache")],
 )  # fmt: skip
 def test_another_question_is_refused(table, field, said):
     """Suite, profile, tokenizer and reference must be the ones that the baseline was made with."""
@@ -89,11 +91,18 @@ def test_a_few_documents_may_differ_and_not_more(table):
     baseline, digests = baseline_of(table), digests_of(list(table.sequences))
     check_comparable(baseline, CONDITIONS, digests | {"doc-000": "x"}, "b.json")
     with pytest.raises(BaselineMismatch) as caught:
-        check_comparable(baseline, CONDITIONS, digests | {f"doc-{g:03d}": "x" for g in range(5)}, "b.json")
-    assert "5 of 10" in str(caught.value)
-    longer = digests | {f"more-{g}": "x" for g in range(10)}
+        check_comparable(baseline, CONDITIONS, digests | {f"doc-{g:03d}": "x" for g in range(6)}, "b.json")
+    assert "4 of 10" in str(caught.value)
+    longer = digests | {f"more-{g}": "x" for g in range(11)}
     with pytest.raises(BaselineMismatch):
         check_comparable(baseline, CONDITIONS, longer, "b.json")
+
+
+def test_a_copy_without_a_single_flip_is_a_baseline_too():
+    """Numbers without an interval are left out of the summary, so that the file is JSON and its digest exists."""
+    baseline = baseline_of(table_of({f"d{g}": np.full(20, 1e-6) for g in range(5)}))
+    assert "confident_flips" not in baseline.summary
+    assert "NaN" not in write_baseline(baseline)
 
 
 def test_the_digest_of_a_document_is_that_of_what_was_scored(table):

@@ -51,8 +51,10 @@ def test_the_reference_itself_is_closer_than_anything_that_moved():
 def test_one_document_ranks_nobody():
     """No error, no order."""
     one = {"d": np.full(50, 0.1)}
-    (pair,) = rank({"a": table_of(one), "b": table_of({"d": np.full(50, 0.9)})}).pairs
-    assert pair.closer == ""
+    for other in (np.full(50, 0.9), np.zeros(50)):
+        (pair,) = rank({"a": table_of(one), "b": table_of({"d": other})}).pairs
+        assert pair.closer == ""
+    assert rank({"a": table_of(one), "b": table_of({"e": np.full(50, 0.9)})}) is None
 
 
 @pytest.mark.slow

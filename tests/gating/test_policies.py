@@ -28,7 +28,7 @@ def test_a_file_a_preset_and_expressions_make_one_policy(folder):
     """The file's baseline is found beside the file; its name is the policy's."""
     found = resolve((str(folder / "weekly.yaml"), "lossless", "js<=0.1"))
     assert [gate.text for gate in found.policy.gates] == [
-        "bits>=3.7", "ear>=baseline-1%", "kl_ref_cand<=2x band", "js<=0.1",
+        "bits>=3.6", "ear>=baseline-1%", "kl_ref_cand<=2x band", "js<=0.1",
     ]  # fmt: skip
     assert found.policy.name == "weekly"
     assert found.baseline.label == "last week"
@@ -38,6 +38,12 @@ def test_a_baseline_alone_means_no_worse(folder):
     """The default gate is declared in one place."""
     found = resolve((), folder / "b.json")
     assert [gate.text for gate in found.policy.gates] == ["kl_ref_cand<=1.1x baseline"]
+
+
+def test_a_baseline_that_is_named_is_never_ignored(folder):
+    """Other gates beside it do not switch the regression test off."""
+    found = resolve(("4bit", "js<=0.1"), folder / "b.json")
+    assert [gate.text for gate in found.policy.gates] == ["bits>=3.6", "js<=0.1", "kl_ref_cand<=1.1x baseline"]
 
 
 @pytest.mark.parametrize(

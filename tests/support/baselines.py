@@ -9,7 +9,7 @@ from harness.comparisons.table import TokenTable
 
 CONDITIONS = Conditions(
     suite="core", suite_version=1, suite_digest="s" * 64, profile="quick", reference="ref", reference_digest="r" * 64,
-    vocabulary="v" * 64, estimator="exact",
+    vocabulary="v" * 64, estimator="exact", arithmetic="auto on cpu",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def ratio(metric: Metric, ours: DocumentSums, theirs: DocumentSums, level: float
         log = difference_of_means(ours.sums(metric), theirs.sums(metric), level)
         return _mapped(log, np.exp)
     found = ratio_of_means(ours.sums(metric), theirs.sums(metric), level)
-    return _mapped(found, np.sqrt) if metric.scale == "root" else found
+    return replace(_mapped(found, np.sqrt), se=found.se / 2) if metric.scale == "root" else found
 
 
 def difference(metric: Metric, ours: DocumentSums, theirs: DocumentSums, level: float = LEVEL) -> Estimate:
@@ -92,15 +92,25 @@ def over_ladder(ours: DocumentSums, rungs: dict[float, DocumentSums], bits: floa
     Between two rungs the ladder's KL is interpolated on the logarithm, as the reading in bits is; at a rung it is that
     rung. ``bits`` must lie on the ladder.
     """
+    weights, parts = _rungs_at(rungs, bits)
+    if ours.kl.total.sum() == 0:
+        return ratio_of_means(ours.kl, parts[0], level)
+    return _mapped(log_contrast((1.0, *(-w for w in weights)), (ours.kl, *parts), level), np.exp)
+
+
+def ladder_at(rungs: dict[float, DocumentSums], bits: float, level: float = LEVEL) -> Estimate:
+    """The mean KL of round to nearest at ``bits``, interpolated as in ``over_ladder``."""
+    weights, parts = _rungs_at(rungs, bits)
+    return _mapped(log_contrast(weights, parts, level), np.exp)
+
+
+def _rungs_at(rungs: dict[float, DocumentSums], bits: float) -> tuple[tuple[float, float], tuple[Sums, Sums]]:
+    """The rungs around ``bits`` with their weights on the logarithm: the one below first."""
     steps = sorted(rungs)
     above = next(step for step in steps if step >= bits)
     below = max(step for step in steps if step <= bits)
-    high, low = rungs[above].kl, rungs[below].kl
     weight = 0.0 if above == below else (bits - below) / (above - below)
-    weights, parts = (1.0, -(1.0 - weight), -weight), (ours.kl, low, high)
-    if ours.kl.total.sum() == 0:
-        return ratio_of_means(ours.kl, low, level)
-    return _mapped(log_contrast(weights, parts, level), np.exp)
+    return (1.0 - weight, weight), (rungs[below].kl, rungs[above].kl)
 
 
 def _mapped(estimate: Estimate, change: np.ufunc) -> Estimate:

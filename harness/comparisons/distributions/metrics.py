@@ -33,8 +33,13 @@ class Metric:
     scale: Scale
     values: Callable[[TokenTable], Floats]
 
+    @property
+    def counted(self) -> bool:
+        """Whether it counts tokens at which something happened."""
+        return self.unit == "share" and self.scale == "plain" and self.better != "zero"
+
     def estimate(self, table: TokenTable, level: float = LEVEL) -> Estimate:
-        """The number with its interval over documents."""
+        """The number with its interval over documents; ``se`` is on the scale of the interval."""
         values = self.values(table)
         if self.scale == "plain":
             return mean_interval(values, table.cluster, level)
@@ -47,7 +52,7 @@ class Metric:
             return replace(inner, value=1 - inner.value, low=1 - inner.high, high=1 - inner.low)
         if self.scale == "root":
             value, low, high = np.sqrt(np.maximum([inner.value, inner.low, inner.high], 0.0))
-            return replace(inner, value=float(value), low=float(low), high=float(high))
+            return replace(inner, value=float(value), low=float(low), high=float(high), se=inner.se / 2)
         return inner
 
     def check(self, table: TokenTable) -> CheckResult:

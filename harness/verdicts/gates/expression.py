@@ -48,8 +48,8 @@ class Gate(Result):
 
     def _bound(self) -> str:
         if self.form == "ratio":
-            return f"{self.bound:g}x {self.yardstick}"
-        number = f"{100 * self.bound:.10g}%" if _is_share(self.key) else f"{self.bound:.10g}"
+            return f"{self.bound!r}".removesuffix(".0") + f"x {self.yardstick}"
+        number = f"{100 * self.bound:.12g}%" if _is_share(self.key) else f"{self.bound!r}".removesuffix(".0")
         if self.form == "absolute":
             return number
         return f"{self.yardstick}{'' if self.bound < 0 else '+'}{number}" if self.bound else self.yardstick
@@ -99,15 +99,16 @@ def _is_share(key: str) -> bool:
 
 
 def _check(gate: Gate, text: str) -> None:
-    """Refuse bounds that cannot fail, cannot be met, or cannot be estimated."""
+    """Refuse bounds that cannot fail, cannot be met, point the wrong way, or cannot be estimated."""
     metric = METRICS.get(gate.key)
     if not math.isfinite(gate.bound):
         raise UsageError("a bound must be finite", where=text)
+    better = "higher" if gate.key == BITS else metric.better if metric else "lower"
+    if better != "zero" and gate.upper == (better == "higher"):
+        raise UsageError(f"{better} is better for {gate.key}: this bound would pass what is bad", where=text,
+                         fix=f"write {gate.key}{'>=' if gate.upper else '<='}...")  # fmt: skip
     if gate.form == "absolute":
-        if _is_share(gate.key) and metric and metric.better != "zero" and not 0 <= gate.bound <= 1:
-            raise UsageError(f"{gate.key} lies between 0 and 1", where=text, fix="write 98% or 0.98")
-        if gate.key == BITS and gate.upper:
-            raise UsageError("bits are bounded from below", where=text, fix="write bits>=4.2")
+        _check_absolute(gate, text)
         return
     if metric is None:
         raise UsageError(f"{gate.key} has no sums per document, so it cannot be held against a {gate.yardstick}",
@@ -124,3 +125,19 @@ def _check(gate: Gate, text: str) -> None:
             where=text,
             fix=f"write {gate.key}<=1.1x {gate.yardstick}",
         )
+    if gate.form == "difference" and metric.unit == "share" and abs(gate.bound) >= 1:
+        raise UsageError(f"{gate.key} cannot move by {100 * abs(gate.bound):g} points or more", where=text,
+                         fix=f"for one point write {gate.yardstick}{'+' if gate.bound > 0 else '-'}1%")  # fmt: skip
+
+
+def _check_absolute(gate: Gate, text: str) -> None:
+    metric = METRICS.get(gate.key)
+    if metric and metric.better == "zero" and metric.scale != "exp":
+        return  # a loss or an entropy may move either way
+    if _is_share(gate.key):
+        trivial = 1.0 if gate.upper else 0.0
+        if not 0 <= gate.bound <= 1 or gate.bound == trivial:
+            raise UsageError(f"{gate.key} lies between 0 and 1, so this bound cannot decide", where=text,
+                             fix="write 98% or 0.98")  # fmt: skip
+    elif gate.bound < 0 or (gate.bound == 0 and not gate.upper):
+        raise UsageError(f"{gate.key} is never negative, so this bound cannot decide", where=text)

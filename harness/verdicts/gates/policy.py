@@ -19,8 +19,8 @@ ALPHA = 0.025
 #: What a candidate may be sold as, in gates; measured on real builds in docs/methods/gates.md.
 PRESETS: dict[str, tuple[str, ...]] = {
     "lossless": ("kl_ref_cand<=2x band",),
-    "8bit": ("bits>=6.5",),
-    "4bit": ("bits>=3.7",),
+    "8bit": ("bits>=5.7",),
+    "4bit": ("bits>=3.6",),
 }
 #: What "no worse than the baseline" means where nobody says otherwise.
 NO_WORSE = ("kl_ref_cand<=1.1x baseline",)
@@ -87,7 +87,12 @@ def read_policy_file(text: str, where: str) -> PolicyFile:
     """Parse a policy file; raises UsageError that names the key."""
     try:
         raw: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # yaml lets its constructors' errors out
         raise UsageError(f"the policy is no YAML: {str(error)[:300]}", where=where) from error
     if not isinstance(raw, dict):
         raise UsageError("the policy is no mapping", where=where, fix="it begins with 'version: 1' and has 'gates:'")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
 from harness.comparisons.baselines import Baseline, digests_of
-from harness.comparisons.distributions.documents import DocumentSums, difference, over_ladder, ratio
+from harness.comparisons.distributions.documents import DocumentSums, difference, ladder_at, over_ladder, ratio
 from harness.comparisons.distributions.metrics import METRICS, QUANTILES, Metric
 from harness.comparisons.model import Result
 from harness.comparisons.table import TokenTable
-from harness.evidence.clustered import Estimate
+from harness.evidence.clustered import LEVEL, Estimate, cluster_note, positive_mean_interval
+from harness.evidence.contrasts import mean_of_sums
 from harness.evidence.equivalence import Side, clusters_needed
 from harness.verdicts.gates.expression import BITS, Gate
 from harness.verdicts.gates.policy import Policy
@@ -22,7 +25,9 @@ Status = Literal["passed", "failed", "undecided"]
 _WORST: tuple[Status, ...] = ("failed", "undecided", "passed")
 _MOST_DOCUMENTS = 100_000
 _HOPELESS = "the number lies on its bound: no suite of this kind would decide"
-_KL_AT_MOST = Gate(key="kl_ref_cand", upper=True, form="ratio", yardstick="band", bound=1.0)
+_UNMEASURED = "where {} was not measured the candidate moves further; measure it on all items (--profile full)"
+_ENOUGH_SHARED = 0.8  # with fewer of a baseline's documents nothing passes: what has no pair may be what got worse
+_SAME_MODEL = 1e-3  # no two quantizations agree so closely in every document; one model on two machines does
 _STATUS: dict[Side, Status] = {"inside": "passed", "outside": "failed", "inconclusive": "undecided"}
 
 
@@ -92,6 +97,7 @@ class _Measure:
     against: str = ""
     bound: float | None = None  # where it is not the gate's own
     note: str = ""
+    counted: bool = False  # where nothing varied, the rule of three bounds it
     doubt: str = ""  # why a pass on the documents of the yardstick is none on the others
 
 
@@ -104,6 +110,9 @@ def read_policy(policy: Policy, yard: Yard, *, frozen: bool) -> PolicyReading:
     one that misses any of them passes with probability at most alpha (all K must pass). A NaN anywhere is undecided.
     """
     sums = DocumentSums.of(yard.table)
+    if yard.table.violations or yard.table.non_finite:
+        broken = "logits are not finite, or rule out ids that the reference can emit: no mean stands for all tokens"
+        return PolicyReading(policy=policy, gates=tuple(_unread(gate, broken) for gate in policy.gates), frozen=frozen)
     readings = [_read(gate, yard, sums, policy) for gate in policy.gates]
     return PolicyReading(policy=policy, gates=tuple(readings), frozen=frozen)
 
@@ -111,9 +120,7 @@ def read_policy(policy: Policy, yard: Yard, *, frozen: bool) -> PolicyReading:
 def _read(gate: Gate, yard: Yard, sums: DocumentSums, policy: Policy) -> GateReading:
     measure = _measure(gate, yard, sums)
     if isinstance(measure, str):
-        nan = math.nan
-        return GateReading(gate=gate, status="undecided", value=nan, low=nan, high=nan, fail_low=nan, fail_high=nan,
-                           unit="", against="", documents=0, needed=0, note=measure)  # fmt: skip
+        return _unread(gate, measure)
     shown = measure.at(1 - 2 * policy.alpha)
     strict = measure.at(1 - 2 * policy.alpha / len(policy.gates))
     bound = gate.bound if measure.bound is None else measure.bound
@@ -123,6 +130,8 @@ def _read(gate: Gate, yard: Yard, sums: DocumentSums, policy: Policy) -> GateRea
     status = "undecided" if doubt else status
     distance = measure.distance(shown.value, bound)
     needed = clusters_needed(distance, shown.se, shown.clusters) if shown.clusters > 1 and distance > 0 else 0
+    if shown.se == 0 and measure.counted and 0 < abs(shown.value - bound) < 1:  # by the rule of three
+        needed = math.ceil(math.log(policy.alpha) / math.log(1 - abs(shown.value - bound)))
     hopeless = _HOPELESS if needed > _MOST_DOCUMENTS and status == "undecided" else ""
     return GateReading(
         gate=gate, status=status, value=shown.value, low=shown.low, high=shown.high, fail_low=strict.low,
@@ -130,6 +139,12 @@ def _read(gate: Gate, yard: Yard, sums: DocumentSums, policy: Policy) -> GateRea
         needed=needed if status == "undecided" and not doubt and not hopeless else 0,
         note="; ".join(filter(None, (measure.note, doubt, hopeless, shown.note))),
     )  # fmt: skip
+
+
+def _unread(gate: Gate, why: str) -> GateReading:
+    nan = math.nan
+    return GateReading(gate=gate, status="undecided", value=nan, low=nan, high=nan, fail_low=nan, fail_high=nan, unit="",
+                       against="", documents=0, needed=0, note=why)  # fmt: skip
 
 
 def _side(shown: Estimate, strict: Estimate, bound: float, *, upper: bool) -> Side:
@@ -155,11 +170,36 @@ def _absolute(gate: Gate, table: TokenTable) -> _Measure:
         quantile = QUANTILES[gate.key]
         return _Measure(lambda level: quantile.estimate(table, level), _plain, "nat/token")
     metric = METRICS[gate.key]
+    if metric.counted:
+        still = bool((table.column("kl_ref_cand") == 0).all())  # the same distributions: a fact, not luck
+        return _Measure(
+            lambda level: _certain(_rare(metric, table, level), level, counted=not still), _scale_of(metric), metric.unit,
+            counted=not still,
+        )  # fmt: skip
     return _Measure(
-        lambda level: _certain(metric.estimate(table, level), level, counted=_counted(metric)),
-        _log if metric.scale in {"log", "root", "exp"} else _plain,
-        metric.unit,
+        lambda level: _certain(metric.estimate(table, level), level, counted=False), _scale_of(metric), metric.unit
     )
+
+
+def _rare(metric: Metric, table: TokenTable, level: float) -> Estimate:
+    """A share of counted events with its interval on the logarithm of the rarer outcome.
+
+    Events that gather in few documents make the mean skewed; a symmetric interval would be too short on the side where a
+    gate passes.
+    """
+    values = metric.values(table)
+    higher = metric.better == "higher"
+    found = positive_mean_interval(1 - values if higher else values, table.cluster, level)
+    if not higher:
+        return replace(found, high=min(found.high, 1.0))
+    return replace(found, value=1 - found.value, low=max(1 - found.high, 0.0), high=1 - found.low)
+
+
+def _scale_of(metric: Metric) -> Callable[[float, float], float]:
+    """The scale on which the estimate's error lives."""
+    if metric.scale == "complement" or (metric.counted and metric.better == "higher"):
+        return _log_of_rest
+    return _log if metric.counted or metric.scale in {"log", "root", "exp"} else _plain
 
 
 def _bits(gate: Gate, yard: Yard) -> _Measure | str:
@@ -177,9 +217,8 @@ def _bits(gate: Gate, yard: Yard) -> _Measure | str:
     if any(later >= earlier for earlier, later in itertools.pairwise(means)):
         return "the ladder is not monotone on these items"
     name = f"round to nearest at {gate.bound:g} bits"
-    below = max(step for step in steps if step <= gate.bound)  # the wider rung, so that doubt is not raised lightly
-    doubt = _doubt(_KL_AT_MOST, yard, yard.rungs[below], 1.0, "the ladder")
-    return _Measure(lambda level: over_ladder(ours, ladder, gate.bound, level), _log, "times", name, 1.0, "", doubt)
+    doubt = _rest_of_ladder(yard, ladder_at(ladder, gate.bound).high, yard.rungs[steps[0]])
+    return _Measure(lambda level: over_ladder(ours, ladder, gate.bound, level), _log, "times", name, 1.0, doubt=doubt)
 
 
 def _against_band(gate: Gate, yard: Yard) -> _Measure | str:
@@ -187,7 +226,8 @@ def _against_band(gate: Gate, yard: Yard) -> _Measure | str:
         return "this run measured no honest band"
     pairs = []
     for label, member in yard.honest.items():
-        if both := _shared([yard.table, member]):
+        both = _shared([yard.table, member])
+        if both and not member.non_finite:
             pairs.append((label, DocumentSums.of(both[0]), DocumentSums.of(both[1])))
     if not pairs:
         return "the honest band was not measured on the same items"
@@ -207,21 +247,34 @@ def _against_baseline(gate: Gate, yard: Yard, sums: DocumentSums) -> _Measure | 
         return "no baseline was given"
     digests = digests_of(list(yard.table.sequences))
     shared = [unit for unit in sums.units if baseline.digest_of(unit) == digests[unit]]
-    missing = len(baseline.documents) - len(shared)
-    note = f"{missing} documents of the baseline came out otherwise here" if missing else ""
-    return _paired(gate, sums.on(shared), baseline.sums(shared), f"baseline '{baseline.label}'", note)
+    if not shared:
+        return "no document could be paired with the baseline's"
+    missing, doubt = len(baseline.documents) - len(shared), ""
+    note = f"{missing} documents of the baseline have no pair here" if missing else ""
+    if len(shared) < _ENOUGH_SHARED * len(baseline.documents):
+        doubt = f"only {len(shared)} of {len(baseline.documents)} documents could be paired"
+    others = [unit for unit in sums.units if unit not in set(shared)]
+    theirs = [unit for unit in baseline.documents if unit not in set(shared)]
+    if others and theirs and not doubt:
+        ours_rest, theirs_rest = sums.on(others).kl, baseline.sums(theirs).kl
+        factor = gate.bound if gate.form == "ratio" and gate.key == "kl_ref_cand" else 1.0
+        if mean_of_sums(ours_rest).low > max(factor, 1.0) * mean_of_sums(theirs_rest).high:
+            doubt = "the documents that could not be paired moved further"
+    return _paired(gate, sums.on(shared), baseline.sums(shared), f"baseline '{baseline.label}'", note, doubt)
 
 
 def _paired(gate: Gate, ours: DocumentSums, theirs: DocumentSums, against: str, note: str, doubt: str = "") -> _Measure:
     metric = METRICS[gate.key]
     if gate.form == "ratio":
-        return _Measure(lambda level: ratio(metric, ours, theirs, level), _log, "times", against, None, note, doubt)
-    same = bool((ours.kl.total == theirs.kl.total).all())  # the same divergences everywhere: the same model, not luck
+        return _Measure(
+            lambda level: ratio(metric, ours, theirs, level), _log, "times", against, None, note, doubt=doubt
+        )
+    # Nearly the same divergence in every document: the same model, on this machine or another, and not luck.
+    same = bool(np.allclose(ours.kl.total, theirs.kl.total, rtol=_SAME_MODEL, atol=1e-6))
+    counted = metric.counted and not same
     return _Measure(
-        lambda level: _certain(
-            difference(metric, ours, theirs, level), level, counted=_counted(metric) and not same
-        ),
-        _plain, metric.unit, against, None, note, doubt,
+        lambda level: _certain(difference(metric, ours, theirs, level), level, counted=counted), _plain, metric.unit,
+        against, None, note, counted, doubt,
     )  # fmt: skip
 
 
@@ -231,15 +284,21 @@ def _doubt(gate: Gate, yard: Yard, member: TokenTable, bound: float, what: str) 
     if not others:
         return ""
     metric = METRICS[gate.key]
-    rest, limit = metric.estimate(yard.table.restrict(others)), metric.estimate(member)
+    rest, limit = (
+        _certain(metric.estimate(table), LEVEL, counted=False) for table in (yard.table.restrict(others), member)
+    )
     scaled = bound if gate.form == "ratio" else 1.0
     shift = 0.0 if gate.form == "ratio" else bound
     outside = rest.low > limit.high * scaled + shift if gate.upper else rest.high < limit.low * scaled + shift
-    return (
-        f"where {what} was not measured the candidate moves further; measure it on all items (--profile full)"
-        if outside
-        else ""
-    )
+    return _UNMEASURED.format(what) if outside or any(map(math.isnan, (rest.low, limit.high))) else ""
+
+
+def _rest_of_ladder(yard: Yard, limit: float, rung: TokenTable) -> str:
+    others = {s.key for s in yard.table.sequences} - {s.key for s in rung.sequences}
+    if not others:
+        return ""
+    rest = _certain(METRICS["kl_ref_cand"].estimate(yard.table.restrict(others)), LEVEL, counted=False)
+    return "" if rest.low <= limit else _UNMEASURED.format("the ladder")
 
 
 def _published(gate: Gate, sums: DocumentSums) -> float:
@@ -264,15 +323,9 @@ def _certain(estimate: Estimate, level: float, *, counted: bool) -> Estimate:
     if estimate.se != 0 or math.isnan(estimate.value) or estimate.clusters < 2:
         return estimate
     reach = 1 - ((1 - level) / 2) ** (1 / estimate.clusters) if counted else 0.0
-    return Estimate(
-        estimate.value, estimate.value - reach, estimate.value + reach, 0.0, estimate.tokens, estimate.clusters,
-        estimate.design_effect, "",
-    )  # fmt: skip
-
-
-def _counted(metric: Metric) -> bool:
-    """Whether the number counts tokens at which something happened."""
-    return metric.unit == "share" and metric.scale == "plain" and metric.better != "zero"
+    return replace(
+        estimate, low=estimate.value - reach, high=estimate.value + reach, note=cluster_note(estimate.clusters)
+    )
 
 
 def _log(value: float, bound: float) -> float:
@@ -281,3 +334,7 @@ def _log(value: float, bound: float) -> float:
 
 def _plain(value: float, bound: float) -> float:
     return abs(value - bound) if math.isfinite(value) else 0.0
+
+
+def _log_of_rest(value: float, bound: float) -> float:
+    return _log(1 - value, 1 - bound)

@@ -56,9 +56,16 @@ def test_gates_read_as_people_write_them(text, form, yardstick, bound):
         ("ear>=1.1x baseline", "ear>=baseline-1%"),
         ("kl_p99<=2x band", "no sums per document"),
         ("bits>=1x baseline", "no sums per document"),
-        ("bits<=4", "bounded from below"),
+        ("bits<=4", "higher is better"),
         ("ppl_ratio<=baseline+0.1", "ppl_ratio<=1.1x baseline"),
         ("kl_ref_cand<=0x band", "positive"),
+        ("ear<=98%", "higher is better"),
+        ("kl_ref_cand>=0.02", "lower is better"),
+        ("kl_ref_cand<=-1", "never negative"),
+        ("ear>=0", "cannot decide"),
+        ("confident_flips<=1", "cannot decide"),
+        ("top1_agreement>=baseline-1", "write baseline-1%"),
+        ("confident_flips<=band+1", "write band+1%"),
         ("", "no gate"),
         ("a" * 5000 + "<=1", "no metric"),
     ],
@@ -79,10 +86,12 @@ def gates(draw):
     if metric:
         forms += ["ratio"] * has_ratio(metric) + ["difference"] * has_difference(metric)
     form = draw(st.sampled_from(forms))
-    number = st.integers(0, 1000) if form == "absolute" else st.integers(1, 3000)
+    number = st.integers(1, 999) if form != "ratio" else st.integers(1, 3000)
     bound = draw(number) / 1000
+    better = metric.better if metric else "lower"
+    upper = draw(st.booleans()) if better == "zero" else better == "lower"
     yardstick = "" if form == "absolute" else draw(st.sampled_from(["band", "baseline"]))
-    return Gate(key=key, upper=draw(st.booleans()), form=form, yardstick=yardstick, bound=bound)
+    return Gate(key=key, upper=upper, form=form, yardstick=yardstick, bound=bound)
 
 
 @given(gates())

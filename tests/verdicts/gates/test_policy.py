@@ -50,6 +50,9 @@ def test_a_policy_file_may_hold_preset_gates_and_baseline():
         ("- a", "no mapping"),
         ("version: 1\n  bad: [", "no YAML"),
         ("version: true\ngates: []", "version"),
+        ("version: !!int abc", "no YAML"),
+        ("version: 1\nalpha: !!timestamp abc", "no YAML"),
+        ("[" * 20_000, "no YAML"),
     ],
 )
 def test_a_bad_policy_file_is_refused_with_the_key(text, said):
