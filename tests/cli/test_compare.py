@@ -108,7 +108,7 @@ def test_gates_decide_when_they_are_given(fidelity, toy):
     common = ("compare", toy, f"rtn:4:{toy}", "--claim", "bf16", "--no-band", "--ladder", "none")
     seen = fidelity(*common, "--gate", "kl_ref_cand<=100").stdout
     value, low, high = (
-        float(x) for x in re.search(r"is ([\d.e-]+) \(95 % interval ([\d.e-]+) to ([\d.e-]+)\)", seen).groups()
+        float(x) for x in re.search(r": ([\d.e-]+) nat/token \(interval ([\d.e-]+) to ([\d.e-]+)\)", seen).groups()
     )
     assert "passed" in seen
     assert fidelity(*common, "--gate", f"kl_ref_cand<={low / 2}").returncode == 1
