@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.output import emit
 from harness.config import Places
 from harness.errors import UsageError
 from harness.gating.policies import resolve
@@ -51,8 +52,5 @@ def command(
         print_gates(scorecard, journal.folder)
         return scorecard.exit_code
     data = render(scorecard, form)
-    if output:
-        output.write_bytes(data)
-    else:
-        click.echo(data.decode())
+    emit(data, output)
     return scorecard.exit_code

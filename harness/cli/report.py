@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from harness.auditing import AuditFolder, judge_again
+from harness.cli.output import emit
 from harness.config import Places
 from harness.observations.asked import Asked
 from harness.observations.journal import Journal
@@ -46,10 +47,7 @@ def command(run: str, form: str, output: Path | None, results: Path | None) -> i
         print_scorecard(scorecard, journal.folder)
         return scorecard.exit_code
     data = render(scorecard, form)
-    if output:
-        output.write_bytes(data)
-    else:
-        click.echo(data.decode())
+    emit(data, output)
     return scorecard.exit_code
 
 
@@ -62,10 +60,7 @@ def _tasks(stored: TaskFolder, form: str, output: Path | None) -> int:
     if form == "md":
         raise click.UsageError("a task run is printed as text, json or html")
     data = card.model_dump_json(indent=1) if form == "json" else render_tasks(card)
-    if output:
-        output.write_text(data, encoding="utf-8")
-    else:
-        click.echo(data)
+    emit(data.encode(), output)
     return card.exit_code
 
 
@@ -79,8 +74,5 @@ def _audit(stored: AuditFolder, form: str, output: Path | None) -> int:
         raise click.UsageError("an audit is printed as text, json or html")
     with Asked(stored.folder / "asked.sqlite") as asked:
         data = card.model_dump_json(indent=1) if form == "json" else render_audit(card, asked.request_of("reply-0000"))
-    if output:
-        output.write_text(data, encoding="utf-8")
-    else:
-        click.echo(data)
+    emit(data.encode(), output)
     return card.exit_code
