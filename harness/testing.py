@@ -24,7 +24,7 @@ from harness.pipeline import DEFAULT_LADDER, Candidate, Request, compare
 from harness.redact import safe_line, safe_text
 from harness.reports.build import build_scorecard
 from harness.reports.gate_table import policy_note
-from harness.reports.html import render_html
+from harness.reports.pages.comparison import render_html
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.targets.spec import Runtime, parse_spec
 from harness.verdicts.catalogue import entry
@@ -159,6 +159,7 @@ class Comparer:
         request = Request(
             reference=self._located(wish.reference), candidates=(Candidate(self._located(wish.candidate), wish.claim),),
             suite=self._located_suite(wish.suite), profile=wish.profile, band=wish.band, ladder=wish.ladder,
+            rebuild=not (wish.gates or wish.baseline or self.fail),  # gates need no rebuilt claim
             runtime=Runtime(device=wish.device, dtype=wish.dtype, threads=wish.threads), command="pytest", fresh=True,
         )  # fmt: skip
         key = digest_json(

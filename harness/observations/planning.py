@@ -44,6 +44,7 @@ class Scope:
     bits: tuple[int, ...]
     policy: dict[str, JsonValue] | None = None
     baseline: str = ""
+    rebuild: bool = True  # whether claimed precisions are rebuilt from the reference; gates need none of it
     estimator: str = "exact"
 
 
@@ -130,7 +131,8 @@ def make_plan(
         alternative.name: add(alternative.name, alternative.spec, "band", identity.digest) for alternative in band
     }
     claims = [
-        _claim(key, entry, reference.spec, native, identity, add) for key, entry in zip(keys, wanted, strict=True)
+        _claim(key, entry, reference.spec, native, identity, add if scope.rebuild else None)
+        for key, entry in zip(keys, wanted, strict=True)
     ]
     rungs = {
         bits: add(alternative.name, alternative.spec, "ladder", identity.digest)
@@ -164,7 +166,7 @@ def _claim(
     reference: TargetSpec,
     native: str,
     identity: ModelIdentity,
-    add: Callable[[str, TargetSpec, Role, str], str],
+    add: Callable[[str, TargetSpec, Role, str], str] | None,
 ) -> Claimed:
     precision, source = (entry.claim, "the command line") if entry.claim else ("", "")
     if not precision:
@@ -184,6 +186,9 @@ def _claim(
         return Claimed(candidate=key, precision=precision, source=source, problem=error.problem)
     if spec is None:
         return Claimed(candidate=key, precision=precision, source=source)
+    if add is None:
+        problem = "the claim was not rebuilt, because this run was made to be judged by gates"
+        return Claimed(candidate=key, precision=precision, source=source, problem=problem)
     if not buildable(reference):
         problem = "other precisions can only be rebuilt from a plain checkpoint folder"
         return Claimed(candidate=key, precision=precision, source=source, problem=problem)

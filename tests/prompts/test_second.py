@@ -56,7 +56,7 @@ def test_llamacpps_engine_renders_as_a_running_server_does(smollm, llamacpp):
     asked = [c for case in load_cases() for c in case.conversations]
     with Client(parse_address(llamacpp)) as client:
         shown = ServedPrompts(recognise(client)).prompts(asked)
-    with PromptProcess() as process:
+    with PromptProcess(seconds=60.0) as process:
         rendered = process.render(source.template, asked, source.variables, Dialect(runtime="llamacpp"))
     pairs = [(a.text, b) for a, b in zip(shown, rendered, strict=True) if a.text is not None]
     begun = [one for text, one in pairs if one.outcome != "text"]
