@@ -5,6 +5,8 @@ VENV ?= .venv
 # TORCH_INDEX points pip at an index of CPU wheels instead (see README).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# Holds the published schema that one export is tested against; its code is never run.
+SCHEMA_WHEEL = every-eval-ever==0.3.0
 # Test processes at once, each with one compute thread; a file's tests stay together.
 JOBS ?= 2
 # One compute thread per engine: two spinning pools on two cores run many times slower.
@@ -23,6 +25,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(PIP) "$(TORCH)" -e '.[dev]'
+	$(PIP) --target $(VENV)/schemas --no-deps --ignore-requires-python $(SCHEMA_WHEEL)
 	@touch $@
 
 demo: $(READY)

@@ -26,6 +26,7 @@ from harness.prompts.sequences import Sequence
 from harness.reports.build import build_scorecard
 from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
+from harness.reports.tokens import tokens_of
 from harness.suites.load import load_suite, text_suite
 from harness.suites.model import Suite
 from harness.targets.alternatives import rebuild
@@ -56,6 +57,7 @@ class Request:
     runtime: Runtime = field(default_factory=Runtime)
     band: bool = True
     ladder: tuple[int, ...] = DEFAULT_LADDER
+    rebuild: bool = True  # claimed precisions, from the reference
     gates: tuple[str, ...] = ()  # expressions, presets or a policy file
     baseline: Path | None = None
     reference_cache: CacheChoice = "auto"
@@ -165,9 +167,9 @@ def judge(folder: Path) -> Scorecard:
     journal = Journal.open(folder.parent, str(folder))
     try:
         scorecard = build_scorecard(journal)
+        write_reports(scorecard, folder, tokens_of(journal))
     finally:
         journal.close()
-    write_reports(scorecard, folder)
     return scorecard
 
 
@@ -181,9 +183,7 @@ def _plan(
         **session.reference.capabilities().versions,
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
-    estimator = session.cache.estimator
-    policy, baseline = frozen(judgement)
-    scope = Scope(band=request.band, bits=request.ladder, policy=policy, baseline=baseline, estimator=estimator)
+    scope = Scope(request.band, request.ladder, *frozen(judgement), request.rebuild, session.cache.estimator)
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
 

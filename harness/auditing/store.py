@@ -29,7 +29,7 @@ from harness.observations.folder import HeldFolder
 from harness.observations.journal import storage, write_atomically
 from harness.observations.rescore import Evidence
 from harness.reports.audit_card import AuditCard, AuditPlan
-from harness.reports.audit_page import render_audit
+from harness.reports.pages.audit import render_audit
 from harness.reports.prompt_card import PromptCard
 from harness.suites.model import Frozen
 from harness.targets.endpoint.probe import Profile

@@ -14,6 +14,7 @@ from harness.observations.journal import Journal
 from harness.reports.build import build_scorecard
 from harness.reports.gate_table import print_gates
 from harness.reports.render import FORMATS, render
+from harness.reports.tokens import tokens_of
 
 
 @click.command("gate")
@@ -46,11 +47,10 @@ def command(
     journal = Journal.open(results or Places.default().results, run)
     try:
         scorecard = build_scorecard(journal, judgement.policy, judgement.baseline, judgement.source)
+        if form != "text":
+            emit(render(scorecard, form, tokens_of(journal)), output)
+            return scorecard.exit_code
     finally:
         journal.close()
-    if form == "text":
-        print_gates(scorecard, journal.folder)
-        return scorecard.exit_code
-    data = render(scorecard, form)
-    emit(data, output)
+    print_gates(scorecard, journal.folder)
     return scorecard.exit_code

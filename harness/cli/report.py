@@ -14,12 +14,13 @@ from harness.config import Places
 from harness.observations.asked import Asked
 from harness.observations.journal import Journal
 from harness.reports.audit_card import print_audit_card
-from harness.reports.audit_page import render_audit
 from harness.reports.build import build_scorecard
 from harness.reports.console import print_scorecard
+from harness.reports.pages.audit import render_audit
+from harness.reports.pages.tasks import render_tasks
 from harness.reports.render import FORMATS, render
 from harness.reports.task_card import print_task_card
-from harness.reports.task_page import render_tasks
+from harness.reports.tokens import tokens_of
 from harness.tasking.judging import judge
 from harness.tasking.store import TaskFolder
 
@@ -41,13 +42,12 @@ def command(run: str, form: str, output: Path | None, results: Path | None) -> i
     journal = Journal.open(folder, run)
     try:
         scorecard = build_scorecard(journal)
+        if form != "text":
+            emit(render(scorecard, form, tokens_of(journal)), output)
+            return scorecard.exit_code
     finally:
         journal.close()
-    if form == "text":
-        print_scorecard(scorecard, journal.folder)
-        return scorecard.exit_code
-    data = render(scorecard, form)
-    emit(data, output)
+    print_scorecard(scorecard, journal.folder)
     return scorecard.exit_code
 
 

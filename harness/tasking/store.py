@@ -14,8 +14,8 @@ from harness.config import writable
 from harness.errors import StoredRunError
 from harness.observations.folder import HeldFolder
 from harness.observations.journal import storage, write_atomically
+from harness.reports.pages.tasks import render_tasks
 from harness.reports.task_card import TaskCard
-from harness.reports.task_page import render_tasks
 from harness.suites.requests import Answered, Asked, answer_kind
 from harness.suites.scores import ItemScore, SelfCheck
 from harness.tasking.planning import TaskPlan

@@ -9,12 +9,18 @@ from harness.reports.ranking import place_text, ranking_rows
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.verdicts.catalogue import entry
 from harness.verdicts.gates.telling import gate_interval, gate_value
+from harness.verdicts.model import Outcome
 
 SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", "ppl_ratio", "kl_p99")
 
+#: A comment on a pull request holds 65,536 characters; a step summary more.
+MOST_BYTES = 60_000
+_NOTE_BYTES = 300
+_ORDER = (Outcome.BEYOND, Outcome.INCONCLUSIVE, Outcome.NOT_TESTABLE, Outcome.NOT_RUN, Outcome.WITHIN)
+
 
 def render_markdown(scorecard: Scorecard) -> str:
-    """A short report: one block per candidate, numbers with intervals, findings, limits."""
+    """One block per candidate, the worst first, in at most ``MOST_BYTES``: what has no room is counted by outcome."""
     suite = scorecard.suite
     lines = [
         f"### Fidelity: {scorecard.outcome}",
@@ -32,12 +38,27 @@ def render_markdown(scorecard: Scorecard) -> str:
             for place, step in ranking_rows(scorecard.ranking)
         ]
         lines.append("")
-    for card in scorecard.candidates:
-        lines += _candidate(card)
-    lines += ["<details><summary>What this cannot show</summary>", ""]
-    lines += [f"- {safe_markdown(limit, 400)}" for limit in suite.cannot_show]
-    lines += ["", "</details>", "", f"Run `{scorecard.run}`, plan `{scorecard.plan[:12]}`.", ""]
-    return "\n".join(lines)
+    tail = ["<details><summary>What this cannot show</summary>", ""]
+    tail += [f"- {safe_markdown(limit, 400)}" for limit in suite.cannot_show]
+    tail += ["", "</details>", "", f"Run `{scorecard.run}`, plan `{scorecard.plan[:12]}`.", ""]
+    room = MOST_BYTES - _size(lines) - _size(tail)
+    worst_first = sorted(scorecard.candidates, key=lambda card: _ORDER.index(card.verdict.outcome))
+    left = []
+    for card in worst_first:
+        block = _candidate(card)
+        if room - _size(block) < _NOTE_BYTES:
+            left.append(card)
+            continue
+        room -= _size(block)
+        lines += block
+    if left:
+        counts = ", ".join(f"{n} {word}" for word in _ORDER if (n := sum(c.verdict.outcome is word for c in left)))
+        lines += [f"**{len(left)} more candidates have no room here** ({counts}); the page and the JSON have them.", ""]
+    return "\n".join([*lines, *tail])
+
+
+def _size(lines: list[str]) -> int:
+    return len("\n".join(lines).encode()) + 1
 
 
 def _candidate(card: CandidateCard) -> list[str]:

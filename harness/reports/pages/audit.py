@@ -9,8 +9,8 @@ import shlex
 from markupsafe import Markup
 
 from harness.reports.audit_card import AuditCard
-from harness.reports.html import page
-from harness.reports.plots import path_plot
+from harness.reports.pages.frame import page
+from harness.reports.pages.plots import path_plot
 from harness.reports.profile import checks
 from harness.targets.endpoint.address import parse_address
 from harness.verdicts.catalogue import entry

@@ -1,51 +1,43 @@
-"""One self-contained HTML page: no script, no network, everything escaped, figures as inline SVG."""
+"""The page of a comparison: the verdict in plain words first, then every number behind it, then every token."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
+from collections.abc import Callable
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.numbers import interval, number, percent_level, share, valued
-from harness.redact import safe_line, safe_text
+from harness.comparisons.distributions.worst import WorstItem
+from harness.numbers import interval, percent_level, valued
+from harness.redact import safe_line
 from harness.reports.gate_table import policy_note
-from harness.reports.plots import histogram_plot, ladder_plot, slice_plot
+from harness.reports.pages.frame import data_block, page
+from harness.reports.pages.plain_words import everyday, head, parted
+from harness.reports.pages.plots import histogram_plot, ladder_plot, slice_plot
+from harness.reports.pages.strip import strip_plot
+from harness.reports.pages.token_data import kept_rows, token_data
 from harness.reports.ranking import ranking_rows
 from harness.reports.scorecard import CandidateCard, Scorecard
+from harness.reports.tokens import Tokens
 from harness.targets.base import ModelIdentity
 from harness.verdicts.catalogue import entry
 from harness.verdicts.gates.telling import gate_interval, gate_value
 
-_MOST_ITEMS = 30  # over all candidates; the scorecard has the rest
+_MOST_ITEMS = 30  # over all candidates; the table of tokens has the rest
 _SLICE_AXES = ("segment", "domain", "position", "reference confidence")
 
 
-def page(name: str, **values: object) -> str:
-    """A template of this package, filled in; everything is escaped, and the page may load and run nothing."""
-    folder = resources.files("harness.reports") / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(str(folder)), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    style = (folder / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment.filters.update(number=number, share=share, line=safe_line, text=safe_text)
-    return environment.get_template(name).render(
-        style=Markup(style),  # noqa: S704 - our own file
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        **values,
-    )
-
-
-def render_html(scorecard: Scorecard) -> str:
-    """The page as text; under 1 MB for any run, because excerpts and slices are bounded."""
+def render_html(scorecard: Scorecard, tokens: Tokens | None = None) -> str:
+    """The page as text; under 1 MB for any run: excerpts, slices and the rows of ``tokens`` are bounded."""
+    data = token_data(tokens) if tokens and tokens.sheets else None
     return page(
-        "report.html.j2",
+        "comparison.html.j2",
+        *(("tokens.js",) if data else ()),
         card=scorecard,
         blocks=[_block(scorecard, candidate) for candidate in scorecard.candidates],
+        strip=Markup(strip_plot(scorecard)),  # noqa: S704 - numbers and escapes
+        tokens=data_block(data) if data else "",
+        kept=kept_rows(tokens) if tokens else 0,
+        of=sum(len(sheet.table.rows) for sheet in tokens.sheets) if tokens else 0,
         valued=valued,
         interval=interval,
         entry=entry,
@@ -53,6 +45,7 @@ def render_html(scorecard: Scorecard) -> str:
         gate_value=gate_value,
         gate_interval=gate_interval,
         policy_note=policy_note,
+        parted=parted,
         level=lambda reading: percent_level(1 - 2 * reading.policy.alpha),
     )
 
@@ -60,8 +53,11 @@ def render_html(scorecard: Scorecard) -> str:
 def _block(scorecard: Scorecard, card: CandidateCard) -> dict[str, object]:
     evidence = card.evidence
     floor = max((member.value for member in evidence.honest), default=0.0)
+    piece = _pieces(scorecard)
     return {
         "card": card,
+        "head": head(card),
+        "everyday": everyday(card),
         "anchor": f"candidate-{scorecard.candidates.index(card) + 1}",
         "ladder": Markup(ladder_plot(evidence.ladder)) if evidence.ladder else "",  # noqa: S704 - numbers and escapes
         "histogram": Markup(histogram_plot(evidence)),  # noqa: S704
@@ -70,28 +66,29 @@ def _block(scorecard: Scorecard, card: CandidateCard) -> dict[str, object]:
             for axis in _SLICE_AXES
             if any(s.axis == axis for s in evidence.slices)
         ],
-        "worst": [
-            {
-                "item": item,
-                "tokens": [
-                    {
-                        "piece": _piece(scorecard, token.label) if token.label >= 0 else "(end)",
-                        "first_ref": _piece(scorecard, token.top1_ref),
-                        "first_cand": _piece(scorecard, token.top1_cand),
-                        "view": token,
-                        "heat": _heat(token.kl),
-                    }
-                    for token in item.excerpt
-                ],
-            }
-            for item in evidence.worst[: max(2, _MOST_ITEMS // len(scorecard.candidates))]
-        ],
+        "worst": [_worst(item, piece) for item in evidence.worst[: max(2, _MOST_ITEMS // len(scorecard.candidates))]],
         "identity": _identity_rows(scorecard.reference, card.identity),
     }
 
 
-def _piece(scorecard: Scorecard, token: int) -> str:
-    return safe_line(scorecard.pieces.get(str(token), f"id {token}"), 24)
+def _worst(item: WorstItem, piece: Callable[[int], str]) -> dict[str, object]:
+    """An excerpt with both sides' first choices; ``first`` is the place where they part, -1 if they do not."""
+    tokens = [
+        {
+            "piece": piece(token.label),
+            "first_ref": piece(token.top1_ref),
+            "first_cand": piece(token.top1_cand),
+            "view": token,
+            "heat": _heat(token.kl),
+        }
+        for token in item.excerpt
+    ]
+    first = next((index for index, token in enumerate(item.excerpt) if not token.agree), -1)
+    return {"item": item, "tokens": tokens, "first": first}
+
+
+def _pieces(scorecard: Scorecard) -> Callable[[int], str]:
+    return Tokens(pieces=scorecard.pieces).piece
 
 
 def _heat(kl: float) -> int:
@@ -118,4 +115,4 @@ def _identity_rows(reference: ModelIdentity, candidate: ModelIdentity) -> list[t
         }
 
     ours, theirs = facts(reference), facts(candidate)
-    return [(name, ours[name], theirs[name]) for name in ours]
+    return [(name, safe_line(ours[name]), safe_line(theirs[name])) for name in ours]

@@ -8,10 +8,10 @@ from html import escape
 
 from harness.comparisons.model import Slice
 from harness.numbers import number
+from harness.redact import safe_line
+from harness.reports.pages.svg import LEFT, RIGHT, TOP, WIDTH, line, svg, text
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
 
-_WIDTH = 640
-_LEFT, _RIGHT, _TOP = 150, 24, 16
 _MOST_NATS = 60.0
 
 
@@ -28,29 +28,29 @@ def ladder_plot(ladder: LadderReading) -> str:
     left = 70
 
     def x(bits: float) -> float:
-        return left + (bits - first) / (last - first) * (_WIDTH - left - _RIGHT)
+        return left + (bits - first) / (last - first) * (WIDTH - left - RIGHT)
 
     def y(kl: float) -> float:
-        return _TOP + (high - math.log10(kl)) / (high - low) * (height - _TOP - bottom)
+        return TOP + (high - math.log10(kl)) / (high - low) * (height - TOP - bottom)
 
     parts = []
     for power in range(low, high + 1):
-        parts.append(_line(left, y(10**power), _WIDTH - _RIGHT, y(10**power), "grid"))
-        parts.append(_text(left - 8, y(10**power) + 4, f"1e{power}", "end"))
+        parts.append(line(left, y(10**power), WIDTH - RIGHT, y(10**power), "grid"))
+        parts.append(text(left - 8, y(10**power) + 4, f"1e{power}", "end"))
     points = " ".join(f"{x(b):.1f},{y(kl):.1f}" for b, kl in rungs)
     parts.append(f'<polyline class="rung" points="{points}"/>')
     for bits, kl in rungs:
         parts.append(f'<circle class="rungdot" cx="{x(bits):.1f}" cy="{y(kl):.1f}" r="4"/>')
-        parts.append(_text(x(bits), height - 18, f"{bits:g}"))
+        parts.append(text(x(bits), height - 18, f"{bits:g}"))
     if ladder.value > 0:
-        parts.append(_line(left, y(ladder.value), _WIDTH - _RIGHT, y(ladder.value), "level"))
+        parts.append(line(left, y(ladder.value), WIDTH - RIGHT, y(ladder.value), "level"))
         if not math.isnan(ladder.low):
             a, b = x(max(ladder.low, first)), x(min(ladder.high, last))
-            parts.append(f'<rect class="band" x="{a:.1f}" y="{_TOP}" width="{max(b - a, 2):.1f}" '
-                         f'height="{height - _TOP - bottom}"/>')  # fmt: skip
+            parts.append(f'<rect class="band" x="{a:.1f}" y="{TOP}" width="{max(b - a, 2):.1f}" '
+                         f'height="{height - TOP - bottom}"/>')  # fmt: skip
         parts.append(f'<circle class="here" cx="{x(ladder.bits):.1f}" cy="{y(ladder.value):.1f}" r="6"/>')
-    parts.append(_text((left + _WIDTH) / 2, height - 2, "bits per weight, round to nearest, groups of 64"))
-    return _svg(height, "Mean KL of the reference rounded to fewer bits, and where the candidate stands", parts)
+    parts.append(text((left + WIDTH) / 2, height - 2, "bits per weight, round to nearest, groups of 64"))
+    return svg(height, "Mean KL of the reference rounded to fewer bits, and where the candidate stands", parts)
 
 
 def histogram_plot(evidence: CandidateEvidence) -> str:
@@ -67,24 +67,24 @@ def histogram_plot(evidence: CandidateEvidence) -> str:
     most = max(counts.values())
 
     def x(power: float) -> float:
-        return left + (power - low) / (high - low) * (_WIDTH - left - _RIGHT)
+        return left + (power - low) / (high - low) * (WIDTH - left - RIGHT)
 
     parts = []
     for edge, count in sorted(counts.items()):
-        tall = count / most * (height - _TOP - bottom)
+        tall = count / most * (height - TOP - bottom)
         width = x(edge + 0.25) - x(edge) - 1
         parts.append(f'<rect class="bar" x="{x(edge):.1f}" y="{height - bottom - tall:.1f}" '
                      f'width="{max(width, 1):.1f}" height="{tall:.1f}"><title>{count} tokens</title></rect>')  # fmt: skip
-    parts.append(_line(left, height - bottom, _WIDTH - _RIGHT, height - bottom, "axis"))
+    parts.append(line(left, height - bottom, WIDTH - RIGHT, height - bottom, "axis"))
     powers = range(math.ceil(low), math.floor(high) + 1)
-    parts += [_text(x(power), height - 22, f"1e{power}") for power in powers]
+    parts += [text(x(power), height - 22, f"1e{power}") for power in powers]
     if floor is not None:
-        parts.append(_line(x(floor), _TOP, x(floor), height - bottom, "level"))
-        side, anchor = (4, "start") if x(floor) < _WIDTH / 2 else (-4, "end")
-        parts.append(_text(x(floor) + side, _TOP + 8, "mean of the honest band", anchor))
-    parts.append(_text(left - 8, _TOP + 8, f"{most}", "end"))
-    parts.append(_text((left + _WIDTH) / 2, height - 4, "KL of one token, nat"))
-    return _svg(height, "Distribution of the divergence over tokens", parts)
+        parts.append(line(x(floor), TOP, x(floor), height - bottom, "level"))
+        side, anchor = (4, "start") if x(floor) < WIDTH / 2 else (-4, "end")
+        parts.append(text(x(floor) + side, TOP + 8, "mean of the honest band", anchor))
+    parts.append(text(left - 8, TOP + 8, f"{most}", "end"))
+    parts.append(text((left + WIDTH) / 2, height - 4, "KL of one token, nat"))
+    return svg(height, "Distribution of the divergence over tokens", parts)
 
 
 def slice_plot(slices: list[Slice], floor: float) -> str:
@@ -93,7 +93,7 @@ def slice_plot(slices: list[Slice], floor: float) -> str:
     if not shown:
         return ""
     row, bottom = 22, 34
-    height = _TOP + row * len(shown) + bottom
+    height = TOP + row * len(shown) + bottom
     ends = [v for s in shown for v in (s.low, s.high, s.value) if v > 0 and math.isfinite(v)]
     ends += [floor] if floor > 0 else []
     low, high = math.log10(min(ends)) - 0.05, math.log10(max(ends)) + 0.05
@@ -101,23 +101,23 @@ def slice_plot(slices: list[Slice], floor: float) -> str:
 
     def x(value: float) -> float:
         power = math.log10(value) if value > 0 else low
-        return _LEFT + (min(max(power, low), high) - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+        return LEFT + (min(max(power, low), high) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     parts = []
     for power in range(math.ceil(low), math.floor(high) + 1):
-        parts.append(_line(x(10**power), _TOP, x(10**power), height - bottom, "grid"))
-        parts.append(_text(x(10**power), height - bottom + 14, f"1e{power}"))
+        parts.append(line(x(10**power), TOP, x(10**power), height - bottom, "grid"))
+        parts.append(text(x(10**power), height - bottom + 14, f"1e{power}"))
     if floor > 0:
-        parts.append(_line(x(floor), _TOP, x(floor), height - bottom, "level"))
+        parts.append(line(x(floor), TOP, x(floor), height - bottom, "level"))
     for index, part in enumerate(shown):
-        y = _TOP + row * (index + 0.5)
-        parts.append(_text(_LEFT - 8, y + 4, part.name, "end"))
+        y = TOP + row * (index + 0.5)
+        parts.append(text(LEFT - 8, y + 4, part.name, "end"))
         if math.isfinite(part.high) and part.low > 0:
-            parts.append(_line(x(part.low), y, x(part.high), y, "whisker"))
-        title = f"<title>{escape(part.name)}: {number(part.value)} nat over {part.tokens} tokens</title>"
+            parts.append(line(x(part.low), y, x(part.high), y, "whisker"))
+        title = f"<title>{escape(safe_line(part.name))}: {number(part.value)} nat over {part.tokens} tokens</title>"
         parts.append(f'<circle class="rungdot" cx="{x(part.value):.1f}" cy="{y:.1f}" r="4">{title}</circle>')
-    parts.append(_text((_LEFT + _WIDTH) / 2, height - 4, "mean KL, nat per token; line: honest band"))
-    return _svg(height, "Mean divergence by slice", parts)
+    parts.append(text((LEFT + WIDTH) / 2, height - 4, "mean KL, nat per token; line: honest band"))
+    return svg(height, "Mean divergence by slice", parts)
 
 
 def path_plot(paths: Mapping[str, Sequence[tuple[int, int, float]]], bar: float) -> str:
@@ -132,47 +132,32 @@ def path_plot(paths: Mapping[str, Sequence[tuple[int, int, float]]], bar: float)
     most = max(tokens for points in shown.values() for _, tokens, _ in points)
 
     def x(tokens: float) -> float:
-        return left + tokens / max(most, 1) * (_WIDTH - left - _RIGHT)
+        return left + tokens / max(most, 1) * (WIDTH - left - RIGHT)
 
     def y(value: float) -> float:
-        return _TOP + (high - min(max(value, low), high)) / max(high - low, 1e-9) * (height - _TOP - bottom)
+        return TOP + (high - min(max(value, low), high)) / max(high - low, 1e-9) * (height - TOP - bottom)
 
     step = _step(high - low)
     parts = []
     for k in range(math.ceil(low / step), math.floor(high / step) + 1):
-        parts.append(_line(left, y(k * step), _WIDTH - _RIGHT, y(k * step), "grid"))
-        parts.append(_text(left - 8, y(k * step) + 4, f"{k * step:g}", "end"))
-    parts.append(_line(left, y(bar), _WIDTH - _RIGHT, y(bar), "level"))
-    parts.append(_text(_WIDTH - _RIGHT, y(bar) - 5, "accused above this line", "end"))
+        parts.append(line(left, y(k * step), WIDTH - RIGHT, y(k * step), "grid"))
+        parts.append(text(left - 8, y(k * step) + 4, f"{k * step:g}", "end"))
+    parts.append(line(left, y(bar), WIDTH - RIGHT, y(bar), "level"))
+    parts.append(text(WIDTH - RIGHT, y(bar) - 5, "accused above this line", "end"))
     for place, (name, points) in enumerate(shown.items()):
-        line = " ".join(f"{x(tokens):.1f},{y(value):.1f}" for _, tokens, value in [(0, 0, 0.0), *points])
-        parts.append(f'<polyline class="path path{place}" points="{line}"><title>{escape(name)}</title></polyline>')
+        route = " ".join(f"{x(tokens):.1f},{y(value):.1f}" for _, tokens, value in [(0, 0, 0.0), *points])
+        parts.append(f'<polyline class="path path{place}" points="{route}"><title>{escape(name)}</title></polyline>')
         n, tokens, value = points[-1]
         title = f"<title>{escape(name)}: {value:.1f} nat after {n} requests, {tokens} tokens</title>"
         parts.append(f'<circle class="dot{place}" cx="{x(tokens):.1f}" cy="{y(value):.1f}" r="4">{title}</circle>')
         at = left + 8 + 130 * place
-        parts.append(_line(at, height - 22, at + 28, height - 22, f"path path{place}"))
-        parts.append(_text(at + 34, height - 18, name, "start"))
-    parts.append(_text((left + _WIDTH) / 2, height - 4, f"scored tokens, 0 to {most:,}; evidence in nats"))
-    return _svg(height, "Evidence against an honest host over scored tokens", parts)
+        parts.append(line(at, height - 22, at + 28, height - 22, f"path path{place}"))
+        parts.append(text(at + 34, height - 18, name, "start"))
+    parts.append(text((left + WIDTH) / 2, height - 4, f"scored tokens, 0 to {most:,}; evidence in nats"))
+    return svg(height, "Evidence against an honest host over scored tokens", parts)
 
 
 def _step(width: float) -> float:
     """A round distance between lines of the grid."""
     power = 10.0 ** math.floor(math.log10(max(width, 1e-9) / 4))
     return next(power * m for m in (1, 2, 5, 10) if width / (power * m) <= 5)
-
-
-def _svg(height: float, title: str, parts: list[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

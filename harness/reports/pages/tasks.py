@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.reports.html import page
+from harness.reports.pages.frame import page
 from harness.reports.task_card import TaskCard
 from harness.reports.tool_card import TITLES, share_text, told
 from harness.verdicts.catalogue import entry

@@ -7,7 +7,7 @@ import pytest
 from harness.comparisons.audit import weigh_replies
 from harness.comparisons.controls import Control, ControlFacts
 from harness.reports.audit_card import AuditCard, AuditPlan
-from harness.reports.audit_page import curl, render_audit
+from harness.reports.pages.audit import curl, render_audit
 from harness.targets.endpoint.budget import Caps, Spent
 from harness.targets.endpoint.probe import Capability, Profile, State
 from harness.verdicts.audit import judge_replies
