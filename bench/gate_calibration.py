@@ -68,7 +68,7 @@ def find_worse(reference: Path, folder: Path, results: Path) -> tuple[float, flo
         next(iter(collect(reference, [blend(reference, folder, 0.0)], results, wide=False).values()))
     )
     known: dict[float, float] = {}
-    share = 0.808  # about where it was found
+    share = 0.8038  # about where it was found
     for _ in range(5):
         table = next(iter(collect(reference, [blend(reference, folder, share)], results, wide=False).values()))
         known[share] = ratio(METRICS["kl_ref_cand"], DocumentSums.of(table), base).value
@@ -147,9 +147,9 @@ def main() -> None:
         models = [blend(reference, folder, 0.0), blend(reference, folder, share)]
         tables = collect(reference, models, results, wide=True)
     base, worse = (tables[model.name] for model in models)
-    band = max((t for label, t in tables.items() if len(t.rows) < len(base.rows) and not label.startswith("rtn")),
+    band = max((t for label, t in tables.items() if len(t.rows) < len(base.rows) and not label.endswith("-bit")),
                key=lambda table: table.sums("kl_ref_cand").mean)  # fmt: skip
-    rungs = {float(label[4]): table for label, table in tables.items() if label.startswith("rtn:")}
+    rungs = {float(label[:-4]): table for label, table in tables.items() if label.endswith("-bit")}
     rng = np.random.default_rng(SEED)
     rows: list[dict[str, object]] = []
     for name, gate in edges(worse, base, band, rungs).items():

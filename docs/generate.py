@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from harness.cli.main import _VERBS, cli
 from harness.prompts.faults import LIBRARY
+from harness.reports.schemas import schemas
 from harness.verdicts.catalogue import CATALOGUE
 from harness.verdicts.tokens_in import GROUP_CODES
 
@@ -244,7 +245,14 @@ def _cell(value: Any) -> str:
 
 def pages() -> dict[str, str]:
     """Every generated page by its path under ``docs/``."""
-    return findings() | command_line() | benchmarks()
+    return findings() | command_line() | benchmarks() | card_schemas()
+
+
+def card_schemas() -> dict[str, str]:
+    """What the JSON of every card looks like."""
+    return {
+        f"schemas/{name}": json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in schemas().items()
+    }
 
 
 def main() -> None:
@@ -254,7 +262,7 @@ def main() -> None:
         if f"findings/{page.name}" not in made:
             page.unlink()
     for path, text in made.items():
-        (HERE / path).parent.mkdir(exist_ok=True)
+        (HERE / path).parent.mkdir(parents=True, exist_ok=True)
         (HERE / path).write_text(text, encoding="utf-8")
 
 

@@ -22,6 +22,7 @@ _VERBS = {
     "ls": "List stored runs.",
     "plan": "Say what an audit of a host's text would cost, or would miss.",
     "probe": "Say what an endpoint can do, by what it does.",
+    "publish": "Write stored runs as a folder for any static host.",
     "report": "Judge a stored run again and render it.",
     "show": "Show the plan of a stored run.",
     "suites": "List the shipped suites.",

@@ -1,4 +1,4 @@
-"""One real comparison of the toy model for all tests of reports."""
+"""What tests of reports share."""
 
 from __future__ import annotations
 
@@ -7,25 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.observations.journal import Journal
-from harness.reports.tokens import tokens_of
-
-
-@pytest.fixture(scope="session")
-def scored_toy(toy, tiny_suite, shared_cache, tmp_path_factory):
-    """Scorecard and tokens of a 4-bit copy that claims bf16 and of an honest copy."""
-    from tests.conftest import Runner
-
-    results = tmp_path_factory.mktemp("reported")
-    run = Runner(shared_cache, results)
-    card = run(toy, (f"rtn:4:{toy}", "bf16"), (f"dtype:bf16:{toy}", ""), suite=str(tiny_suite), ladder=(8, 4))
-    (folder,) = (path.parent for path in results.rglob("run.sqlite"))
-    journal = Journal.open(folder.parent, str(folder))
-    try:
-        return card, tokens_of(journal)
-    finally:
-        journal.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,32 @@
+"""One real comparison of the toy model, judged and stored, for the tests of reports and of what is published."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.observations.journal import Journal
+from harness.reports.build import build_scorecard
+from harness.reports.tokens import tokens_of
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy, tiny_suite, shared_cache, tmp_path_factory):
+    """The folder of a run of a 4-bit copy that claims bf16 and of an honest copy."""
+    from tests.conftest import Runner
+
+    results = tmp_path_factory.mktemp("reported")
+    run = Runner(shared_cache, results)
+    command = f"fidelity compare {toy} rtn:4:{toy} dtype:bf16:{toy}"
+    run(toy, (f"rtn:4:{toy}", "bf16"), (f"dtype:bf16:{toy}", ""), suite=str(tiny_suite), ladder=(8, 4), command=command)
+    (folder,) = (path.parent for path in results.rglob("run.sqlite"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scored_toy(toy_run):
+    """Its scorecard and its tokens."""
+    journal = Journal.open(toy_run.parent, str(toy_run))
+    try:
+        return build_scorecard(journal), tokens_of(journal)
+    finally:
+        journal.close()
