@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-reports clean
 
 setup: $(READY)
 
@@ -106,6 +106,9 @@ bench-syntaxes: $(READY)
 
 bench-gates: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/gate_calibration.py
+
+bench-reports: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/reports.py $(RUN)
 
 bench-tools: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/tool_faults.py

@@ -24,7 +24,7 @@ def safe_text(text: str, limit: int = 2000) -> str:
         else:
             kept.append(char)
     shown = "".join(kept)
-    return shown if len(text) <= limit else shown[:limit] + "..."
+    return shown if max(len(text), len(shown)) <= limit else shown[:limit] + "..."
 
 
 def safe_line(text: str, limit: int = 200) -> str:

@@ -12,8 +12,8 @@ from harness.errors import UsageError
 from harness.gating.policies import resolve
 from harness.observations.journal import Journal
 from harness.reports.build import build_scorecard
+from harness.reports.formats import FORMATS
 from harness.reports.gate_table import print_gates
-from harness.reports.render import FORMATS, render
 from harness.reports.tokens import tokens_of
 
 
@@ -48,6 +48,8 @@ def command(
     try:
         scorecard = build_scorecard(journal, judgement.policy, judgement.baseline, judgement.source)
         if form != "text":
+            from harness.reports.render import render  # noqa: PLC0415 - pages are slow to import
+
             emit(render(scorecard, form, tokens_of(journal)), output)
             return scorecard.exit_code
     finally:

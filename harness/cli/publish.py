@@ -29,9 +29,16 @@ def command(runs: tuple[str, ...], output: Path, title: str, results: Path | Non
     manifest = publish(stored, output, title, observations=not no_observations)
     size = sum(member.bytes for member in manifest.members)
     home = str(Path.home()).encode()
-    telling = sum(home in data for run in stored for data in run.files.values())
+    telling = sum(
+        home in data for run in stored for data in [*run.files.values(), *_kept(run.folder, whole=not no_observations)]
+    )
     if telling:
         note = f"note: {telling} of the files name folders under {Path.home()}; run with relative paths to keep them to yourself"
         click.echo(note, err=True)
     click.echo(f"{len(manifest.members)} files, {size / 1e6:.1f} MB; {output / 'index.html'}, {output / MANIFEST}")
     return 0
+
+
+def _kept(folder: Path, *, whole: bool) -> list[bytes]:
+    """What an archive would hold, as it is stored: text in a database is text."""
+    return [path.read_bytes() for path in folder.iterdir() if path.is_file() and not path.is_symlink()] if whole else []

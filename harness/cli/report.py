@@ -16,13 +16,16 @@ from harness.observations.journal import Journal
 from harness.reports.audit_card import print_audit_card
 from harness.reports.build import build_scorecard
 from harness.reports.console import print_scorecard
+from harness.reports.formats import FORMATS
 from harness.reports.pages.audit import render_audit
 from harness.reports.pages.tasks import render_tasks
-from harness.reports.render import FORMATS, render
+from harness.reports.render import render
 from harness.reports.task_card import print_task_card
 from harness.reports.tokens import tokens_of
 from harness.tasking.judging import judge
 from harness.tasking.store import TaskFolder
+
+_PLAIN = {"json", "html"}  # what an audit or a task run can be rendered as, besides text
 
 
 @click.command("report")
@@ -57,8 +60,8 @@ def _tasks(stored: TaskFolder, form: str, output: Path | None) -> int:
     if form == "text":
         print_task_card(card, stored.folder, Console(highlight=False, width=None if os.isatty(1) else 150))
         return card.exit_code
-    if form == "md":
-        raise click.UsageError("a task run is printed as text, json or html")
+    if form not in _PLAIN:
+        raise click.UsageError(f"a task run is printed as text, json or html, and not as {form}")
     data = card.model_dump_json(indent=1) if form == "json" else render_tasks(card)
     emit(data.encode(), output)
     return card.exit_code
@@ -70,8 +73,8 @@ def _audit(stored: AuditFolder, form: str, output: Path | None) -> int:
         console = Console(highlight=False, width=None if os.isatty(1) else 140)
         print_audit_card(card, console, str(stored.folder / "report.html"))
         return card.exit_code
-    if form == "md":
-        raise click.UsageError("an audit is printed as text, json or html")
+    if form not in _PLAIN:
+        raise click.UsageError(f"an audit is printed as text, json or html, and not as {form}")
     with Asked(stored.folder / "asked.sqlite") as asked:
         data = card.model_dump_json(indent=1) if form == "json" else render_audit(card, asked.request_of("reply-0000"))
     emit(data.encode(), output)

@@ -120,7 +120,7 @@ class Journal:
                 f"{len(matches)} stored runs match {run!r}", where=str(results), fix="'fidelity ls' lists the runs"
             )
         path = (matches[0] / "run.sqlite").resolve()
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         return cls(matches[0], connection, None)
 
     @property

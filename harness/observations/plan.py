@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 from pydantic import JsonValue
@@ -74,9 +75,13 @@ class Plan(Frozen):
         """SHA-256 of the plan; a run is resumed only under the digest that it was started with."""
         return digest_json(self.model_dump(mode="json"))
 
+    @cached_property
+    def _items(self) -> tuple[Sequence, ...]:
+        return tuple(Sequence.from_json(raw) for raw in self.sequences)
+
     def items(self) -> list[Sequence]:
         """The sequences, in order."""
-        return [Sequence.from_json(raw) for raw in self.sequences]
+        return list(self._items)
 
     def of(self, target: PlannedTarget) -> list[Sequence]:
         """The sequences that a target is scored on."""

@@ -38,7 +38,7 @@ def _database(path: Path) -> bytes:
     """What a database holds, without the history of how it came there."""
     with tempfile.TemporaryDirectory() as scratch:
         clean = Path(scratch) / "clean.sqlite"
-        source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:
             source.execute("VACUUM INTO ?", (str(clean),))
         finally:

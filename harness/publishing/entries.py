@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.auditing import AuditFolder, judge_again
+from harness.errors import UnknownName
 from harness.numbers import interval, number
 from harness.observations.asked import Asked
 from harness.observations.journal import Journal
+from harness.redact import safe_line
 from harness.reports.build import build_scorecard
 from harness.reports.pages.audit import render_audit
 from harness.reports.pages.index import Line
+from harness.reports.pages.plain_words import void
 from harness.reports.pages.tasks import render_tasks
 from harness.reports.render import render
 from harness.reports.scorecard import CandidateCard, Scorecard
@@ -20,6 +24,8 @@ from harness.reports.tokens import tokens_of
 from harness.tasking.judging import judge
 from harness.tasking.store import TaskFolder
 from harness.verdicts.model import AxisVerdict
+
+_NAME = re.compile(r"latest|[0-9A-Za-z][0-9A-Za-z_-]{0,80}")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,12 @@ class Published:
 
 
 def published(results: Path, run: str) -> Published:
-    """Judge a stored run again and render it. Raises StoredRunError where there is none, or nothing to judge in it."""
+    """Judge a stored run by its name and render it. Raises UnknownName for a path, StoredRunError where nothing can be judged."""
+    if not _NAME.fullmatch(run):
+        raise UnknownName(
+            f"{safe_line(run)!r} is no name of a stored run", where=str(results), fix="'fidelity ls' lists the runs"
+        )
+    results = results.resolve()
     audit = AuditFolder.open(results, run)
     if audit:
         return _audit(audit)
@@ -58,6 +69,7 @@ def _compared(card: Scorecard, one: CandidateCard, run: str) -> Line:
     told = (
         f"KL {number(kl.value)} nat/token ({interval(kl.low, kl.high, kl.unit)})" if kl else "no distribution measured"
     )
+    told = f"{told}; {void(one)}" if void(one) else told
     if card.partial:
         told = f"{told}; only part of the run"
     return Line(
@@ -89,7 +101,12 @@ def _tasks(stored: TaskFolder) -> Published:
     lines = []
     for one in card.candidates:
         pooled = one.facts.pooled
-        told = f"loss {100 * pooled.loss:+.1f} points ({100 * pooled.low:+.1f} to {100 * pooled.high:+.1f})"
+        known = math.isfinite(pooled.loss)
+        told = (
+            f"loss {100 * pooled.loss:+.1f} points ({100 * pooled.low:+.1f} to {100 * pooled.high:+.1f})"
+            if known
+            else "nothing was judged"
+        )
         line = Line(
             kind="tool calls" if one.tools else "tasks", run=stored.folder.name, reference=card.reference,
             candidate=one.label, claim="", outcome=one.verdict.outcome, cause=str(one.verdict.cause or ""),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.errors import UnknownName
 from harness.observations.journal import write_atomically
+from harness.reports.formats import FORMATS
 from harness.reports.formats.badge import render_badge, render_shields
 from harness.reports.formats.every_eval_ever import render_every_eval_ever
 from harness.reports.formats.junit import render_junit
@@ -29,7 +30,7 @@ _RENDER: dict[str, Callable[[Scorecard, Tokens], bytes]] = {
     "model-card": lambda card, _: render_model_card(card),
     "every-eval-ever": lambda card, _: render_every_eval_ever(card),
 }
-FORMATS = tuple(_RENDER)
+assert tuple(_RENDER) == FORMATS
 
 
 def render(scorecard: Scorecard, form: str, tokens: Tokens | None = None) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.comparisons.baselines import Baseline
 from harness.comparisons.bits_per_byte import BitsPerByte
-from harness.comparisons.distributions.band import against_band, band_member
+from harness.comparisons.distributions.band import BandMember, against_band, band_member
 from harness.comparisons.distributions.metrics import headline, with_floors
 from harness.comparisons.distributions.scalar import scalar_fit
 from harness.comparisons.distributions.slices import all_slices
@@ -37,6 +37,16 @@ class Yardsticks:
     policy: Policy | None = None
     frozen: bool = True  # the policy was part of the plan
     baseline: Baseline | None = None
+    _read: dict[str, tuple[TokenTable, BandMember, list[CheckResult]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def honest_reading(self, name: str, table: TokenTable) -> tuple[BandMember, list[CheckResult]]:
+        """An honest configuration's own numbers, read once for all candidates of a run."""
+        known = self._read.get(name)
+        if known is None or known[0] is not table:
+            known = self._read[name] = (table, band_member(name, table), headline(table))
+        return known[1], known[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
     honest = dict(sticks.honest)
     if measured.rebuilt is not None and measured.claim not in honest:
         honest[f"claimed {measured.claim}"] = measured.rebuilt
+    readings = [sticks.honest_reading(name, member) for name, member in honest.items()]
     table = measured.table
     common = {
         "label": measured.label,
@@ -75,13 +86,13 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "differences": differences,
         "prompts": measured.prompts,
         "weights": read_weights(measured.weights),
-        "honest": tuple(band_member(name, member) for name, member in honest.items()),
+        "honest": tuple(member for member, _ in readings),
         "unscored": measured.unscored,
         "bits_per_byte": measured.bits_per_byte,
     }
     if table is None:
         return CandidateEvidence.model_validate(common | _NOTHING)
-    checks = _with_band(table, honest)
+    checks = with_floors(headline(table), [floors for _, floors in readings])
     kl = table.column("kl_ref_cand")
     # A support violation makes the divergence infinite: it counts as a violation, and its mass is kept.
     return CandidateEvidence.model_validate(
@@ -101,7 +112,9 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
             "violations": table.violations,
             "violated_mass": float(np.nansum(table.rows["violated_mass"].astype(np.float64))),
             "padded_mass": float(np.nanmax(table.rows["padded_mass"], initial=0.0)),
-            "all_zero": bool(np.nanmax(np.abs(kl), initial=0.0) == 0.0) and not table.non_finite,
+            "all_zero": bool(np.nanmax(np.abs(kl), initial=0.0) == 0.0)
+            and not table.non_finite
+            and not table.violations,
         }
     )
 
@@ -121,10 +134,6 @@ def histogram(values: np.ndarray) -> tuple[tuple[float, int], ...]:  # type: ign
     bins = np.floor(np.log10(positive) * 4).astype(int).clip(-48, 8)
     found, counts = np.unique(bins, return_counts=True)
     return tuple((float(edge) / 4, int(count)) for edge, count in zip(found, counts, strict=True))
-
-
-def _with_band(table: TokenTable, honest: dict[str, TokenTable]) -> list[CheckResult]:
-    return with_floors(headline(table), [headline(member) for member in honest.values()])
 
 
 def _policy(table: TokenTable, sticks: Yardsticks) -> PolicyReading | None:

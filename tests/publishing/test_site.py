@@ -13,7 +13,7 @@ import zstandard
 from click.testing import CliRunner
 
 from harness.cli.main import cli
-from harness.errors import FidelityError, UsageError
+from harness.errors import FidelityError, UnknownName, UsageError
 from harness.publishing.archive import archive_of
 from harness.publishing.entries import published
 from harness.publishing.site import publish
@@ -81,6 +81,26 @@ def test_a_folder_that_holds_something_else_is_left_alone(toy_run, tmp_path):
         publish([published(toy_run.parent, toy_run.name)], tmp_path, "t")
     with pytest.raises(FidelityError):
         published(toy_run.parent, "20200101T000000Z-abcdef")
+
+
+def test_what_is_published_no_more_is_gone(toy_run, tmp_path):
+    """Observations that were taken back are not served on, and a strange manifest protects its folder."""
+    run = published(toy_run.parent, toy_run.name)
+    publish([run], tmp_path / "new", "t")
+    publish([run, run], tmp_path / "new", "t", observations=False)
+    assert not list((tmp_path / "new" / "observations").iterdir())
+    assert (tmp_path / "new" / "index.html").read_text().count("/report.html") == 2
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_text('{"name": "a web app"}')
+    with pytest.raises(UsageError, match="not published by fidelity"):
+        publish([run], tmp_path / "app", "t")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../other", "/etc", "a/b", ""])
+def test_a_run_is_named_and_not_pointed_at(toy_run, name):
+    """A path could leave the folder that is published."""
+    with pytest.raises(UnknownName, match="no name of a stored run"):
+        published(toy_run.parent, name)
 
 
 def test_what_names_the_home_folder_is_told(toy, toy_run, tmp_path, monkeypatch):

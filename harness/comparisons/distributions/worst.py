@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from harness.comparisons.model import Result
@@ -21,6 +23,7 @@ class TokenView(Result):
     top1_ref: int
     top1_cand: int
     agree: bool
+    position: int  # of the token that was predicted, in its sequence
 
 
 class WorstItem(Result):
@@ -35,23 +38,25 @@ class WorstItem(Result):
 
 
 def worst_items(table: TokenTable) -> list[WorstItem]:
-    """The eight items of highest mean KL, each with 24 tokens around its largest divergence."""
+    """The eight items of highest mean KL, each with 24 tokens around its largest; items with an infinite one come first."""
     kl = np.nan_to_num(table.column("kl_ref_cand"), nan=0.0)
+    broken = np.bincount(table.owner, weights=~np.isfinite(table.column("kl_ref_cand")))
     counts = np.bincount(table.owner)
     means = np.bincount(table.owner, weights=kl) / np.maximum(counts, 1)
     found = []
-    for index in np.argsort(-means)[:_ITEMS]:
-        if means[index] <= 0:
+    for index in np.lexsort((-means, -broken))[:_ITEMS]:
+        if means[index] <= 0 and not broken[index]:
             break
         where = np.flatnonzero(table.owner == index)
-        peak = int(np.argmax(kl[where]))
+        void = ~np.isfinite(table.column("kl_ref_cand")[where])
+        peak = int(np.argmax(void)) if broken[index] else int(np.argmax(kl[where]))
         start = max(min(peak - _TOKENS // 2, len(where) - _TOKENS), 0)
         rows = table.rows[where[start : start + _TOKENS]]
         found.append(
             WorstItem(
                 item=table.sequences[index].key,
                 domain=table.sequences[index].domain,
-                kl=float(means[index]),
+                kl=math.inf if broken[index] else float(means[index]),
                 tokens=int(counts[index]),
                 start=int(rows["position"][0]) + 1,
                 excerpt=tuple(
@@ -63,6 +68,7 @@ def worst_items(table: TokenTable) -> list[WorstItem]:
                         top1_ref=int(row["top1_ref"]),
                         top1_cand=int(row["top1_cand"]),
                         agree=bool(row["agree"]),
+                        position=int(row["position"]) + 1,
                     )
                     for row in rows
                 ),

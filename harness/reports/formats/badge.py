@@ -27,7 +27,11 @@ def message(scorecard: Scorecard) -> str:
     lead = next(card for card in scorecard.candidates if card.verdict.outcome is scorecard.outcome)
     cause = f": {lead.verdict.cause}" if lead.verdict.cause else ""
     word = str(scorecard.outcome).lower().replace("_", " ")
-    return f"{word}{cause} vs {safe_line(scorecard.reference.folder, 40)}, {date}"
+    policy = lead.evidence.policy
+    by = "" if policy is None else " by gates set before" if policy.frozen else " by gates set after the run"
+    claim = safe_line(lead.evidence.claim, 24) or "no claim"
+    part = ", part of a run" if scorecard.partial else ""
+    return f"{word} {claim}{by}{cause}{part} vs {safe_line(scorecard.reference.folder, 40)}, {date}"
 
 
 def render_badge(scorecard: Scorecard) -> bytes:

@@ -1,7 +1,8 @@
 """An export that Every Eval Ever (schema 0.3.0) takes: every check as a result with its interval over documents.
 
 The schema has no word for a quantization or a reference; both stand in ``additional_details``, whose values are strings.
-Infinite and missing numbers have no place in it, so such checks are left out and named.
+Infinite and missing numbers have no place in it, nor have numbers that are best at zero from both sides: such checks are left
+out and named.
 """
 
 from __future__ import annotations
@@ -28,21 +29,26 @@ def _record(scorecard: Scorecard, card: CandidateCard) -> dict[str, Any]:
     evidence, verdict = card.evidence, card.verdict
     when = str(int(datetime.strptime(scorecard.created, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()))
     model = safe_line(evidence.label)
+    own = card.identity.digest
     details = {
         "deployment_type": "self_deployed",
         "model_availability": "open_weights",
         "reference": safe_line(scorecard.reference.folder),
         "reference_digest": scorecard.reference.digest,
-        "model_digest": card.identity.digest,
+        "model_digest": own,
         "claim": safe_line(evidence.claim),
         "verdict": str(verdict.outcome),
         "cause": str(verdict.cause or ""),
         "findings": " ".join(finding.code for finding in card.findings),
-        "left_out": " ".join(check.key for check in evidence.checks if not math.isfinite(check.value)),
+        "left_out": " ".join(check.key for check in evidence.checks if not _kept(check)),
+        "tokens": str(evidence.tokens),
+        "tokens_without_a_finite_divergence": str(evidence.violations + evidence.non_finite),
     }
     return {
         "schema_version": SCHEMA_VERSION,
-        "evaluation_id": f"fidelity/{scorecard.suite.name}/{model}/{scorecard.run}/{scorecard.plan[:12]}",
+        "evaluation_id": "/".join(
+            ("fidelity", scorecard.suite.name, model, details["claim"], card.identity.digest[:12], scorecard.run)
+        ),
         "evaluation_timestamp": when,
         "retrieved_timestamp": when,
         "source_metadata": {
@@ -54,8 +60,12 @@ def _record(scorecard: Scorecard, card: CandidateCard) -> dict[str, Any]:
         },
         "eval_library": {"name": "fidelity-harness", "version": scorecard.fidelity_version},
         "model_info": {"name": model, "id": model, "additional_details": details},
-        "evaluation_results": [_result(scorecard, c) for c in evidence.checks if math.isfinite(c.value)],
+        "evaluation_results": [_result(scorecard, c) for c in evidence.checks if _kept(c)],
     }
+
+
+def _kept(check: CheckResult) -> bool:
+    return math.isfinite(check.value) and check.better != "zero"
 
 
 def _result(scorecard: Scorecard, check: CheckResult) -> dict[str, Any]:

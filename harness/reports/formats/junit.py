@@ -1,7 +1,8 @@
 """JUnit XML, for CI servers: a projection of the scorecard, not the evidence.
 
 One suite per candidate, one case per axis and per gate. BEYOND and a failed gate are failures; INCONCLUSIVE and an undecided
-gate are errors, because what could not be measured did not pass; NOT_TESTABLE and NOT_RUN are skipped. Numbers are properties.
+gate are errors, and so is NOT_TESTABLE, because what could not be measured did not pass; NOT_RUN is skipped. A run that was
+interrupted has an error of its own. Numbers are properties.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.verdicts.catalogue import entry
 from harness.verdicts.gates.telling import gate_sentence
 from harness.verdicts.model import Outcome
+
+_KINDS = {Outcome.BEYOND: "failure", Outcome.INCONCLUSIVE: "error", Outcome.NOT_TESTABLE: "error", Outcome.WITHIN: "",
+          Outcome.NOT_RUN: "skipped"}  # fmt: skip
 
 
 def render_junit(scorecard: Scorecard) -> bytes:
@@ -42,12 +46,14 @@ def _suite(root: Element, scorecard: Scorecard, card: CandidateCard) -> None:
     cases = 0
     counts = {"failure": 0, "error": 0, "skipped": 0}
     for axis in verdict.axes:
-        kind = {Outcome.BEYOND: "failure", Outcome.INCONCLUSIVE: "error", Outcome.WITHIN: ""}.get(
-            axis.outcome, "skipped"
-        )
+        kind = _KINDS[axis.outcome]
         text = _findings(card) if kind == "failure" else ""
         _case(suite, name, axis.axis, kind, str(axis.cause or axis.outcome), axis.reason, text)
         counts[kind or "passed"] = counts.get(kind or "passed", 0) + 1
+        cases += 1
+    if scorecard.partial:
+        _case(suite, name, "run complete", "error", "partial", f"only part of the run: {scorecard.partial}", "")
+        counts["error"] += 1
         cases += 1
     for gate in evidence.policy.gates if evidence.policy else ():
         kind = {"failed": "failure", "undecided": "error"}.get(gate.status, "")

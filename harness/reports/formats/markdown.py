@@ -16,6 +16,7 @@ SHOWN = ("kl_ref_cand", "kl_lower", "ear", "top1_agreement", "confident_flips", 
 #: A comment on a pull request holds 65,536 characters; a step summary more.
 MOST_BYTES = 60_000
 _NOTE_BYTES = 300
+_MOST_PLACES = 40
 _ORDER = (Outcome.BEYOND, Outcome.INCONCLUSIVE, Outcome.NOT_TESTABLE, Outcome.NOT_RUN, Outcome.WITHIN)
 
 
@@ -31,7 +32,7 @@ def render_markdown(scorecard: Scorecard) -> str:
     ]
     if scorecard.partial:
         lines += [f"**Only part of the run:** {scorecard.partial}.", ""]
-    if scorecard.ranking:
+    if scorecard.ranking and len(scorecard.ranking.places) <= _MOST_PLACES:
         lines += ["| place | candidate | KL, nat/token | step, paired by document |", "|---|---|---|---|"]
         lines += [
             f"| {place_text(place)} | {safe_markdown(place.label)} | {number(place.value)} | {safe_markdown(step)} |"

@@ -15,6 +15,8 @@ from harness.reports.profile import checks
 from harness.targets.endpoint.address import parse_address
 from harness.verdicts.catalogue import entry
 
+_LONGEST = 20_000  # characters of a command that a page shows: a cut one would be wrong
+
 
 def render_audit(card: AuditCard, request: bytes) -> str:
     """The page as text; ``request`` is the body of one question as it was sent, for whoever wants to ask it again."""
@@ -23,13 +25,14 @@ def render_audit(card: AuditCard, request: bytes) -> str:
     if facts:
         named = (("weights", facts.weights), ("sampler", facts.sampler), ("lengths", facts.length))
         paths = {name: process.path for name, process in named if process}
+    command = curl(card, request)
     return page(
         "audit.html.j2",
         card=card,
         facts=facts,
         figure=Markup(path_plot(paths, math.log(1.0 / card.plan.alpha))),  # noqa: S704 - numbers and our own words
         checks=checks(card.profile) if card.profile else [],
-        curl=curl(card, request),
+        curl=command if len(command) <= _LONGEST else "",
         entry=entry,
         finite=math.isfinite,
     )
@@ -39,7 +42,7 @@ def curl(card: AuditCard, request: bytes) -> str:
     """One question as a shell command; the key is a variable's name, never its value."""
     if not request:
         return ""
-    body = json.dumps(json.loads(request), ensure_ascii=False)
+    body = json.dumps(json.loads(request), ensure_ascii=True)
     base = parse_address(card.plan.endpoint).base
     path = "/chat/completions" if card.plan.protocol == "chat" else "/completions"
     return (

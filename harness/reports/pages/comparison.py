@@ -7,11 +7,11 @@ from collections.abc import Callable
 from markupsafe import Markup
 
 from harness.comparisons.distributions.worst import WorstItem
+from harness.identity import digest_json
 from harness.numbers import interval, percent_level, valued
-from harness.redact import safe_line
 from harness.reports.gate_table import policy_note
 from harness.reports.pages.frame import data_block, page
-from harness.reports.pages.plain_words import everyday, head, parted
+from harness.reports.pages.plain_words import everyday, head, parted, void
 from harness.reports.pages.plots import histogram_plot, ladder_plot, slice_plot
 from harness.reports.pages.strip import strip_plot
 from harness.reports.pages.token_data import kept_rows, token_data
@@ -58,6 +58,7 @@ def _block(scorecard: Scorecard, card: CandidateCard) -> dict[str, object]:
         "card": card,
         "head": head(card),
         "everyday": everyday(card),
+        "void": void(card),
         "anchor": f"candidate-{scorecard.candidates.index(card) + 1}",
         "ladder": Markup(ladder_plot(evidence.ladder)) if evidence.ladder else "",  # noqa: S704 - numbers and escapes
         "histogram": Markup(histogram_plot(evidence)),  # noqa: S704
@@ -104,9 +105,8 @@ def _identity_rows(reference: ModelIdentity, candidate: ModelIdentity) -> list[t
             "architecture": identity.architecture or "(not given)",
             "parameters": f"{identity.parameters:,}",
             "stored as": identity.dtype,
-            "weights": ", ".join(f"{file.sha256[:12]}" for file in identity.weights[:4]),
-            "quantization": ", ".join(f"{k}={v}" for k, v in sorted(identity.quantization.items()))[:200]
-            or "none declared",
+            "weights": _weights(identity),
+            "quantization": ", ".join(f"{k}={v}" for k, v in sorted(identity.quantization.items())) or "none declared",
             "tokenizer": identity.tokenizer_sha256[:12] or "(not given)",
             "chat template": identity.template_sha256[:12] or "(none)",
             "stop ids": ", ".join(map(str, identity.stop_ids)) or "(none)",
@@ -115,4 +115,11 @@ def _identity_rows(reference: ModelIdentity, candidate: ModelIdentity) -> list[t
         }
 
     ours, theirs = facts(reference), facts(candidate)
-    return [(name, safe_line(ours[name]), safe_line(theirs[name])) for name in ours]
+    return [(name, ours[name], theirs[name]) for name in ours]
+
+
+def _weights(identity: ModelIdentity) -> str:
+    digests = [file.sha256 for file in identity.weights]
+    if len(digests) <= 3:
+        return ", ".join(digest[:12] for digest in digests)
+    return f"{len(digests)} files, together {digest_json(list(digests))[:12]}"

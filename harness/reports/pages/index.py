@@ -29,7 +29,7 @@ class Line(Result):
     @property
     def date(self) -> str:
         """The day of the run, as people write it."""
-        return f"{self.run[:4]}-{self.run[4:6]}-{self.run[6:8]}"
+        return f"{self.run[:4]}-{self.run[4:6]}-{self.run[6:8]}" if self.run[:8].isdecimal() else "unknown"
 
 
 def render_index(title: str, lines: list[Line], archives: dict[str, str]) -> str:

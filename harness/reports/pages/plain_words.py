@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.reports.scorecard import CandidateCard
 from harness.verdicts.model import Outcome
 
@@ -17,12 +19,11 @@ _HEADS = {
 def head(card: CandidateCard) -> str:
     """The verdict in a few words; a policy's verdict speaks of its bounds and not of the claim."""
     policy, outcome = card.evidence.policy, card.verdict.outcome
-    displaced = next((a for a in card.verdict.axes if a.axis == "displacement"), None)
-    if policy and displaced and displaced.outcome is outcome:
-        if outcome is Outcome.WITHIN:
-            return "Inside every bound that was set"
-        if outcome is Outcome.BEYOND:
-            return "Outside a bound that was set" if policy.status == "failed" else _HEADS[outcome]
+    beyond = [axis.axis for axis in card.verdict.axes if axis.outcome is Outcome.BEYOND]
+    if policy and outcome is Outcome.WITHIN and policy.status == "passed":
+        return "Inside every bound that was set"
+    if policy and policy.status == "failed" and beyond == ["displacement"]:
+        return "Outside a bound that was set"
     return _HEADS[outcome]
 
 
@@ -30,6 +31,9 @@ def everyday(card: CandidateCard) -> list[str]:
     """Up to three sentences with a number of everyday size; empty where no distribution was measured."""
     evidence = card.evidence
     told = []
+    broken = void(card)
+    if broken:
+        return [broken]
     first, drawn = evidence.check("top1_agreement"), evidence.check("ear")
     if evidence.all_zero:
         return ["Every next-token distribution is the reference's own, to the last digit."]
@@ -42,13 +46,26 @@ def everyday(card: CandidateCard) -> list[str]:
         )
     ladder = evidence.ladder
     if ladder:
-        bits = f"{ladder.bits:.1f}"
+        bits = "" if ladder.note or math.isnan(ladder.bits) else f"{ladder.bits:.1f}"
         if "closer" in ladder.note:
             bits = f"more than {ladder.rungs[-1][0]:.0f}"
         elif "further" in ladder.note:
             bits = f"fewer than {ladder.rungs[0][0]:.0f}"
+    if ladder and bits:
         told.append(f"It is as far from the reference as a plain rounding of the reference to {bits} bits per weight.")
     return told
+
+
+def void(card: CandidateCard) -> str:
+    """What no mean can hold: tokens whose divergence is infinite or not a number; empty where there are none."""
+    evidence = card.evidence
+    broken = evidence.violations + evidence.non_finite
+    if not broken:
+        return ""
+    return (
+        f"At {broken:,} of {evidence.tokens:,} tokens it has no finite divergence: its numbers are broken, or it rules out what "
+        "the reference can say. Means leave these tokens out, so they say too little."
+    )
 
 
 def _of_hundred(share: float) -> str:

@@ -18,12 +18,13 @@ _TOP, _ROW, _BOTTOM = 34, 24, 36
 
 def strip_plot(scorecard: Scorecard) -> str:
     """Mean KL with its interval, log scale: the honest band's members, then the candidates; rungs of the ladder above."""
-    honest: dict[str, tuple[float, float, float]] = {}
+    bands = [{m.name: (m.value, m.low, m.high) for m in card.evidence.honest} for card in scorecard.candidates]
+    honest = {name: values for band in bands for name, values in band.items()}
+    common = [values for name, values in honest.items() if all(name in band for band in bands)]
     rungs: dict[float, float] = {}
     candidates = []
     for card in scorecard.candidates:
         evidence = card.evidence
-        honest.update({m.name: (m.value, m.low, m.high) for m in evidence.honest})
         rungs.update(evidence.ladder.rungs if evidence.ladder else ())
         kl = evidence.check("kl_ref_cand")
         if kl:
@@ -31,7 +32,7 @@ def strip_plot(scorecard: Scorecard) -> str:
     rows = [(name, "honest", values) for name, values in honest.items()] + [
         (label, str(outcome), values) for label, outcome, values in candidates
     ]
-    known = [v for _, _, ends in rows for v in ends if 0 < v < math.inf] + [v for v in rungs.values() if v > 0]
+    known = [ends[0] for _, _, ends in rows if 0 < ends[0] < math.inf] + [v for v in rungs.values() if v > 0]
     if not candidates or len(known) < 2:
         return ""
     high = math.log10(max(known)) + 0.1
@@ -39,11 +40,11 @@ def strip_plot(scorecard: Scorecard) -> str:
     height = _TOP + _ROW * len(rows) + _BOTTOM
 
     def x(value: float) -> float:
-        power = math.log10(value) if value > 0 else low
+        power = high if math.isnan(value) else math.log10(value) if value > 0 else low
         return _LABELS + (min(max(power, low), high) - low) / (high - low) * (WIDTH - _LABELS - RIGHT)
 
     parts = _frame(x, low, high, height, rungs)
-    widest = max((m[0] for m in honest.values()), default=0.0)
+    widest = max((values[0] for values in common), default=0.0)  # of every candidate, whatever it claims
     if widest > 0:
         parts.append(f'<rect class="zone" x="{_LABELS}" y="{_TOP}" width="{x(widest) - _LABELS:.1f}" '
                      f'height="{height - _TOP - _BOTTOM}"/>')  # fmt: skip
@@ -52,7 +53,12 @@ def strip_plot(scorecard: Scorecard) -> str:
         y = _TOP + _ROW * (index + 0.5)
         shown = name if len(name) <= 28 else name[:26] + "..."
         parts.append(text(_LABELS - 8, y + 4, shown, "end"))
-        if most > 10**low and least > 0 and math.isfinite(most):
+        if kind != "honest":
+            name = f"{kind}, {name}"
+        if math.isnan(value):
+            parts.append(text(WIDTH - RIGHT, y + 4, "not finite", "end"))
+            continue
+        if most > 10**low and least > 0:
             parts.append(line(x(least), y, x(most), y, f"mark-{kind}"))
         title = f"<title>{escape(name)}: {number(value)} nat per token ({number(least)} to {number(most)})</title>"
         parts.append(f'<circle class="mark-{kind}" cx="{x(value):.1f}" cy="{y:.1f}" r="5">{title}</circle>')

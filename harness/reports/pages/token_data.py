@@ -8,14 +8,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.evidence.clustered import Ints
+from harness.evidence.clustered import Floats, Ints
 from harness.prompts.sequences import SEGMENTS
 from harness.redact import safe_line
 from harness.reports.tokens import Tokens, TokenSheet
 
 MOST_ROWS = 20_000
-#: Values are kept as their logarithm in steps of 0.05 %, so three digits are exact; 0 stands for zero, 65,535 for unknown.
-LOW, HIGH, STEPS = math.log(1e-12), math.log(1e3), 65_533
+#: KL is kept as its logarithm in steps of 0.06 %; 0 stands for zero, 65,534 for infinite, 65,535 for not a number.
+LOW, HIGH, STEPS = math.log(1e-12), math.log(1e5), 65_532
+#: Probabilities are kept as their log odds from -30 to 30 in steps of 0.001; 0 stands for 0, 65,534 for 1.
+ODDS = 30.0
+INFINITE, UNKNOWN = 65_534, 65_535
 
 
 def kept_rows(tokens: Tokens) -> int:
@@ -33,6 +36,8 @@ def token_data(tokens: Tokens) -> dict[str, object]:
     return {
         "low": LOW,
         "step": (HIGH - LOW) / STEPS,
+        "odds": ODDS,
+        "oddsStep": 2 * ODDS / STEPS,
         "segments": SEGMENTS,
         "items": [[safe_line(name, 60), safe_line(domain, 40)] for name, domain in items],
         "pieces": list(pieces),
@@ -57,15 +62,15 @@ def _sheet(
 
     columns = {
         "item": _mapped(owner, lambda index: places[index]),
-        "position": rows["position"],
+        "position": rows["position"] + 1,  # of the token that was predicted
         "segment": rows["segment"],
         "label": _mapped(rows["label"], place),
         "ref": _mapped(rows["top1_ref"], place),
         "cand": _mapped(rows["top1_cand"], place),
         "agree": rows["agree"],
-        "kl": _coded(table.column("kl_ref_cand")[kept]),
-        "pref": _coded(np.exp(-table.column("nll_ref")[kept])),
-        "pcand": _coded(np.exp(-table.column("nll_cand")[kept])),
+        "kl": _coded(rows["kl_ref_cand"].astype(np.float64)),
+        "pref": _odds(rows["nll_ref"].astype(np.float64)),
+        "pcand": _odds(rows["nll_cand"].astype(np.float64)),
     }
     return {
         "label": safe_line(sheet.label, 80),
@@ -82,11 +87,24 @@ def _mapped(values: Ints, of: Callable[[int], int]) -> Ints:
     return found
 
 
-def _coded(values: np.ndarray) -> np.ndarray:
+def _coded(values: Floats) -> Ints:
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = 1 + np.rint((np.clip(np.log(values), LOW, HIGH) - LOW) / (HIGH - LOW) * STEPS)
     steps[values <= 0] = 0
-    steps[np.isnan(values)] = 65_535
+    steps[np.isinf(values)] = INFINITE
+    steps[np.isnan(values)] = UNKNOWN
+    coded: Ints = steps.astype(np.int64)
+    return coded
+
+
+def _odds(loss: Floats) -> Ints:
+    """Codes of the probabilities exp(-loss); near 1 the distance to 1 keeps its digits."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        odds = -loss - np.log(-np.expm1(-loss))
+        steps = 1 + np.rint((np.clip(odds, -ODDS, ODDS) + ODDS) / (2 * ODDS) * STEPS)
+    steps[np.isinf(loss)] = 0
+    steps[loss <= 0] = INFINITE
+    steps[np.isnan(loss)] = UNKNOWN
     coded: Ints = steps.astype(np.int64)
     return coded
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from harness.errors import UnknownName, UsageError
+from harness.reports.formats import FORMATS
 from harness.reports.formats.markdown import MOST_BYTES
-from harness.reports.render import FORMATS, render
+from harness.reports.render import render
 from harness.reports.tokens import Tokens, TokenSheet
 from harness.verdicts.model import AxisVerdict
 
@@ -70,7 +71,21 @@ def test_badges_say_the_verdict_and_nothing_better(scored_toy):
         assert set(shields) == {"schemaVersion", "label", "message", "color"}
         assert shields["color"] == colour
         assert ElementTree.fromstring(render(one, "badge")).tag.endswith("svg")
-        assert str(one.outcome).lower() in shields["message"]
+        assert shields["message"].startswith(f"{str(one.outcome).lower()} {one.candidates[0].evidence.claim}")
+
+
+def test_what_could_not_be_measured_is_no_green_build(scored_toy):
+    """NOT_TESTABLE and an interrupted run are errors in JUnit."""
+    card = alone(scored_toy[0], 1)
+    one = card.candidates[0]
+    axes = (AxisVerdict(axis="displacement", outcome="NOT_TESTABLE", reason="no band"),)
+    untested = one.model_copy(update={"verdict": one.verdict.model_copy(update={"axes": axes})})
+    for changed, errors in (
+        (card.model_copy(update={"candidates": (untested,)}), "1"),
+        (card.model_copy(update={"partial": "interrupted after 3 of 9 items"}), "1"),
+    ):
+        (suite,) = ElementTree.fromstring(render(changed, "junit")).findall("testsuite")
+        assert suite.get("errors") == errors
 
 
 def test_rows_hold_every_number_of_every_token(scored_toy):
@@ -92,7 +107,10 @@ def test_rows_hold_every_number_of_every_token(scored_toy):
 def test_markdown_fits_into_a_comment_whatever_was_compared(scored_toy):
     """Two hundred candidates: the worst come first, the rest is counted, and the limits are still told."""
     card = scored_toy[0]
-    many = card.model_copy(update={"candidates": card.candidates * 100})
+    places = card.ranking.places * 100
+    many = card.model_copy(
+        update={"candidates": card.candidates * 100, "ranking": card.ranking.model_copy(update={"places": places})}
+    )
     said = render(many, "md").decode()
     assert len(said.encode()) <= MOST_BYTES
     assert "more candidates have no room here" in said

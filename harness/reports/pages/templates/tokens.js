@@ -5,23 +5,31 @@
   const find = (id) => document.getElementById(id);
   const viewport = find("token-view"), body = find("token-rows"), status = find("token-status");
   const sheetBox = find("token-sheet"), searchBox = find("token-search"), flipBox = find("token-flips");
-  const ROW = 30, SPARE = 10, CONTEXT = 8, ZERO = 0, UNKNOWN = 65535, END = "(end)";
+  const ROW = 30, SPARE = 10, CONTEXT = 8, ZERO = 0, INFINITE = 65534, UNKNOWN = 65535, END = "(end)";
 
   const unpack = ([width, text]) => {
     const raw = atob(text), bytes = new Uint8Array(raw.length);
     for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
     return width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);
   };
-  const value = (code) => code === ZERO ? 0 : code === UNKNOWN ? NaN : Math.exp(data.low + (code - 1) * data.step);
+  const value = (code) => code === ZERO ? 0 : code === UNKNOWN ? NaN : code === INFINITE ? Infinity
+    : Math.exp(data.low + (code - 1) * data.step);
   const number = (x) => {
     if (Number.isNaN(x)) return "-";
     if (x === 0) return "0";
-    return x < 1e-3 || x >= 1e5 ? x.toExponential(2) : x.toPrecision(3).replace(/e\+.*/, "");
+    if (x === Infinity) return "infinite";
+    return x < 1e-3 ? x.toExponential(2) : x >= 1000 ? x.toFixed(0) : x.toPrecision(3);
   };
-  const share = (x) => {
-    if (Number.isNaN(x)) return "-";
-    const room = Math.min(x, 1 - x);
-    return (100 * x).toFixed(room <= 0 ? 0 : room >= 0.05 ? 1 : room >= 0.005 ? 2 : 3) + " %";
+  // A probability from its log odds: what is far from certain by its size, what is near 1 by its distance to 1.
+  const share = (code) => {
+    if (code === UNKNOWN) return "-";
+    if (code === ZERO) return "0 %";
+    if (code === INFINITE) return "100 %";
+    const odds = (code - 1) * data.oddsStep - data.odds, x = 1 / (1 + Math.exp(-odds)), rest = 1 / (1 + Math.exp(odds));
+    if (rest < 1e-5) return "over 99.999 %";
+    if (x < 1e-5) return (100 * x).toExponential(1) + " %";
+    const room = Math.min(x, rest);
+    return (100 * x).toFixed(room >= 0.05 ? 1 : room >= 0.005 ? 2 : 3) + " %";
   };
 
   const lowered = data.pieces.map((piece) => piece.toLowerCase());
@@ -77,7 +85,7 @@
     row.className = "spacer";
     row.setAttribute("aria-hidden", "true");
     made.colSpan = 8;
-    made.height = rows * ROW;
+    made.style.height = rows * ROW + "px";
     row.append(made);
     return row;
   };
@@ -103,8 +111,8 @@
       cell(row, data.pieces[sheet.ref[i]], "said");
       cell(row, data.pieces[sheet.cand[i]], sheet.agree[i] ? "said" : "said flip");
       const end = data.pieces[sheet.label[i]] === END;
-      cell(row, end ? "-" : share(value(sheet.pref[i])), "num");
-      cell(row, end ? "-" : share(value(sheet.pcand[i])), "num");
+      cell(row, end ? "-" : share(sheet.pref[i]), "num");
+      cell(row, end ? "-" : share(sheet.pcand[i]), "num");
       cell(row, data.items[sheet.item[i]][0] + " (" + data.items[sheet.item[i]][1] + ", " + data.segments[sheet.segment[i]] + ")", "soft");
       cell(row, String(sheet.position[i]), "num soft");
       made.append(row);
