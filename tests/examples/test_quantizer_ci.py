@@ -1,4 +1,4 @@
-"""The example repository, for real: the demo model is quantized, gated, and made worse."""
+"""The example repository, for real: the demo model is quantized and gated."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def run(folder, *arguments):
 
 
 @pytest.mark.slow
-def test_a_good_copy_passes_and_a_worse_one_fails_by_how_much(smollm, tmp_path):
-    """nf4 keeps its policy and its committed baseline; fp4 in its place fails the baseline, and the message says by how much."""
+def test_a_copy_is_quantized_and_keeps_policy_and_baseline(smollm, tmp_path):
+    """The demo model in nf4, made by the example's own script, is held against the committed policy and baseline."""
     folder = tmp_path / "repository"
     shutil.copytree(EXAMPLE, folder)
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -36,12 +36,6 @@ def test_a_good_copy_passes_and_a_worse_one_fails_by_how_much(smollm, tmp_path):
     good = run(folder, "-m", "pytest", "-p", "no:cacheprovider")
     assert "2 passed" in good.stdout, good.stdout
     assert "model-nf4 WITHIN" in good.stdout
-    shutil.rmtree(folder / "model-nf4")
-    run(folder, "quantize.py", "model", "model-nf4", "--kind", "fp4")
-    bad = run(folder, "-m", "pytest", "-p", "no:cacheprovider", "-k", "no_worse")
-    assert "1 failed" in bad.stdout, bad.stdout
-    assert re.search(r"failed +kl_ref_cand<=1.1x baseline: 1\.[5-9]\d times that of baseline 'model-nf4'", bad.stdout)
-    assert "fix:" in bad.stdout
 
 
 def test_the_workflow_names_verbs_and_files_that_exist():

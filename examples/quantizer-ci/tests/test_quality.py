@@ -11,7 +11,7 @@ BUILD = {
     "profile": "quick",
     "threads": 1,
     "band": False,
-    "ladder": [5, 4, 3],
+    "ladder": [4, 3],
 }
 
 
