@@ -25,12 +25,13 @@ from harness.observations.journal import Journal
 from harness.pipeline import Candidate, Request, compare
 from harness.reports.build import build_scorecard
 from harness.reports.pages.comparison import render_html
-from harness.reports.tokens import Tokens, TokenSheet, tokens_of
+from harness.reports.tokens import Tokens, tokens_of
 from harness.targets.demo_model import build_demo_reference, demo_reference
 from harness.targets.spec import Runtime
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.support.browser import open_browser
+from tests.support.reported import many
 
 ROWS, TIMES = 20_000, 9
 _KEYSTROKE = """async (act) => {
@@ -63,24 +64,15 @@ def made(results: Path) -> Path:
             return results / end.value.run
 
 
-def filled(tokens: Tokens) -> Tokens:
-    """One candidate with its rows repeated until there are as many as a page holds."""
-    sheet = tokens.sheets[0]
-    table = sheet.table
-    while len(table.rows) < ROWS:
-        parts = [(own, table.rows[table.owner == index]) for index, own in enumerate(table.sequences)]
-        table = type(table).build([*parts, *parts])
-    return Tokens((TokenSheet(sheet.label, table),), tokens.pieces)
-
-
 def in_browser(run: Path, scratch: Path) -> list[dict[str, object]]:
     """What Chromium and axe say of the page."""
     journal = Journal.open(run.parent, str(run))
     card, tokens = build_scorecard(journal), tokens_of(journal)
     journal.close()
     rows: list[dict[str, object]] = []
+    full = many(Tokens(tokens.sheets[:1], tokens.pieces), ROWS)
     with open_browser() as browser:
-        for name, shown in (("the run's own tokens", tokens), (f"{ROWS:,} tokens", filled(tokens))):
+        for name, shown in (("the run's own tokens", tokens), (f"{ROWS:,} tokens", full)):
             page = render_html(card, shown)
             row: dict[str, object] = {"what": f"page with {name}", "bytes": len(page.encode())}
             barriers: list[str] = []

@@ -6,7 +6,7 @@ import pytest
 
 from harness.observations.journal import Journal
 from harness.reports.build import build_scorecard
-from harness.reports.tokens import tokens_of
+from harness.reports.tokens import Tokens, TokenSheet, tokens_of
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +30,15 @@ def scored_toy(toy_run):
         return build_scorecard(journal), tokens_of(journal)
     finally:
         journal.close()
+
+
+def many(tokens: Tokens, rows: int) -> Tokens:
+    """The same sheets with their rows repeated until there are ``rows`` of them in all."""
+    sheets = []
+    for sheet in tokens.sheets:
+        table = sheet.table
+        while len(table.rows) < rows // len(tokens.sheets):
+            parts = [(own, table.rows[table.owner == i]) for i, own in enumerate(table.sequences)]
+            table = type(table).build([*parts, *parts])
+        sheets.append(TokenSheet(sheet.label, table))
+    return Tokens(tuple(sheets), tokens.pieces)

@@ -7,6 +7,7 @@ import pytest
 from harness.reports.pages.comparison import render_html
 from harness.reports.tokens import Tokens, TokenSheet
 from tests.support.browser import Opened, open_browser
+from tests.support.reported import many
 
 pytestmark = pytest.mark.browser
 EVIL = "</script><script>window.stolen=1</script><img src=x onerror=window.stolen=2>\"'\u202e\x1b[31m" + "A" * 5000
@@ -23,18 +24,6 @@ def compared(scored_toy):
     """A scorecard of two candidates, with as many rows of one of them as a page may hold."""
     card, tokens = scored_toy
     return card, many(Tokens(tokens.sheets[:1], tokens.pieces), 20_000)
-
-
-def many(tokens: Tokens, rows: int) -> Tokens:
-    """The same sheets with their rows repeated until there are ``rows`` of them in all."""
-    sheets = []
-    for sheet in tokens.sheets:
-        table = sheet.table
-        while len(table.rows) < rows // len(tokens.sheets):
-            parts = [(own, table.rows[table.owner == i]) for i, own in enumerate(table.sequences)]
-            table = type(table).build([*parts, *parts])
-        sheets.append(TokenSheet(sheet.label, table))
-    return Tokens(tuple(sheets), tokens.pieces)
 
 
 @pytest.fixture(scope="module")

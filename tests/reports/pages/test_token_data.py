@@ -11,6 +11,7 @@ import pytest
 
 from harness.reports.pages.token_data import INFINITE, MOST_ROWS, UNKNOWN, kept_rows, token_data
 from harness.reports.tokens import Tokens, TokenSheet
+from tests.support.reported import many
 
 
 def column(sheet, name):
@@ -74,8 +75,6 @@ def test_extremes_are_told_as_what_they_are(scored_toy, table):
 
 def test_what_moved_most_is_kept(scored_toy, table):
     """Of more rows than a page holds, the largest divergences, broken ones first, in reading order."""
-    from tests.reports.pages.test_browser import many
-
     big = many(Tokens((TokenSheet("one", table),), scored_toy[1].pieces), MOST_ROWS + 1)
     whole = big.sheets[0].table
     rows = whole.rows.copy()
