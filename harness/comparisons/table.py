@@ -27,17 +27,16 @@ class TokenTable:
     def build(cls, parts: Iterable[tuple[Sequence, Rows]]) -> TokenTable:
         """Join the rows of several sequences."""
         sequences: list[Sequence] = []
-        blocks, owners, clusters = [], [], []
+        blocks, clusters = [], []
         units: dict[str, int] = {}
         for sequence, rows in parts:
-            unit = units.setdefault(sequence.cluster, len(units))
-            owners.append(np.full(len(rows), len(sequences), dtype=np.int64))
-            clusters.append(np.full(len(rows), unit, dtype=np.int64))
+            clusters.append(units.setdefault(sequence.cluster, len(units)))
             sequences.append(sequence)
             blocks.append(rows)
-        return cls(
-            np.concatenate(blocks), np.concatenate(owners), np.concatenate(clusters), tuple(sequences), tuple(units)
-        )
+        sizes = [len(rows) for rows in blocks]
+        owner = np.repeat(np.arange(len(blocks), dtype=np.int64), sizes)
+        cluster = np.repeat(np.asarray(clusters, dtype=np.int64), sizes)
+        return cls(np.concatenate(blocks), owner, cluster, tuple(sequences), tuple(units))
 
     def column(self, name: str) -> Floats:
         """A column in fp64; infinite entries (support violations) become NaN, so that a mean leaves them out."""
@@ -67,8 +66,9 @@ class TokenTable:
 
     def restrict(self, keys: set[str]) -> TokenTable:
         """The same table on a subset of its sequences."""
+        ends = np.searchsorted(self.owner, np.arange(len(self.sequences) + 1))  # rows are in the order of sequences
         parts = [
-            (sequence, self.rows[self.owner == index])
+            (sequence, self.rows[ends[index] : ends[index + 1]])
             for index, sequence in enumerate(self.sequences)
             if sequence.key in keys
         ]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.evidence.student import upper_quantile
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -62,9 +64,7 @@ def cluster_sums(values: Floats, clusters: Ints) -> Sums:
 
 def t_quantile(groups: int, level: float = LEVEL) -> float:
     """Two-sided Student-t quantile with ``groups - 1`` degrees of freedom; infinite for a single group."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - scipy is slow to import and --help must not
-
-    return float(stdtrit(groups - 1, 0.5 + level / 2)) if groups > 1 else float("inf")
+    return upper_quantile(0.5 + level / 2, groups - 1) if groups > 1 else float("inf")
 
 
 def mean_interval(values: Floats, clusters: Ints, level: float = LEVEL) -> Estimate:

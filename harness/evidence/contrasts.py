@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.evidence.clustered import LEVEL, Estimate, Floats, Sums, cluster_note, t_quantile
+from harness.evidence.student import upper_tail
 
 _LARGEST_EXPONENT = 700.0  # exp of more is not a float
 
@@ -82,13 +83,11 @@ def two_sided_p(estimate: Estimate) -> float:
 
     For ratios give the logarithm's estimate. Exactly zero with no error is 1; anything else with no error is 0.
     """
-    from scipy.special import stdtr  # noqa: PLC0415 - scipy is slow to import and --help must not
-
     if math.isnan(estimate.value) or estimate.clusters < 2:
         return math.nan
     if estimate.se == 0:
         return 1.0 if estimate.value == 0 else 0.0
-    return float(2 * stdtr(estimate.clusters - 1, -abs(estimate.value) / estimate.se))
+    return 2 * upper_tail(abs(estimate.value) / estimate.se, estimate.clusters - 1)
 
 
 def _interval(value: float, influence: Floats, groups: int, tokens: int, level: float) -> Estimate:

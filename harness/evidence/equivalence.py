@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Literal
 
 from harness.evidence.clustered import Estimate, t_quantile
@@ -28,9 +29,7 @@ def detectable_ratio(bound: float, relative_se: float, clusters: int, power: flo
 
     Normal approximation on the log scale: bound x exp((t + z) se). Trust it as an order of size, not to the digit.
     """
-    from scipy.special import ndtri  # noqa: PLC0415 - scipy is slow to import and --help must not
-
-    z = float(ndtri(power))
+    z = NormalDist().inv_cdf(power)
     return bound * math.exp(min((t_quantile(clusters) + z) * relative_se, 700.0))
 
 

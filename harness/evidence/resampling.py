@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,12 @@ from harness.evidence.clustered import LEVEL, Estimate, Floats, Ints, cluster_no
 
 _MIN_EXCEEDANCES = 10
 _DRAWS = 400
+
+
+def quantile(values: Floats, share: float) -> float:
+    """A quantile over the finite values, NaN where fewer than ten lie beyond it."""
+    values = values[np.isfinite(values)]
+    return float(np.quantile(values, share)) if len(values) * (1 - share) >= _MIN_EXCEEDANCES else float("nan")
 
 
 def quantile_interval(
@@ -20,26 +26,34 @@ def quantile_interval(
     Suppressed (NaN, with a note) when fewer than ten tokens lie beyond it: such a quantile is one outlier's value.
     The percentile bootstrap is rough under about 20 clusters.
     """
+    return quantile_intervals(values, clusters, (share,), rng, level)[0]
+
+
+def quantile_intervals(
+    values: Floats, clusters: Ints, shares: Sequence[float], rng: np.random.Generator, level: float = LEVEL
+) -> list[Estimate]:
+    """Several quantiles, each as :func:`quantile_interval` gives it, from the same draws of clusters."""
     kept = np.isfinite(values)
     values, clusters = values[kept], clusters[kept]
     groups = np.unique(clusters)
-    nan = float("nan")
-    if len(values) * (1 - share) < _MIN_EXCEEDANCES:
-        return Estimate(nan, nan, nan, nan, len(values), len(groups), nan, "too few tokens beyond this quantile")
-    if len(groups) < 2:  # one document says nothing about others
-        value = float(np.quantile(values, share))
-        return Estimate(value, -np.inf, np.inf, np.inf, len(values), len(groups), nan, cluster_note(len(groups)))
     order = np.argsort(values)
     ranked, owner = values[order], np.searchsorted(groups, clusters[order])
-    picks = rng.integers(0, len(groups), size=(_DRAWS, len(groups)))
-    draws = np.empty(_DRAWS)
-    for index, pick in enumerate(picks):
-        weight = np.bincount(pick, minlength=len(groups))[owner].cumsum()
-        draws[index] = ranked[np.searchsorted(weight, share * weight[-1])]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    note = cluster_note(len(groups))
-    value = float(np.quantile(values, share))
-    return Estimate(value, float(low), float(high), float(draws.std()), len(values), len(groups), nan, note)
+    draws = np.empty((len(shares), _DRAWS))
+    if len(groups) > 1:
+        for index, pick in enumerate(rng.integers(0, len(groups), size=(_DRAWS, len(groups)))):
+            weight = np.bincount(pick, minlength=len(groups))[owner].cumsum()
+            draws[:, index] = ranked[np.searchsorted(weight, np.asarray(shares) * weight[-1])]
+    return [_quantile(values, len(groups), share, drawn, level) for share, drawn in zip(shares, draws, strict=True)]
+
+
+def _quantile(values: Floats, groups: int, share: float, drawn: Floats, level: float) -> Estimate:
+    nan, value = float("nan"), quantile(values, share)
+    if np.isnan(value):
+        return Estimate(nan, nan, nan, nan, len(values), groups, nan, "too few tokens beyond this quantile")
+    if groups < 2:  # one document says nothing about others
+        return Estimate(value, -np.inf, np.inf, np.inf, len(values), groups, nan, cluster_note(groups))
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, float(low), float(high), float(drawn.std()), len(values), groups, nan, cluster_note(groups))
 
 
 def jackknife(statistic: Callable[[Floats], float], groups: int, tokens: int) -> Estimate:

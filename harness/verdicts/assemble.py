@@ -9,12 +9,11 @@ import numpy as np
 from harness.comparisons.baselines import Baseline
 from harness.comparisons.bits_per_byte import BitsPerByte
 from harness.comparisons.distributions.band import BandMember, against_band, band_member
-from harness.comparisons.distributions.metrics import headline, with_floors
+from harness.comparisons.distributions.metrics import headline, points, with_floors
 from harness.comparisons.distributions.scalar import scalar_fit
 from harness.comparisons.distributions.slices import all_slices
 from harness.comparisons.distributions.worst import worst_items
 from harness.comparisons.files import file_differences
-from harness.comparisons.model import CheckResult
 from harness.comparisons.prompts import PromptReading
 from harness.comparisons.table import TokenTable
 from harness.comparisons.weights import read_weights
@@ -37,15 +36,15 @@ class Yardsticks:
     policy: Policy | None = None
     frozen: bool = True  # the policy was part of the plan
     baseline: Baseline | None = None
-    _read: dict[str, tuple[TokenTable, BandMember, list[CheckResult]]] = field(
+    _read: dict[str, tuple[TokenTable, BandMember, dict[str, float]]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def honest_reading(self, name: str, table: TokenTable) -> tuple[BandMember, list[CheckResult]]:
+    def honest_reading(self, name: str, table: TokenTable) -> tuple[BandMember, dict[str, float]]:
         """An honest configuration's own numbers, read once for all candidates of a run."""
         known = self._read.get(name)
         if known is None or known[0] is not table:
-            known = self._read[name] = (table, band_member(name, table), headline(table))
+            known = self._read[name] = (table, band_member(name, table), points(table))
         return known[1], known[2]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.comparisons.distributions.band import against_band
-from harness.comparisons.distributions.metrics import headline, with_floors
+from harness.comparisons.distributions.metrics import headline, points, with_floors
 from harness.comparisons.distributions.scalar import scalar_fit
 from harness.comparisons.distributions.slices import all_slices
 from harness.comparisons.distributions.worst import worst_items
@@ -67,11 +67,11 @@ def test_means_weigh_tokens_not_documents():
 
 def test_the_floor_is_the_worst_honest_value_and_small_effects_are_flagged():
     """Beside each number stands the honest configuration that moves it most; under twice of it is floor-limited."""
-    checks = with_floors(headline(table(kl=0.015)), [headline(table(kl=0.01)), headline(table(kl=0.001))])
+    checks = with_floors(headline(table(kl=0.015)), [points(table(kl=0.01)), points(table(kl=0.001))])
     kl = by_key(checks)["kl_ref_cand"]
     assert kl.floor == pytest.approx(0.01, rel=0.2)
     assert "floor" in kl.note
-    assert "floor" not in by_key(with_floors(headline(table(kl=0.1)), [headline(table(kl=0.01))]))["kl_ref_cand"].note
+    assert "floor" not in by_key(with_floors(headline(table(kl=0.1)), [points(table(kl=0.01))]))["kl_ref_cand"].note
 
 
 def test_the_band_is_paired_on_shared_items_and_the_widest_member_counts():

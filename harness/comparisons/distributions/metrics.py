@@ -12,7 +12,7 @@ import numpy as np
 from harness.comparisons.model import Better, CheckResult
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import LEVEL, Estimate, Floats, mean_interval, positive_mean_interval
-from harness.evidence.resampling import quantile_interval
+from harness.evidence.resampling import quantile, quantile_interval, quantile_intervals
 
 CONFIDENT_MARGIN = 0.10
 _SEED = 20261101
@@ -77,18 +77,27 @@ class Quantile:
         rng = np.random.default_rng(_SEED)
         return quantile_interval(table.column("kl_ref_cand"), table.cluster, self.share, rng, level)
 
-    def check(self, table: TokenTable) -> CheckResult:
-        """The quantile as a check."""
-        return CheckResult.of(self.key, self.title, "nat/token", "lower", self.estimate(table))
+    def check(self, estimate: Estimate) -> CheckResult:
+        """Its estimate as a check."""
+        return CheckResult.of(self.key, self.title, "nat/token", "lower", estimate)
 
 
 def headline(table: TokenTable) -> list[CheckResult]:
     """Every metric over all scored tokens of a table."""
     checks = [metric.check(table) for metric in METRICS.values()]
-    checks += [quantile.check(table) for quantile in QUANTILES.values()]
+    shares = [one.share for one in QUANTILES.values()]
+    found = quantile_intervals(table.column("kl_ref_cand"), table.cluster, shares, np.random.default_rng(_SEED))
+    checks += [one.check(estimate) for one, estimate in zip(QUANTILES.values(), found, strict=True)]
     if (table.column("kl_se") > 0).any():
         checks.insert(1, sketch_check(table))
     return checks
+
+
+def points(table: TokenTable) -> dict[str, float]:
+    """The values of :func:`headline` by key, without their intervals."""
+    found = {metric.key: metric.estimate(table).value for metric in METRICS.values()}
+    found |= {one.key: quantile(table.column("kl_ref_cand"), one.share) for one in QUANTILES.values()}
+    return found | ({"kl_lower": sketch_check(table).value} if (table.column("kl_se") > 0).any() else {})
 
 
 def sketch_check(table: TokenTable) -> CheckResult:
@@ -112,12 +121,11 @@ def sketch_check(table: TokenTable) -> CheckResult:
     return lower.model_copy(update={"note": note})
 
 
-def with_floors(checks: list[CheckResult], honest: list[list[CheckResult]]) -> list[CheckResult]:
+def with_floors(checks: list[CheckResult], honest: list[dict[str, float]]) -> list[CheckResult]:
     """Put beside each number that of the honest configuration which moves it most."""
     done = []
     for check in checks:
-        values = [other.value for member in honest for other in member if other.key == check.key]
-        values = [value for value in values if np.isfinite(value)]
+        values = [value for member in honest if np.isfinite(value := member.get(check.key, np.nan))]
         floor = float("nan")
         if values:
             neutral = 1.0 if check.key == "ppl_ratio" else 0.0
