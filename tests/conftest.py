@@ -15,7 +15,7 @@ from harness.reports.scorecard import Scorecard
 from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
 from harness.targets.endpoint.local import local_host
 from harness.targets.spec import Runtime
-from tests.support.reported import scored_toy, toy_run  # noqa: F401 - fixtures
+from tests.support.reported import scored_toy, toy_run, toy_tasks  # noqa: F401 - fixtures
 from tests.support.toy import make_suite, make_toy
 
 

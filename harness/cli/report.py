@@ -16,7 +16,8 @@ from harness.observations.journal import Journal
 from harness.reports.audit_card import print_audit_card
 from harness.reports.build import build_scorecard
 from harness.reports.console import print_scorecard
-from harness.reports.formats import FORMATS
+from harness.reports.formats import AUDIT_FORMATS, FORMATS, TASK_FORMATS
+from harness.reports.formats.eval_results import render_eval_results
 from harness.reports.pages.audit import render_audit
 from harness.reports.pages.tasks import render_tasks
 from harness.reports.render import render
@@ -25,12 +26,12 @@ from harness.reports.tokens import tokens_of
 from harness.tasking.judging import judge
 from harness.tasking.store import TaskFolder
 
-_PLAIN = {"json", "html"}  # what an audit or a task run can be rendered as, besides text
-
 
 @click.command("report")
 @click.argument("run", default="latest")
-@click.option("--format", "form", default="text", show_default=True, type=click.Choice(["text", *FORMATS]))
+@click.option(
+    "--format", "form", default="text", show_default=True, type=click.Choice(["text", *FORMATS, "eval-results"])
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 def command(run: str, form: str, output: Path | None, results: Path | None) -> int:
@@ -46,6 +47,8 @@ def command(run: str, form: str, output: Path | None, results: Path | None) -> i
     try:
         scorecard = build_scorecard(journal)
         if form != "text":
+            if form not in FORMATS:
+                raise click.UsageError(f"a comparison has no task scores; it is printed as text, {', '.join(FORMATS)}")
             emit(render(scorecard, form, tokens_of(journal)), output)
             return scorecard.exit_code
     finally:
@@ -60,10 +63,12 @@ def _tasks(stored: TaskFolder, form: str, output: Path | None) -> int:
     if form == "text":
         print_task_card(card, stored.folder, Console(highlight=False, width=None if os.isatty(1) else 150))
         return card.exit_code
-    if form not in _PLAIN:
-        raise click.UsageError(f"a task run is printed as text, json or html, and not as {form}")
-    data = card.model_dump_json(indent=1) if form == "json" else render_tasks(card)
-    emit(data.encode(), output)
+    if form not in TASK_FORMATS:
+        raise click.UsageError(f"a task run is printed as text, {', '.join(TASK_FORMATS)}, and not as {form}")
+    if form == "eval-results":
+        emit(render_eval_results(card), output)
+    else:
+        emit((card.model_dump_json(indent=1) if form == "json" else render_tasks(card)).encode(), output)
     return card.exit_code
 
 
@@ -73,8 +78,8 @@ def _audit(stored: AuditFolder, form: str, output: Path | None) -> int:
         console = Console(highlight=False, width=None if os.isatty(1) else 140)
         print_audit_card(card, console, str(stored.folder / "report.html"))
         return card.exit_code
-    if form not in _PLAIN:
-        raise click.UsageError(f"an audit is printed as text, json or html, and not as {form}")
+    if form not in AUDIT_FORMATS:
+        raise click.UsageError(f"an audit is printed as text, {', '.join(AUDIT_FORMATS)}, and not as {form}")
     with Asked(stored.folder / "asked.sqlite") as asked:
         data = card.model_dump_json(indent=1) if form == "json" else render_audit(card, asked.request_of("reply-0000"))
     emit(data.encode(), output)

@@ -14,6 +14,7 @@ import logging
 import math
 import numbers
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ _WHOLE = 0.98  # part of the limit from which on a reply that ended for its leng
 _FAILED = "fidelity: the scorer failed"
 _NAME = 200  # characters of an item's own name
 _LONGEST_TEXT = 20_000  # of a reply, for where it parts from another
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _LONGEST = 2000  # characters of an answer or target that are kept with its score
 
 
@@ -93,6 +95,7 @@ class Tasks:
                 items=items[name],
                 limit=limits.get(name, 0),
                 content=content_digest(task),
+                dataset=_dataset(task),
             )
             for name, task in self.loaded.items()
         }
@@ -416,6 +419,12 @@ def _seeded(*tasks: Any) -> Iterator[None]:
     finally:
         random.setstate(before)
         np.random.set_state(numpy_before)
+
+
+def _dataset(task: Any) -> str:
+    """The id of the task's data on the Hub; a builder ("json") or a folder of this machine is none."""
+    path = str(getattr(task.config, "dataset_path", None) or "")
+    return path if _HUB_ID.fullmatch(path) and not Path(path).exists() else ""
 
 
 def _owner(key: str) -> tuple[str, str]:

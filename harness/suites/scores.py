@@ -20,6 +20,7 @@ class TaskHead(Frozen):
     limit: int  # tokens of a reply, 0 where none is written
     content: str = ""  # digest of everything that the task asks, expects and scores by
     part_of: str = ""  # the task whose answers it judges again, by one aspect
+    dataset: str = ""  # its data's id on the Hugging Face Hub, empty where they come from elsewhere
 
 
 class ItemScore(Frozen):

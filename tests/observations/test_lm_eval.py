@@ -237,6 +237,16 @@ def test_the_content_of_a_task_is_a_part_of_its_head(make):
     assert len({first.content, other.content, scored.content}) == 3
 
 
+@pytest.mark.parametrize(
+    ("path", "told"), [("openai/gsm8k", "openai/gsm8k"), ("json", ""), ("./data/mine", ""), ("tests/observations", "")]
+)
+def test_the_hub_is_named_only_for_data_that_come_from_it(make, path, told):
+    """A builder and a folder of this machine are no data set of the Hub."""
+    tasks = make(WRITTEN, {"question": "a", "answer": "b"})
+    tasks.loaded["own"].config.dataset_path = path
+    assert tasks.heads()[0].dataset == told
+
+
 def test_a_metric_that_cannot_fail_is_found(make):
     """A scorer that always says right is vacuous, one that never can is, too; sound ones are neither."""
     sound = make(CHOICES, *COLOURS).self_check()["own"]

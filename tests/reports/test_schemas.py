@@ -9,6 +9,7 @@ import pytest
 
 from harness.reports.render import render
 from harness.reports.schemas import schemas
+from tests.support.audit_cards import audit_card
 
 
 def test_a_real_scorecard_is_valid_and_a_changed_one_is_not(scored_toy):
@@ -23,6 +24,17 @@ def test_a_real_scorecard_is_valid_and_a_changed_one_is_not(scored_toy):
     del card["outcome"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(card, schema)
+
+
+def test_real_cards_of_audits_and_tasks_are_valid(toy_tasks):
+    """As they are written, with hostile names in the one and numbers that are none in the other."""
+    found = schemas()
+    for start, card in (("audit.", audit_card("b")), ("audit.", audit_card("p", facts=None)), ("tasks.", toy_tasks)):
+        schema = next(value for name, value in found.items() if name.startswith(start))
+        written = json.loads(card.model_dump_json())
+        jsonschema.validate(written, schema)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**written, "score": 1}, schema)
 
 
 def test_names_tell_the_version():

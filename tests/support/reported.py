@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from harness.config import Places
+from harness.observations.events import Stop
 from harness.observations.journal import Journal
 from harness.reports.build import build_scorecard
 from harness.reports.tokens import Tokens, TokenSheet, tokens_of
+from harness.targets.spec import Runtime
+from harness.tasking.requests import TaskRequest
+from harness.tasking.run import run_tasks
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +25,21 @@ def toy_run(toy, tiny_suite, shared_cache, tmp_path_factory):
     run(toy, (f"rtn:4:{toy}", "bf16"), (f"dtype:bf16:{toy}", ""), suite=str(tiny_suite), ladder=(8, 4), command=command)
     (folder,) = (path.parent for path in results.rglob("run.sqlite"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_tasks(toy, shared_cache, tmp_path_factory):
+    """The card of a run of two shipped tasks, five items each, of a 4-bit copy without a control."""
+    request = TaskRequest(
+        reference=str(toy), candidates=(f"rtn:4:{toy}",), tasks=("fidelity_choices", "fidelity_arithmetic_easy"), limit=5,
+        runtime=Runtime(threads=1), control=False,
+    )  # fmt: skip
+    steps = run_tasks(request, Places(tmp_path_factory.mktemp("tasked"), shared_cache), Stop())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value[0]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from markupsafe import Markup
@@ -14,29 +15,42 @@ from harness.reports.pages.frame import data_block, page
 from harness.reports.pages.plain_words import everyday, head, parted, void
 from harness.reports.pages.plots import histogram_plot, ladder_plot, slice_plot
 from harness.reports.pages.strip import strip_plot
-from harness.reports.pages.token_data import kept_rows, token_data
+from harness.reports.pages.token_data import MOST_ROWS, kept_rows, token_data
 from harness.reports.ranking import ranking_rows
 from harness.reports.scorecard import CandidateCard, Scorecard
 from harness.reports.tokens import Tokens
 from harness.targets.base import ModelIdentity
 from harness.verdicts.catalogue import entry
 from harness.verdicts.gates.telling import gate_interval, gate_value
+from harness.verdicts.model import Outcome
 
 _MOST_ITEMS = 30  # over all candidates; the table of tokens has the rest
+_MOST_BYTES = 1_000_000
+#: Rows of tokens, and candidates with figures and excerpts: the first pair that keeps the page small enough, or the last.
+_LEVELS = ((MOST_ROWS, 1_000_000), (10_000, 10), (4_000, 3), (1_000, 0))
 _SLICE_AXES = ("segment", "domain", "position", "reference confidence")
 
 
 def render_html(scorecard: Scorecard, tokens: Tokens | None = None) -> str:
-    """The page as text; under 1 MB for any run: excerpts, slices and the rows of ``tokens`` are bounded."""
-    data = token_data(tokens) if tokens and tokens.sheets else None
+    """The page as text, under 1 MB for up to about sixty candidates: with many, rows and figures become fewer, and it says so."""
+    for rows, detailed in _LEVELS:
+        made = _page(scorecard, tokens, rows, detailed)
+        if len(made.encode()) < _MOST_BYTES:
+            break
+    return made
+
+
+def _page(scorecard: Scorecard, tokens: Tokens | None, rows: int, detailed: int) -> str:
+    data = token_data(tokens, rows) if tokens and tokens.sheets else None
+    order = sorted(scorecard.candidates, key=_moved, reverse=True)
     return page(
         "comparison.html.j2",
         *(("tokens.js",) if data else ()),
         card=scorecard,
-        blocks=[_block(scorecard, candidate) for candidate in scorecard.candidates],
+        blocks=[_block(scorecard, one, brief=order.index(one) >= detailed) for one in scorecard.candidates],
         strip=Markup(strip_plot(scorecard)),  # noqa: S704 - numbers and escapes
         tokens=data_block(data) if data else "",
-        kept=kept_rows(tokens) if tokens else 0,
+        kept=kept_rows(tokens, rows) if tokens else 0,
         of=sum(len(sheet.table.rows) for sheet in tokens.sheets) if tokens else 0,
         valued=valued,
         interval=interval,
@@ -50,24 +64,31 @@ def render_html(scorecard: Scorecard, tokens: Tokens | None = None) -> str:
     )
 
 
-def _block(scorecard: Scorecard, card: CandidateCard) -> dict[str, object]:
+def _moved(card: CandidateCard) -> tuple[bool, float]:
+    """By how much the page should show of a candidate: what is beyond comes first, then what moved most."""
+    kl = card.evidence.check("kl_ref_cand")
+    return card.verdict.outcome is Outcome.BEYOND, kl.value if kl and kl.value == kl.value else math.inf
+
+
+def _block(scorecard: Scorecard, card: CandidateCard, *, brief: bool) -> dict[str, object]:
     evidence = card.evidence
     floor = max((member.value for member in evidence.honest), default=0.0)
-    piece = _pieces(scorecard)
+    piece, most = _pieces(scorecard), max(2, _MOST_ITEMS // len(scorecard.candidates))
     return {
         "card": card,
         "head": head(card),
         "everyday": everyday(card),
         "void": void(card),
         "anchor": f"candidate-{scorecard.candidates.index(card) + 1}",
+        "brief": brief,
         "ladder": Markup(ladder_plot(evidence.ladder)) if evidence.ladder else "",  # noqa: S704 - numbers and escapes
-        "histogram": Markup(histogram_plot(evidence)),  # noqa: S704
+        "histogram": "" if brief else Markup(histogram_plot(evidence)),  # noqa: S704
         "slices": [
             (axis, Markup(slice_plot([s for s in evidence.slices if s.axis == axis], floor)))  # noqa: S704
             for axis in _SLICE_AXES
-            if any(s.axis == axis for s in evidence.slices)
+            if not brief and any(s.axis == axis for s in evidence.slices)
         ],
-        "worst": [_worst(item, piece) for item in evidence.worst[: max(2, _MOST_ITEMS // len(scorecard.candidates))]],
+        "worst": [_worst(item, piece) for item in evidence.worst[: 0 if brief else most]],
         "identity": _identity_rows(scorecard.reference, card.identity),
     }
 

@@ -21,15 +21,15 @@ ODDS = 30.0
 INFINITE, UNKNOWN = 65_534, 65_535
 
 
-def kept_rows(tokens: Tokens) -> int:
-    """How many rows of these fit into a page."""
-    share = MOST_ROWS // max(len(tokens.sheets), 1)
+def kept_rows(tokens: Tokens, most: int = MOST_ROWS) -> int:
+    """How many rows of these a page of ``most`` rows holds."""
+    share = most // max(len(tokens.sheets), 1)
     return sum(min(len(sheet.table.rows), share) for sheet in tokens.sheets)
 
 
-def token_data(tokens: Tokens) -> dict[str, object]:
+def token_data(tokens: Tokens, most: int = MOST_ROWS) -> dict[str, object]:
     """What tokens.js reads; ``kept`` and ``of`` say how many rows there are and how many there were."""
-    share = MOST_ROWS // max(len(tokens.sheets), 1)
+    share = most // max(len(tokens.sheets), 1)
     items: dict[tuple[str, str], int] = {}
     pieces: dict[str, int] = {}
     sheets = [_sheet(sheet, tokens, share, items, pieces) for sheet in tokens.sheets]

@@ -4,54 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from harness.comparisons.audit import weigh_replies
-from harness.comparisons.controls import Control, ControlFacts
-from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.reports.pages.audit import curl, render_audit
-from harness.targets.endpoint.budget import Caps, Spent
-from harness.targets.endpoint.probe import Capability, Profile, State
+from harness.targets.endpoint.budget import Spent
 from harness.verdicts.audit import judge_replies
 from harness.verdicts.model import AxisVerdict, Finding
-from tests.support.evidence import evidence_of
-from tests.support.worlds import make_world
-
-EVIL = "<script>alert(1)</script>"
-WORLD = make_world(contexts=30)
-FAMILIES = {"a": "quantization", "b": "quantization"}
-
-
-def card_of(server: str, **changes) -> AuditCard:
-    """The card of an audit of a small world."""
-    served = WORLD.distribution(server)
-    rows = evidence_of(WORLD, served, ("a", "b"), ("p", "h"), 30, 16, 1, told=served)
-    facts = weigh_replies(rows, ("p", "h"), FAMILIES, ("a",), (), 0.01, 1)
-    controls = (
-        ControlFacts(
-            name="honest: h", role="honest", member="h", requests=16, tokens=99, log_e=-1.0, found_at=0, axis=""
-        ),
-    )
-    plan = AuditPlan(
-        reference=EVIL, endpoint="http://127.0.0.1:1/v1#m", requests=30, tokens=16, honest=("p", "h"), families=FAMILIES,
-        near=("a",), required=("b",), controls=(Control(name="honest: h", role="honest", member="h"),),
-        caps=Caps(price_in=1.0, price_out=2.0), alpha=0.01, nonce="n", draws=4, questions="q", template="t",
-        tokenizer="k", clock="2026-01-01T12:00:00",
-    )  # fmt: skip
-    profile = Profile(
-        endpoint="x", engine=EVIL, models=(EVIL,), requests=3,
-        capabilities=(Capability(name="seed", state=State.IGNORED, detail=EVIL),),
-    )  # fmt: skip
-    axes = judge_replies(facts, required=plan.required, controls=controls)
-    card = AuditCard(
-        fidelity_version="0", plan=plan, losses={EVIL: 1}, facts=facts, controls=controls,
-        spent=Spent(requests=40, prompt=1000, tokens=480, money=0.002, seconds=3.0), profile=profile, axes=axes,
-    )  # fmt: skip
-    return card.model_copy(update=changes)
+from tests.support.audit_cards import EVIL, audit_card
 
 
 @pytest.mark.parametrize("server", ["p", "b"])
 def test_the_page_tells_everything_and_runs_nothing(server):
     """Paths with the threshold, builds, controls, capabilities, cost, the frozen plan, and a request to repeat."""
-    page = render_audit(card_of(server), b'{"messages": [{"role": "user", "content": "it\'s <b>"}]}')
+    page = render_audit(audit_card(server), b'{"messages": [{"role": "user", "content": "it\'s <b>"}]}')
     assert "<script" not in page
     assert "default-src" in page
     for told in (
@@ -72,14 +35,14 @@ def test_the_page_tells_everything_and_runs_nothing(server):
 def test_a_lower_layer_explains_those_above_it():
     """Prompts that differ give the verdict their cause, whatever the text looks like."""
     prompts = AxisVerdict(axis="integrity", outcome="BEYOND", cause="template", reason="another system message")
-    card = card_of("b", prompts=prompts, findings=(Finding(code="TMPL105", detail=EVIL),))
+    card = audit_card("b", prompts=prompts, findings=(Finding(code="TMPL105", detail=EVIL),))
     assert (card.outcome, card.cause) == ("BEYOND", "template")
     assert "<script" not in render_audit(card, b"")
     vague = AxisVerdict(axis="identity", outcome="BEYOND", cause="unlisted", reason="no listed cause")
     named = AxisVerdict(axis="displacement", outcome="BEYOND", cause="kv-cache", reason="as large as it")
-    assert card_of("b", axes=(vague, named)).cause == "kv-cache"
-    assert card_of("b", axes=(vague, vague)).cause == "unlisted"
-    card = card_of("b", prompts=prompts.model_copy(update={"outcome": "NOT_TESTABLE", "cause": None}))
+    assert audit_card("b", axes=(vague, named)).cause == "kv-cache"
+    assert audit_card("b", axes=(vague, vague)).cause == "unlisted"
+    card = audit_card("b", prompts=prompts.model_copy(update={"outcome": "NOT_TESTABLE", "cause": None}))
     assert (card.outcome, card.cause) == ("BEYOND", "quantization")
 
 
@@ -87,23 +50,23 @@ def test_a_command_to_repeat_a_request_is_one_word_for_the_shell():
     """Quotes of the question do not end it."""
     import shlex
 
-    words = shlex.split(curl(card_of("p"), b'{"messages": [{"role": "user", "content": "it\'s; rm -rf $HOME"}]}'))
+    words = shlex.split(curl(audit_card("p"), b'{"messages": [{"role": "user", "content": "it\'s; rm -rf $HOME"}]}'))
     assert words[:3] == ["curl", "-sS", "http://127.0.0.1:1/v1/chat/completions"]
     assert words[-1].endswith("}")
     assert "it's; rm -rf $HOME" in words[-1]
-    plan = card_of("p").plan.model_copy(update={"protocol": "completions"})
-    assert "http://127.0.0.1:1/v1/completions" in curl(card_of("p", plan=plan), b'{"prompt": [1, 2]}')
+    plan = audit_card("p").plan.model_copy(update={"protocol": "completions"})
+    assert "http://127.0.0.1:1/v1/completions" in curl(audit_card("p", plan=plan), b'{"prompt": [1, 2]}')
 
 
 def test_an_audit_without_evidence_still_has_a_page():
     """It says what could not be measured."""
     axes = judge_replies(None, "No reply can be scored.")
-    page = render_audit(card_of("p", facts=None, axes=axes, controls=(), profile=None), b"")
+    page = render_audit(audit_card("p", facts=None, axes=axes, controls=(), profile=None), b"")
     assert "NOT_TESTABLE" in page
     assert "Nothing could be scored" in page
 
 
 def test_what_an_honest_host_costs_is_told_beside_the_candidate():
     """Somebody pays for both."""
-    page = render_audit(card_of("p", spent_on_honest=Spent(requests=41, prompt=2000, tokens=99)), b"")
+    page = render_audit(audit_card("p", spent_on_honest=Spent(requests=41, prompt=2000, tokens=99)), b"")
     assert "The honest host took 41 requests, 2,000 tokens in" in page

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from harness.reports.pages.audit import render_audit
 from harness.reports.pages.comparison import render_html
+from harness.reports.pages.tasks import render_tasks
 from harness.reports.tokens import Tokens, TokenSheet
+from tests.support.audit_cards import audit_card
 from tests.support.browser import Opened, open_browser
 from tests.support.reported import many
 
@@ -90,6 +95,23 @@ def test_no_barrier_of_level_a_or_aa(browser, compared, tmp_path, theme, width):
     opened.tab.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert opened.barriers() == []
     assert opened.tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
+def test_pages_of_audits_and_tasks_have_no_barrier_either(browser, toy_tasks, tmp_path, theme, width):
+    """With hostile names and every part opened: no barrier, no request, no complaint, nothing that sticks out sideways."""
+    named = [one.model_copy(update={"label": EVIL, "notes": (EVIL,)}) for one in toy_tasks.candidates]
+    for page in (
+        render_audit(audit_card("b"), json.dumps({"messages": [{"role": "user", "content": EVIL}]}).encode()),
+        render_audit(audit_card("p", facts=None), b""),
+        render_tasks(toy_tasks.model_copy(update={"candidates": tuple(named), "reference": EVIL})),
+    ):
+        opened = browser.open(page, tmp_path, theme=theme, width=width)
+        opened.tab.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        assert (opened.requests, opened.complaints) == ([], [])
+        assert opened.tab.evaluate("window.stolen") is None
+        assert opened.barriers() == []
+        assert opened.tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_without_scripts_the_verdict_and_every_number_are_there(browser, compared, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from harness.reports.formats.markdown import render_markdown
 from harness.reports.pages.comparison import render_html
+from harness.reports.tokens import Tokens, TokenSheet
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'\u202e\x1b[31m"
 
@@ -62,3 +63,23 @@ def test_a_slice_of_one_document_does_not_stretch_the_axis():
     figure = slice_plot(parts, 0.01)
     assert figure.count('class="whisker"') == 1
     assert figure.count('class="grid"') < 6
+
+
+def test_a_page_of_fifty_candidates_stays_small_and_keeps_every_number(scored_toy):
+    """Rows of tokens, figures and excerpts become fewer; what is beyond keeps its own longest, and what is left out is told."""
+    card, tokens = scored_toy
+    beyond, within = card.candidates
+    crowd = [
+        one.model_copy(update={"evidence": one.evidence.model_copy(update={"label": f"copy {place}"})})
+        for place, one in enumerate([within] * 49 + [beyond])
+    ]
+    sheets = tuple(TokenSheet(one.evidence.label, tokens.sheets[0].table) for one in crowd)
+    page = render_html(
+        card.model_copy(update={"candidates": tuple(crowd), "ranking": None}), Tokens(sheets, tokens.pieces)
+    )
+    assert len(page.encode()) < 1_000_000
+    assert page.count('aria-label="Checks of') == 50
+    parts = page.split('<section id="candidate-')
+    brief = [place for place, part in enumerate(parts[1:]) if "figures and excerpts of this one are left out" in part]
+    assert 40 <= len(brief) <= 50
+    assert 49 not in brief or len(brief) == 50
