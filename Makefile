@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-reports clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-presets bench-reports examples clean
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(BIN)/fidelity demo
+
+# results/examples anew, about an hour; CACHE=~/.cache/fidelity-harness spares fetching the model
+examples: $(READY)
+	VENV=$(VENV) CACHE=$(CACHE) bash results/examples.sh
 
 demo-hosts: $(READY)
 	$(BIN)/fidelity demo --hosts
@@ -106,6 +110,9 @@ bench-syntaxes: $(READY)
 
 bench-gates: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/gate_calibration.py
+
+bench-presets: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/preset_bits.py
 
 bench-reports: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/reports.py $(RUN)

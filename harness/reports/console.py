@@ -32,12 +32,13 @@ def print_scorecard(scorecard: Scorecard, folder: Path, console: Console | None 
     console = console or Console(soft_wrap=False, highlight=False, width=_width())
     suite = scorecard.suite
     console.print(
-        f"\nreference {safe_line(scorecard.reference.folder)}   suite {suite.name} v{suite.version} ({suite.profile}): "
+        f"\nreference {safe_line(scorecard.reference.folder)}   suite {safe_line(suite.name)} "
+        f"v{suite.version} ({safe_line(suite.profile)}): "
         f"{suite.tokens:,} scored tokens, {suite.documents} documents",
         markup=False,
     )
     if scorecard.partial:
-        console.print(Text(f"only part of the run: {scorecard.partial}", style="yellow"))
+        console.print(Text(f"only part of the run: {safe_line(scorecard.partial, 300)}", style="yellow"))
     for card in scorecard.candidates:
         _print_candidate(console, card)
     if scorecard.ranking:

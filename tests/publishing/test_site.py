@@ -13,7 +13,7 @@ import zstandard
 from click.testing import CliRunner
 
 from harness.cli.main import cli
-from harness.errors import FidelityError, UnknownName, UsageError
+from harness.errors import FidelityError, StorageError, UnknownName, UsageError
 from harness.publishing.archive import archive_of
 from harness.publishing.entries import published
 from harness.publishing.site import publish
@@ -72,6 +72,14 @@ def test_links_of_a_run_are_not_followed_into_an_archive(toy_run, tmp_path):
     before = archive_of(copy)
     (copy / "key").symlink_to("/etc/hostname")
     assert archive_of(copy) == before
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_a_way_out(toy_run, tmp_path):
+    """The error names the folder, and what to do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written to") as error:
+        publish([published(toy_run.parent, toy_run.name)], tmp_path / "file" / "site", "t")
+    assert "free some space" in str(error.value.fix)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(toy_run, tmp_path):

@@ -47,7 +47,14 @@ def _record(scorecard: Scorecard, card: CandidateCard) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": "/".join(
-            ("fidelity", scorecard.suite.name, model, details["claim"], card.identity.digest[:12], scorecard.run)
+            (
+                "fidelity",
+                safe_line(scorecard.suite.name),
+                model,
+                details["claim"],
+                card.identity.digest[:12],
+                scorecard.run,
+            )
         ),
         "evaluation_timestamp": when,
         "retrieved_timestamp": when,
@@ -56,7 +63,11 @@ def _record(scorecard: Scorecard, card: CandidateCard) -> dict[str, Any]:
             "source_type": "evaluation_run",
             "source_organization_name": "unknown",
             "evaluator_relationship": "other",
-            "additional_details": {"plan": scorecard.plan, "run": scorecard.run, "partial": scorecard.partial},
+            "additional_details": {
+                "plan": scorecard.plan,
+                "run": scorecard.run,
+                "partial": safe_line(scorecard.partial),
+            },
         },
         "eval_library": {"name": "fidelity-harness", "version": scorecard.fidelity_version},
         "model_info": {"name": model, "id": model, "additional_details": details},
@@ -80,9 +91,13 @@ def _result(scorecard: Scorecard, check: CheckResult) -> dict[str, Any]:
     return {
         "evaluation_name": check.key,
         "source_data": {
-            "dataset_name": f"{suite.name} v{suite.version} ({suite.profile})",
+            "dataset_name": f"{safe_line(suite.name)} v{suite.version} ({suite.profile})",
             "source_type": "other",
-            "additional_details": {"digest": suite.digest, "documents": str(suite.documents), "licence": suite.licence},
+            "additional_details": {
+                "digest": suite.digest,
+                "documents": str(suite.documents),
+                "licence": safe_line(suite.licence),
+            },
         },
         "metric_config": {
             "evaluation_description": check.title,

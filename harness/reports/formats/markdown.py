@@ -26,12 +26,12 @@ def render_markdown(scorecard: Scorecard) -> str:
     lines = [
         f"### Fidelity: {scorecard.outcome}",
         "",
-        f"Reference **{safe_markdown(scorecard.reference.folder)}**; suite {suite.name} v{suite.version} "
-        f"({suite.profile}): {suite.tokens:,} scored tokens over {suite.documents} documents.",
+        f"Reference **{safe_markdown(scorecard.reference.folder)}**; suite {safe_markdown(suite.name)} v{suite.version} "
+        f"({safe_markdown(suite.profile)}): {suite.tokens:,} scored tokens over {suite.documents} documents.",
         "",
     ]
     if scorecard.partial:
-        lines += [f"**Only part of the run:** {scorecard.partial}.", ""]
+        lines += [f"**Only part of the run:** {safe_markdown(scorecard.partial)}.", ""]
     if scorecard.ranking and len(scorecard.ranking.places) <= _MOST_PLACES:
         lines += ["| place | candidate | KL, nat/token | step, paired by document |", "|---|---|---|---|"]
         lines += [

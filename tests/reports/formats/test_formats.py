@@ -28,7 +28,13 @@ def hostile(card):
         one.model_copy(update={"evidence": one.evidence.model_copy(update={"label": EVIL, "claim": EVIL})})
         for one in card.candidates
     ]
-    return card.model_copy(update={"candidates": tuple(bad)})
+    named = {
+        "reference": card.reference.model_copy(update={"folder": EVIL, "spec": EVIL}),
+        "suite": card.suite.model_copy(update={"name": EVIL, "licence": EVIL, "cannot_show": (EVIL,)}),
+        "command": EVIL,
+        "partial": EVIL,
+    }
+    return card.model_copy(update={"candidates": tuple(bad), **named})
 
 
 def alone(card, index=0):
