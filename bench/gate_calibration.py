@@ -46,7 +46,7 @@ def collect(reference: Path, candidates: list[Path], results: Path, *, wide: boo
     """Score candidates on the whole core suite; with band and ladder where ``wide``."""
     request = Request(
         reference=str(reference), candidates=tuple(Candidate(str(path), "bf16") for path in candidates),
-        runtime=Runtime(threads=1), band=wide, ladder=(8, 6, 5, 4, 3) if wide else (),
+        runtime=Runtime(threads=1, dtype="fp32"), band=wide, ladder=(8, 6, 5, 4, 3) if wide else (),
     )  # fmt: skip
     places = Places(results, Places.default().cache)
     steps = compare(request, places, Stop())
@@ -62,11 +62,8 @@ def collect(reference: Path, candidates: list[Path], results: Path, *, wide: boo
     return {label: table for label, table in found.items() if table is not None}
 
 
-def find_worse(reference: Path, folder: Path, results: Path) -> tuple[float, float]:
-    """The share of fp4 at which the mean KL is 1.2 times that of nf4, and the ratio there."""
-    base = DocumentSums.of(
-        next(iter(collect(reference, [blend(reference, folder, 0.0)], results, wide=False).values()))
-    )
+def find_worse(reference: Path, folder: Path, results: Path, base: DocumentSums) -> tuple[float, float, TokenTable]:
+    """The share of fp4 at which the mean KL is 1.2 times that of nf4, the ratio there, and the rows of that copy."""
     known: dict[float, float] = {}
     share = 0.8038  # about where it was found
     for _ in range(5):
@@ -74,11 +71,11 @@ def find_worse(reference: Path, folder: Path, results: Path) -> tuple[float, flo
         known[share] = ratio(METRICS["kl_ref_cand"], DocumentSums.of(table), base).value
         print(f"share {share:.4f}: {known[share]:.4f} times", flush=True)
         if abs(known[share] / WORSE - 1) < 0.005:
-            break
+            return share, known[share], table
         nearest = sorted(known, key=lambda s: abs(known[s] - WORSE))[:2]
         slope = 3.0 if len(nearest) < 2 else np.log(known[nearest[1]] / known[nearest[0]]) / (nearest[1] - nearest[0])
         share = round(float(nearest[0] + np.log(WORSE / known[nearest[0]]) / slope), 4)
-    return share, known[share]
+    raise RuntimeError(f"no share of fp4 gives {WORSE} times: {known}")
 
 
 def resampled(table: TokenTable, picks: np.ndarray) -> TokenTable:
@@ -143,10 +140,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, results = Path(scratch) / "models", Path(scratch) / "results"
         folder.mkdir()
-        share, times = find_worse(reference, folder, results)
-        models = [blend(reference, folder, 0.0), blend(reference, folder, share)]
-        tables = collect(reference, models, results, wide=True)
-    base, worse = (tables[model.name] for model in models)
+        start = blend(reference, folder, 0.0)
+        tables = collect(reference, [start], results, wide=True)
+        base = tables[start.name]
+        share, times, worse = find_worse(reference, folder, results, DocumentSums.of(base))
     band = max((t for label, t in tables.items() if len(t.rows) < len(base.rows) and not label.endswith("-bit")),
                key=lambda table: table.sums("kl_ref_cand").mean)  # fmt: skip
     rungs = {float(label[:-4]): table for label, table in tables.items() if label.endswith("-bit")}

@@ -26,6 +26,7 @@ from harness.reports.build import build_scorecard
 from harness.reports.gate_table import policy_note
 from harness.reports.pages.comparison import render_html
 from harness.reports.scorecard import CandidateCard, Scorecard
+from harness.reports.tokens import tokens_of
 from harness.targets.spec import Runtime, parse_spec
 from harness.verdicts.catalogue import entry
 from harness.verdicts.gates.telling import gate_sentence
@@ -136,9 +137,9 @@ class Comparer:
                     return Answer(card, self._page(journal, card))
                 save_baseline(make_baseline(journal), baseline)
             card = self._judged(journal, resolve(gates, baseline), str(baseline or ""))
+            return Answer(card, self._page(journal, card), baseline if writes else None)
         finally:
             journal.close()
-        return Answer(card, self._page(journal, card), baseline if writes else None)
 
     @staticmethod
     def _judged(journal: Journal, judgement: Judgement | None, source: str) -> Scorecard:
@@ -151,7 +152,7 @@ class Comparer:
         policy = card.candidates[0].evidence.policy
         page = journal.folder / (f"report-{policy.policy.digest[:8]}.html" if policy else "report.html")
         if policy:
-            write_atomically(page, render_html(card).encode())
+            write_atomically(page, render_html(card, tokens_of(journal)).encode())
         return page
 
     def _run(self, wish: Wish) -> str:

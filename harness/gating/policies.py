@@ -100,5 +100,6 @@ def _text(path: Path, what: str, most: int) -> str:
     except ValueError as error:
         raise UsageError(f"the {what} is no UTF-8 text, or its name is none", where=repr(str(path))) from error
     except OSError as error:
-        fix = "fidelity baseline save RUN -o FILE writes one" if what == "baseline" else ""
+        ways = {"baseline": "fidelity baseline save RUN -o FILE writes one"}
+        fix = ways.get(what, f"give a policy file that is there, or a preset: {', '.join(PRESETS)}")
         raise TargetNotFound(f"the {what} cannot be read ({error.strerror})", where=str(path), fix=fix) from error
