@@ -144,9 +144,10 @@ def main() -> None:
         tables = collect(reference, [start], results, wide=True)
         base = tables[start.name]
         share, times, worse = find_worse(reference, folder, results, DocumentSums.of(base))
-    band = max((t for label, t in tables.items() if len(t.rows) < len(base.rows) and not label.endswith("-bit")),
-               key=lambda table: table.sums("kl_ref_cand").mean)  # fmt: skip
     rungs = {float(label[:-4]): table for label, table in tables.items() if label.endswith("-bit")}
+    band = tables["bf16"].restrict(
+        {sequence.key for sequence in rungs[8.0].sequences}
+    )  # the widest, where the ladder is
     rng = np.random.default_rng(SEED)
     rows: list[dict[str, object]] = []
     for name, gate in edges(worse, base, band, rungs).items():
