@@ -46,7 +46,7 @@ def collect(reference: Path, candidates: list[Path], results: Path, *, wide: boo
     """Score candidates on the whole core suite; with band and ladder where ``wide``."""
     request = Request(
         reference=str(reference), candidates=tuple(Candidate(str(path), "bf16") for path in candidates),
-        runtime=Runtime(threads=1, dtype="fp32"), band=wide, ladder=(8, 6, 5, 4, 3) if wide else (),
+        runtime=Runtime(threads=1, dtype="fp32"), rebuild=wide, band=wide, ladder=(8, 6, 5, 4, 3) if wide else (),
     )  # fmt: skip
     places = Places(results, Places.default().cache)
     steps = compare(request, places, Stop())

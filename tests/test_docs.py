@@ -51,6 +51,32 @@ def test_the_numbers_of_tasks_in_the_readme_are_committed_results():
         assert text in table, text
 
 
+def test_the_numbers_of_gates_and_pages_in_the_readme_are_committed_results():
+    """Failures at the bound, a worse checkpoint found, bits of builds, the page and judging again."""
+    table = (ROOT / "README.md").read_text().split("## Numbers")[1]
+    rows = result("gate_calibration")["rows"]
+    at_bound = [row for row in rows if row["part"] == "at the bound"]
+    (together,) = (row for row in rows if row["part"].startswith("all six"))
+    worse = {row["documents"]: row for row in rows if row["part"] == "20 % worse"}
+    (same,) = (row for row in rows if row["part"] == "the same weights")
+    pages, again = result("reports")["rows"], result("reports")["facts"]["judged again"]
+    seconds = [row[f"{act}_seconds"] for row in pages for act in ("search", "sort", "filter", "scroll")]
+    expected = [
+        f"| {max(row['failed'] for row in at_bound):.1%} of {at_bound[0]['draws']:,}; {together['failed']:.1%} |",
+        f"| {worse[104]['failed']:.1%}; {worse[44]['failed']:.1%}; {same['failed']:.1%} |",
+        f"| {max(row['bytes'] for row in pages) / 1e6:.2f} MB; {max(seconds):.2f} s; {sum(row['requests'] for row in pages)}; "
+        f"{sum(row['violations'] for row in pages)} |",
+        f"| {again['cpu_seconds_median']:.2f} s |",
+    ]
+    for text in expected:
+        assert text in table, text
+    assert not again["torch_imported"]
+    method = (ROOT / "docs" / "methods" / "gates.md").read_text()
+    for row in result("preset_bits")["rows"]:
+        if row["bits"] is not None:
+            assert f"| `{row['build']}` | {row['bits']:.1f} ({row['low']:.1f} to {row['high']:.1f}) |" in method, row
+
+
 def test_the_numbers_of_tools_in_the_readme_are_committed_results():
     """Faults found, false accusations, and templates whose calls can be read."""
     table = (ROOT / "README.md").read_text().split("## Numbers")[1]

@@ -6,7 +6,7 @@ import math
 from statistics import NormalDist
 from typing import Literal
 
-from harness.evidence.clustered import Estimate, t_quantile
+from harness.evidence.clustered import LEVEL, Estimate, t_quantile
 
 Side = Literal["inside", "outside", "inconclusive"]
 
@@ -33,11 +33,11 @@ def detectable_ratio(bound: float, relative_se: float, clusters: int, power: flo
     return bound * math.exp(min((t_quantile(clusters) + z) * relative_se, 700.0))
 
 
-def clusters_needed(distance: float, relative_se: float, clusters: int) -> int:
+def clusters_needed(distance: float, relative_se: float, clusters: int, level: float = LEVEL) -> int:
     """About how many clusters would decide, if value and spread stayed as they are.
 
     ``distance`` is |log value - log bound|. The error shrinks with the square root of the number of clusters.
     """
     if distance <= 0 or not math.isfinite(relative_se):
         return 0
-    return math.ceil(clusters * (t_quantile(clusters) * relative_se / distance) ** 2)
+    return math.ceil(clusters * (t_quantile(clusters, level) * relative_se / distance) ** 2)
