@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -44,6 +45,11 @@ class Yard:
     honest: dict[str, TokenTable] = field(default_factory=dict)
     rungs: dict[float, TokenTable] = field(default_factory=dict)
     baseline: Baseline | None = None
+
+    @cached_property
+    def sums(self) -> DocumentSums:
+        """The candidate's sums per document, for every policy that is read on it."""
+        return DocumentSums.of(self.table)
 
 
 class GateReading(Result):
@@ -115,16 +121,15 @@ def read_policy(policy: Policy, yard: Yard, *, frozen: bool) -> PolicyReading:
     (Bonferroni, and a factor of three for what intervals on few documents miss), and one that misses any of them passes
     with probability about alpha (all K must pass). A NaN anywhere is undecided.
     """
-    sums = DocumentSums.of(yard.table)
     if yard.table.violations or yard.table.non_finite:
         broken = "logits are not finite, or rule out ids that the reference can emit: no mean stands for all tokens"
         return PolicyReading(policy=policy, gates=tuple(_unread(gate, broken) for gate in policy.gates), frozen=frozen)
-    readings = [_read(gate, yard, sums, policy) for gate in policy.gates]
+    readings = [_read(gate, yard, policy) for gate in policy.gates]
     return PolicyReading(policy=policy, gates=tuple(readings), frozen=frozen)
 
 
-def _read(gate: Gate, yard: Yard, sums: DocumentSums, policy: Policy) -> GateReading:
-    measure = _measure(gate, yard, sums)
+def _read(gate: Gate, yard: Yard, policy: Policy) -> GateReading:
+    measure = _measure(gate, yard)
     if isinstance(measure, str):
         return _unread(gate, measure)
     shown = measure.at(1 - 2 * policy.alpha)
@@ -165,14 +170,14 @@ def _side(shown: Estimate, strict: Estimate, bound: float, *, upper: bool) -> Si
     return "outside" if (strict.low > bound if upper else strict.high < bound) else "inconclusive"
 
 
-def _measure(gate: Gate, yard: Yard, sums: DocumentSums) -> _Measure | str:
+def _measure(gate: Gate, yard: Yard) -> _Measure | str:
     if gate.key == BITS:
         return _bits(gate, yard)
     if gate.form == "absolute":
         return _absolute(gate, yard.table)
     if gate.yardstick == "band":
         return _against_band(gate, yard)
-    return _against_baseline(gate, yard, sums)
+    return _against_baseline(gate, yard)
 
 
 def _absolute(gate: Gate, table: TokenTable) -> _Measure:
@@ -251,8 +256,8 @@ def _against_band(gate: Gate, yard: Yard) -> _Measure | str:
     return _paired(gate, ours, theirs, f"'{name}'", "", doubt)
 
 
-def _against_baseline(gate: Gate, yard: Yard, sums: DocumentSums) -> _Measure | str:
-    baseline = yard.baseline
+def _against_baseline(gate: Gate, yard: Yard) -> _Measure | str:
+    baseline, sums = yard.baseline, yard.sums
     if baseline is None:
         return "no baseline was given"
     digests = digests_of(list(yard.table.sequences))
