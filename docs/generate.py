@@ -169,21 +169,15 @@ _BENCHMARKS = {
     "gate_calibration": (
         "Gates at their bounds, and a checkpoint that is worse than its baseline",
         "make bench-gates",
-        "Documents of the core suite drawn with replacement from real runs, the same for both sides; shares of the draws. At the "
-        "bound: the gate's bound is the population's own value. 20 % worse: nf4 weights moved towards fp4 until the mean KL is 1.2 "
-        "times that of nf4, against the baseline of nf4. Frozen policies, alpha 2.5 %, one-sided.",
-    ),
-    "preset_bits": (
-        "Common builds and the presets",
-        "make bench-presets",
-        "The bits that a build of the demo's model behaves like on the quick core suite, with their 95 % interval over documents, and "
-        "what each preset says.",
+        "Documents of the core suite drawn with replacement from real runs, the same for both sides; shares of the draws. Bounds "
+        "are the population's own values. 20 % worse: nf4 weights moved towards fp4 until the mean KL is 1.2 times that of nf4, "
+        "against the baseline of nf4. Frozen policies, alpha 2.5 %, one-sided.",
     ),
     "reports": (
         "The page in Chromium, and judging again",
         "make bench-reports RUN=RUN_OF_THE_DEMO",
-        "Requests, complaints and violations of WCAG 2.2 A and AA in two themes at two widths with every part opened; the longest of "
-        "nine times from an act to the next frame. Judging again: a whole process of `fidelity gate`.",
+        "Requests, complaints and violations of WCAG 2.2 A and AA in two themes at two widths with every part opened; the "
+        "longest of nine times from an act to the next frame. Judging again: a whole process of `fidelity gate`.",
     ),
     "audit_matrix": (
         "Audits of recorded live hosts",

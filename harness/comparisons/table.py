@@ -36,7 +36,7 @@ class TokenTable:
         sizes = [len(rows) for rows in blocks]
         owner = np.repeat(np.arange(len(blocks), dtype=np.int64), sizes)
         cluster = np.repeat(np.asarray(clusters, dtype=np.int64), sizes)
-        return cls(np.concatenate(blocks), owner, cluster, tuple(sequences), tuple(units))
+        return cls(_joined(blocks), owner, cluster, tuple(sequences), tuple(units))
 
     def column(self, name: str) -> Floats:
         """A column in fp64; infinite entries (support violations) become NaN, so that a mean leaves them out."""
@@ -73,3 +73,12 @@ class TokenTable:
             if sequence.key in keys
         ]
         return TokenTable.build(parts)
+
+
+def _joined(blocks: list[Rows]) -> Rows:
+    """The rows one after the other; numpy's concatenate compares the fields of records pair by pair, which takes longer."""
+    if len({block.dtype for block in blocks}) != 1:
+        return np.concatenate(blocks)
+    record = np.dtype((np.void, blocks[0].dtype.itemsize))
+    joined: Rows = np.concatenate([np.ascontiguousarray(block).view(record) for block in blocks]).view(blocks[0].dtype)
+    return joined

@@ -152,7 +152,7 @@ def without_ids(base):
 def test_a_host_that_tells_no_ids_is_judged_by_its_texts_and_charged_for_it(smollm, smollm_gguf, llamacpp, tmp_path):
     """A 4-bit host is still found and named; on an honest one nothing grows and nothing is ruled out."""
     file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
-    options = {"requests": 5, "tokens": 32, "draws": 40, "bank": BANK[:1]}
+    options = {"requests": 5, "tokens": 32, "draws": 20, "bank": BANK[:1]}
     with local_host(file) as address, without_ids(address) as gateway:
         card, folder = audit(smollm, gateway.address, tmp_path, **options)
     assert (card.axes[0].outcome, card.axes[0].cause) == ("BEYOND", "quantization")

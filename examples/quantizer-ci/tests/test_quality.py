@@ -24,4 +24,4 @@ def test_it_keeps_what_a_4_bit_copy_must_keep():
     **BUILD, baseline="../baselines/nf4.json", gates=["kl_ref_cand<=1.1x baseline", "ear>=baseline-1%"]
 )
 def test_it_is_no_worse_than_the_last_release():
-    """Paired by document: 20 % more divergence is found, a rerun of the same recipe passes."""
+    """Paired by document: 20 % more divergence is found nine times in ten, a rerun of the same recipe passes."""

@@ -219,3 +219,15 @@ def test_more_gates_are_harder_to_fail_each_and_as_hard_to_pass(yard):
     together = read(yard, "kl_ref_cand<=1", "js<=1", "ear>=1%").gates[0]
     assert (alone.low, alone.high) == (together.low, together.high)
     assert alone.fail_low > together.fail_low
+
+
+def test_what_lies_just_outside_is_undecided_and_says_so(yard):
+    """Outside by the interval that is shown, but not by the wider one that a failure needs: no accusation."""
+    (shown,) = read(yard, "kl_ref_cand<=1").gates
+    assert shown.fail_low < shown.low
+    (gate,) = read(yard, f"kl_ref_cand<={(shown.fail_low + shown.low) / 2}").gates
+    assert gate.status == "undecided"
+    assert "wider interval" in gate.note
+    assert gate.more >= 1
+    (gate,) = read(yard, f"kl_ref_cand<={shown.fail_low * 0.999}").gates
+    assert gate.status == "failed"
