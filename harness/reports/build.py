@@ -115,7 +115,8 @@ def _card(
     unfinished = journal.manifest.status != "complete"
     planned = plan.target(claimed.candidate)
     identity = identity_of(journal, planned.key)
-    table = table_of(journal, plan, planned, partial=unfinished)
+    table = tables.get(planned.key)  # several claims may be made for one candidate
+    table = table_of(journal, plan, planned, partial=unfinished) if table is None else table
     rebuilt = table_of(journal, plan, plan.target(claimed.rebuild), partial=unfinished) if claimed.rebuild else None
     weights = journal.noted("weights", planned.key)
     losses: Any = journal.noted("losses", planned.key)
