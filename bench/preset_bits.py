@@ -28,13 +28,14 @@ BUILDS = ("dtype:bf16", "bnb:int8", "fp8", "ggufq:Q8_0", "rtn:8g64", "rtn:6g64",
 
 
 def run(results: Path) -> str:
-    """Score every build once; nobody claims anything, so that none is rebuilt for a claim."""
+    """Score every build once; gates alone judge them, so that no claim is rebuilt."""
     cache = Places.default().cache
     for _ in build_demo_reference(cache, None):
         pass
     reference = str(demo_reference(cache))
     candidates = tuple(Candidate(f"{build}:{reference}", "bf16") for build in BUILDS)
-    request = Request(reference=reference, candidates=candidates, profile="quick", runtime=Runtime(threads=1))
+    request = Request(reference=reference, candidates=candidates, profile="quick", runtime=Runtime(threads=1),
+                      rebuild=False)  # fmt: skip
     steps = compare(request, Places(results, cache), Stop())
     while True:
         try:
