@@ -29,7 +29,7 @@ _HOPELESS = "the number lies on its bound: no suite of this kind would decide"
 _UNMEASURED = "where {} was not measured the candidate moves further; measure it on all items (--profile full)"
 _ENOUGH_SHARED = 0.8  # with fewer of a baseline's documents nothing passes: what has no pair may be what got worse
 #: Intervals of 24 to 104 real documents miss on the failing side more than twice as often as they should, because a few documents
-#: weigh much; a failure is asked for at a third of its level. Chosen on one model's documents, where every kind of gate then fails
+#: weigh much; a failure is asked for at a third of its level. Chosen on one model's documents, where each kind then fails
 #: in at most 2.5 % of draws (``bench/gate_calibration.py``).
 CAUTION = 3
 _BETWEEN = "outside, but not by the wider interval that a failure needs"
