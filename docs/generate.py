@@ -35,6 +35,12 @@ _BENCHMARKS = {
         "reference into the cache; b: compare, reference cached; c: compare, reference not cached; d: lm-eval's rolling "
         "log-likelihood of the same text, its loop alone; e: the whole lm_eval command, once.",
     ),
+    "narrow_products": (
+        "Narrow products in fp32",
+        "make bench-narrow",
+        "Copies of the demo's model read the same texts by torch's own products and by ours. ratio: torch's seconds over ours; "
+        "distances: mean KL in nat per token from the fp32 reference, and between the two, with standard errors over texts.",
+    ),
     "llamacpp_anchor": (
         "Agreement with llama.cpp's perplexity tool",
         "make bench-llamacpp",

@@ -46,11 +46,15 @@ class Worker:
         import torch  # noqa: PLC0415
         import transformers  # noqa: PLC0415
 
+        from harness.targets.checkpoint import narrow_products  # noqa: PLC0415
+
         versions = {
             "python": sys.version.split()[0],
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
+        if narrow_products.are_slow():
+            versions["narrow products"] = "in fp32"  # moves logits, as a version does
         return {"versions": dict(versions), "isolation": dict(self.achieved)}, {}
 
     def load(self, body: Body, arrays: Arrays) -> Answer:
