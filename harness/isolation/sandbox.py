@@ -39,7 +39,7 @@ def child_environment() -> dict[str, str]:
 
 
 def isolate() -> dict[str, str]:
-    """Drop what the child does not need, in the child, before any library is imported; returns what was achieved."""
+    """Drop what the child does not need, in the child, before it is asked anything; returns what was achieved."""
     for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 8 << 30)):
         _, hard = resource.getrlimit(limit)
         resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

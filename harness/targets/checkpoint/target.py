@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from harness.errors import FidelityError, MissingExtra, WorkerDied, error_classes
-from harness.isolation.sandbox import child_environment
+from harness.isolation.fork_server import start
 from harness.isolation.wire import Arrays, Body, receive, send
 from harness.redact import safe_text
 from harness.suites.model import Message
@@ -33,20 +32,15 @@ from harness.targets.spec import TargetSpec
 from harness.targets.token_evidence import EVIDENCE, TokenEvidence
 from harness.targets.weight_evidence import WeightEvidence
 
+_WORKER = "harness.targets.checkpoint.worker"
+
 
 class WorkerProcess:
     """One isolated process. It serves every target built from the same checkpoint."""
 
     def __init__(self) -> None:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "harness.targets.checkpoint.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=child_environment(),
-            start_new_session=True,  # Ctrl-C is ours to handle: it must not tear a frame in two
-        )
+        self._process = start(_WORKER, self._stderr)
 
     @property
     def pid(self) -> int:

@@ -1,12 +1,15 @@
 """The isolated process of one checkpoint: reads requests and answers them.
 
-Started by ``target.py`` as ``python -I -m harness.targets.checkpoint.worker``. It isolates itself before it imports
-anything that could touch the checkpoint.
+Started by ``target.py``, as a fork of a process that has imported the libraries, or as
+``python -I -m harness.targets.checkpoint.worker``. It isolates itself before it reads what it is asked to open.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -325,6 +328,21 @@ def serve(reader: BinaryIO, writer: BinaryIO, worker: Worker) -> None:
             send(writer, failure)
         else:
             send(writer, answer, out)
+
+
+def preload() -> bool:
+    """Import what every checkpoint needs; says whether it can be forked, which a torch that holds a GPU cannot."""
+    try:
+        torch = importlib.util.find_spec("torch")
+        facts = runpy.run_path(str(Path(str(torch and torch.origin)).with_name("version.py")))  # without importing it
+        if facts.get("cuda") or facts.get("hip") or facts.get("xpu"):
+            return False
+        from harness.targets.checkpoint import answering, kept, openings, scoring, tokenization, weights  # noqa: F401, PLC0415
+
+        importlib.import_module("transformers.modeling_utils")
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def main() -> None:
