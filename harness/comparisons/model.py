@@ -15,7 +15,7 @@ Better = Literal["lower", "higher", "zero"]
 class Result(BaseModel):
     """Base of stored results: frozen, no unknown keys, NaN and infinity kept as words instead of null."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
 
 class CheckResult(Result):

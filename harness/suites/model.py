@@ -13,7 +13,7 @@ from harness.identity import digest_json
 class Frozen(BaseModel):
     """Base of every value that touches disk: immutable, and unknown keys are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Message(Frozen):

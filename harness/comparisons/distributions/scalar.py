@@ -100,12 +100,17 @@ def _by_unit(table: TokenTable, carried: Flags, values: Floats) -> tuple[Floats,
 
 def _best(curve: Floats) -> tuple[float, float]:
     """Best inverse temperature and the share of KL that it removes."""
-    betas = np.array(INVERSE_TEMPERATURES)
+    betas = INVERSE_TEMPERATURES
     now = float(curve[INVERSE_TEMPERATURES.index(1.0)])
     if now <= 1e-9:
         return 1.0, 0.0
-    at = int(np.clip(np.argmin(curve), 1, len(betas) - 2))
-    a, b, c = np.polyfit(betas[at - 1 : at + 2], curve[at - 1 : at + 2], 2)
-    beta = float(np.clip(-b / (2 * a), betas[0], betas[-1])) if a > 0 else float(betas[int(np.argmin(curve))])
-    lowest = max(min(float(np.polyval([a, b, c], beta)), float(curve.min())), 0.0)
-    return beta, 1.0 - lowest / now
+    at = min(max(int(np.argmin(curve)), 1), len(betas) - 2)
+    x, y = betas[at - 1 : at + 2], curve[at - 1 : at + 2]
+    rise = (y[1] - y[0]) / (x[1] - x[0])  # Newton's form of the parabola through the three
+    bend = ((y[2] - y[1]) / (x[2] - x[1]) - rise) / (x[2] - x[0])
+    beta = float(betas[int(np.argmin(curve))])
+    if bend > 0:
+        beta = min(max((x[0] + x[1] - rise / bend) / 2, betas[0]), betas[-1])
+    bottom = y[0] + (beta - x[0]) * (rise + bend * (beta - x[1]))
+    lowest = max(min(float(bottom), float(curve.min())), 0.0)
+    return float(beta), 1.0 - lowest / now
