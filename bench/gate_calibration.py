@@ -12,6 +12,7 @@ Alternative: no worse than the baseline by a tenth, which is false by another te
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from harness.config import Places
 from harness.observations.events import Stop
 from harness.observations.journal import Journal
 from harness.pipeline import Candidate, Request, compare
-from harness.prompts.sequences import Sequence
+from harness.prompts.sequences import Sequence as Tokens
 from harness.reports.stored import table_of
 from harness.targets.demo_model import build_demo_reference, demo_reference
 from harness.targets.spec import Runtime
@@ -35,7 +36,7 @@ from harness.verdicts.gates.policy import NO_WORSE, policy_of
 from harness.verdicts.gates.reading import Yard, read_policy
 
 DRAWS, SLOW_DRAWS, SEED = 3000, 600, 20261127
-_CUT: dict[int, tuple[TokenTable, list[list[tuple[Sequence, np.ndarray]]]]] = {}  # the table is kept, so its id is
+_CUT: dict[int, tuple[TokenTable, list[list[tuple[Tokens, np.ndarray]]]]] = {}  # the table is kept, so its id is
 WORSE = 1.2
 NOWHERE = Conditions(
     suite="core", suite_version=1, suite_digest="", profile="full", reference="", reference_digest="", vocabulary="",
@@ -43,10 +44,12 @@ NOWHERE = Conditions(
 )  # fmt: skip
 
 
-def collect(reference: Path, candidates: list[Path], results: Path, *, wide: bool) -> dict[str, TokenTable]:
-    """Score candidates on the whole core suite; with band and ladder where ``wide``."""
+def collect(
+    reference: Path, candidates: Sequence[Path | str], results: Path, *, wide: bool, suite: str = "core"
+) -> dict[str, TokenTable]:
+    """Score candidates on a whole suite; with band and ladder where ``wide``."""
     request = Request(
-        reference=str(reference), candidates=tuple(Candidate(str(path), "bf16") for path in candidates),
+        reference=str(reference), candidates=tuple(Candidate(str(path), "bf16") for path in candidates), suite=suite,
         runtime=Runtime(threads=1, dtype="fp32"), rebuild=wide, band=wide, ladder=(8, 6, 5, 4, 3) if wide else (),
     )  # fmt: skip
     places = Places(results, Places.default().cache)
@@ -89,10 +92,10 @@ def resampled(table: TokenTable, picks: np.ndarray) -> TokenTable:
     return TokenTable.build(parts)
 
 
-def documents_of(table: TokenTable) -> list[list[tuple[Sequence, np.ndarray]]]:
+def documents_of(table: TokenTable) -> list[list[tuple[Tokens, np.ndarray]]]:
     """The sequences and rows of every document, cut once per table."""
     if id(table) not in _CUT:
-        found: dict[str, list[tuple[Sequence, np.ndarray]]] = {}
+        found: dict[str, list[tuple[Tokens, np.ndarray]]] = {}
         for index, sequence in enumerate(table.sequences):
             found.setdefault(sequence.cluster, []).append((sequence, table.rows[table.owner == index]))
         _CUT[id(table)] = (table, list(found.values()))
@@ -159,6 +162,23 @@ def drawn(policies: dict[str, list[str]], documents: int, rng: np.random.Generat
     return rows
 
 
+def calibrated(
+    tables: dict[str, TokenTable], base: TokenTable, worse: TokenTable, caught: str = "20 % worse"
+) -> list[dict[str, object]]:
+    """Gates of every kind at their bounds, and whether the worse copy is caught, on draws of 44 and of 104 documents."""
+    rungs = {float(label[:-4]): table for label, table in tables.items() if label.endswith("-bit")}
+    keys = {sequence.key for sequence in rungs[8.0].sequences}  # band and ladder are measured on a part of the suite
+    band = tables["bf16"].restrict(keys)
+    gates = edges(worse, base, band, rungs)
+    partly = {name: [gates.pop(name)] for name in ("kl over band", "bits")}
+    policies = {name: [gate] for name, gate in gates.items()}
+    policies["six at their bounds"] = list(gates.values())[:6]
+    policies |= {caught: list(NO_WORSE), "the same weights": list(NO_WORSE)}
+    rng = np.random.default_rng(SEED)
+    rows = [row for documents in (44, 104) for row in drawn(policies, documents, rng, worse, base)]
+    return rows + drawn(partly, 36, rng, worse.restrict(keys), base.restrict(keys), band, rungs)
+
+
 def main() -> None:
     cache = Places.default().cache
     for _ in build_demo_reference(cache, None):
@@ -171,17 +191,7 @@ def main() -> None:
         tables = collect(reference, [start], results, wide=True)
         base = tables[start.name]
         share, times, worse = find_worse(reference, folder, results, DocumentSums.of(base))
-    rungs = {float(label[:-4]): table for label, table in tables.items() if label.endswith("-bit")}
-    keys = {sequence.key for sequence in rungs[8.0].sequences}  # band and ladder are measured on a part of the suite
-    band = tables["bf16"].restrict(keys)
-    gates = edges(worse, base, band, rungs)
-    partly = {name: [gates.pop(name)] for name in ("kl over band", "bits")}
-    policies = {name: [gate] for name, gate in gates.items()}
-    policies["six at their bounds"] = list(gates.values())[:6]
-    policies |= {"20 % worse": list(NO_WORSE), "the same weights": list(NO_WORSE)}
-    rng = np.random.default_rng(SEED)
-    rows = [row for documents in (44, 104) for row in drawn(policies, documents, rng, worse, base)]
-    rows += drawn(partly, 36, rng, worse.restrict(keys), base.restrict(keys), band, rungs)
+    rows = calibrated(tables, base, worse)
     facts = {"alpha": 0.025, "share_of_fp4": share, "times_the_baseline": round(times, 4), "seed": SEED}
     write("gate_calibration", rows, facts)
 
