@@ -50,7 +50,7 @@ def distribution_findings(evidence: CandidateEvidence) -> list[Finding]:
 def scalar_explains(evidence: CandidateEvidence) -> bool:
     """Whether one temperature removes over half of the divergence, with confidence, and there is one to remove."""
     kl = evidence.check("kl_ref_cand")
-    material = kl is not None and evidence.band is not None and evidence.band.low > 2
+    material = kl is not None and evidence.band is not None and evidence.band.fail_low > 2
     return material and evidence.scalar is not None and evidence.scalar.low > SCALAR_SHARE
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.evidence.equivalence import clusters_needed, detectable_ratio
+from harness.evidence.clustered import LEVEL
+from harness.evidence.equivalence import accusing_level, clusters_needed, detectable_ratio
 from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings
 from harness.verdicts.evidence import CandidateEvidence
@@ -120,7 +121,7 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
         f"{number(band.ratio)} times the KL of '{band.member}' "
         f"(95 % interval {number(band.low)} to {number(band.high)})"
     )
-    if band.low > MARGIN:
+    if band.fail_low > MARGIN:
         cause, why = cause_of(evidence, findings)
         reason = f"Inconsistent with the claim {evidence.claim}: {against}; best explained by {cause}: {why}."
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
@@ -140,10 +141,14 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
             f"a true ratio of {number(smallest)} would have been found with 80 % power."
         )
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
-    needed = clusters_needed(abs(math.log(band.ratio) - math.log(MARGIN)), band.se, band.clusters)
+    level = accusing_level() if band.ratio > MARGIN else LEVEL
+    needed = clusters_needed(abs(math.log(band.ratio) - math.log(MARGIN)), band.se, band.clusters, level)
     smallest = detectable_ratio(MARGIN, band.se, band.clusters)
+    where = f"straddles {MARGIN:g} times"
+    if band.low > MARGIN:
+        where = f"lies above {MARGIN:g} times, but not by the wider interval that an accusation needs"
     reason = (
-        f"Undecided: {against} straddles {MARGIN:g} times. About {needed} documents in place of {band.clusters} would "
+        f"Undecided: {against} {where}. About {needed} documents in place of {band.clusters} would "
         f"decide; the smallest ratio that this run would have found with 80 % power is {number(smallest)}."
     )
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)

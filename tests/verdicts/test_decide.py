@@ -21,9 +21,11 @@ def weights(kind="grid", **changes):
     )  # fmt: skip
 
 
-def band(low, ratio, high):
+def band(low, ratio, high, fail_low=None):
+    near = low if fail_low is None else fail_low
     return BandReading(
-        member="bf16", ratio=ratio, low=low, high=high, se=0.1, tokens=1000, clusters=20, note="", rest_low=0.0, limit=0.01
+        member="bf16", ratio=ratio, low=low, high=high, fail_low=near, se=0.1, tokens=1000, clusters=20, note="", rest_low=0.0,
+        limit=0.01,
     )  # fmt: skip
 
 
@@ -66,6 +68,14 @@ def test_without_positive_evidence_quantization_is_not_named():
 def test_the_margin_is_twice_the_band(reading, outcome):
     """At most twice is within, more than twice is beyond, and an interval across the margin is undecided."""
     assert verdict(band=band(*reading))[0] is outcome
+
+
+def test_an_accusation_needs_the_wider_interval():
+    """Above the margin by the 95 % interval alone is undecided, and says why and how many documents would decide."""
+    found, _ = decide(evidence(band=band(2.01, 2.5, 3.0, fail_low=1.95)))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "wider interval" in found.sentence
+    assert "documents in place of 20" in found.sentence
 
 
 def test_an_undecided_run_prints_what_it_could_have_found():

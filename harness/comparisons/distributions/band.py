@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.comparisons.model import Result
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import positive_mean_interval, ratio_interval
+from harness.evidence.equivalence import accusing_level
 
 
 class BandMember(Result):
@@ -20,7 +21,8 @@ class BandMember(Result):
 class BandReading(Result):
     """Candidate's mean KL over the widest honest member's, on the same tokens, paired by document.
 
-    ``se`` is that of the log ratio. ``member`` names the widest configuration; it was picked on the same data, which
+    ``low`` and ``high`` hold 95 %; ``fail_low`` is the lower end of the wider interval that an accusation needs. ``se`` is that
+    of the log ratio. ``member`` names the widest configuration; it was picked on the same data, which
     favours the candidate a little.
     """
 
@@ -28,6 +30,7 @@ class BandReading(Result):
     ratio: float
     low: float
     high: float
+    fail_low: float
     se: float
     tokens: int
     clusters: int
@@ -58,12 +61,14 @@ def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandRe
     others = {s.key for s in candidate.sequences} - keys
     rest = candidate.restrict(others) if others else None
     low = positive_mean_interval(rest.column("kl_ref_cand"), rest.cluster).low if rest else 0.0
-    ratio = ratio_interval(ours.column("kl_ref_cand"), theirs.column("kl_ref_cand"), ours.cluster)
+    means = ours.column("kl_ref_cand"), theirs.column("kl_ref_cand"), ours.cluster
+    ratio, wider = ratio_interval(*means), ratio_interval(*means, accusing_level())
     return BandReading(
         member=widest,
         ratio=ratio.value,
         low=ratio.low,
         high=ratio.high,
+        fail_low=wider.low,
         se=ratio.se,
         tokens=ratio.tokens,
         clusters=ratio.clusters,

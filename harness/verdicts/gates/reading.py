@@ -18,7 +18,7 @@ from harness.comparisons.model import Result
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import LEVEL, Estimate, cluster_note, positive_mean_interval
 from harness.evidence.contrasts import mean_of_sums
-from harness.evidence.equivalence import Side, clusters_needed
+from harness.evidence.equivalence import Side, accusing_level, clusters_needed
 from harness.verdicts.gates.expression import BITS, Gate
 from harness.verdicts.gates.policy import Policy
 
@@ -28,10 +28,6 @@ _MOST_DOCUMENTS = 100_000
 _HOPELESS = "the number lies on its bound: no suite of this kind would decide"
 _UNMEASURED = "where {} was not measured the candidate moves further; measure it on all items (--profile full)"
 _ENOUGH_SHARED = 0.8  # with fewer of a baseline's documents nothing passes: what has no pair may be what got worse
-#: Intervals of 24 to 104 real documents miss on the failing side more than twice as often as they should, because a few documents
-#: weigh much; a failure is asked for at a third of its level. Chosen on one model's documents, where each kind then fails
-#: in at most 2.5 % of draws (``bench/gate_calibration.py``).
-CAUTION = 3
 _BETWEEN = "outside, but not by the wider interval that a failure needs"
 _SAME_MODEL = 1e-3  # no two quantizations agree so closely in every document; one model on two machines does
 _STATUS: dict[Side, Status] = {"inside": "passed", "outside": "failed", "inconclusive": "undecided"}
@@ -133,7 +129,7 @@ def _read(gate: Gate, yard: Yard, policy: Policy) -> GateReading:
     if isinstance(measure, str):
         return _unread(gate, measure)
     shown = measure.at(1 - 2 * policy.alpha)
-    strictly = 1 - 2 * policy.alpha / (CAUTION * len(policy.gates))
+    strictly = accusing_level(policy.alpha, len(policy.gates))
     strict = measure.at(strictly)
     bound = gate.bound if measure.bound is None else measure.bound
     upper = gate.upper if measure.bound is None else True  # bits from below are a divergence from above
