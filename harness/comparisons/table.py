@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ class TokenTable:
     cluster: Ints
     sequences: tuple[Sequence, ...]
     units: tuple[str, ...]
+    _cut: dict[frozenset[str], TokenTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def build(cls, parts: Iterable[tuple[Sequence, Rows]]) -> TokenTable:
@@ -65,7 +66,19 @@ class TokenTable:
         return cluster_sums(self.column(name), self.cluster)
 
     def restrict(self, keys: set[str]) -> TokenTable:
-        """The same table on a subset of its sequences."""
+        """The same table on a subset of its sequences, cut once however often it is asked for."""
+        kept = frozenset(sequence.key for sequence in self.sequences if sequence.key in keys)
+        if len(kept) == len(self._keys):
+            return self
+        if kept not in self._cut:
+            self._cut[kept] = self._part(kept)
+        return self._cut[kept]
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(sequence.key for sequence in self.sequences)
+
+    def _part(self, keys: frozenset[str]) -> TokenTable:
         ends = np.searchsorted(self.owner, np.arange(len(self.sequences) + 1))  # rows are in the order of sequences
         parts = [
             (sequence, self.rows[ends[index] : ends[index + 1]])

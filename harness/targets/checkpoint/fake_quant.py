@@ -24,14 +24,12 @@ def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:
     rows, width = weight.shape
     group = min(group, width)
     padding = -width % group
-    groups = nn.functional.pad(weight.float(), (0, padding), mode="constant", value=torch.nan)
-    groups = groups.reshape(rows, -1, group)
-    blank = groups.isnan()
-    low = groups.masked_fill(blank, torch.inf).amin(-1, keepdim=True)
-    high = groups.masked_fill(blank, -torch.inf).amax(-1, keepdim=True)
+    wide = nn.functional.pad(weight.float(), (0, padding), mode="replicate") if padding else weight.float()
+    groups = wide.reshape(rows, -1, group)  # padded by the row's last weight, which moves no minimum and no maximum
+    low, high = torch.aminmax(groups, dim=-1, keepdim=True)
     step = ((high - low) / (2**bits - 1)).clamp_min(torch.finfo(torch.float32).tiny)
-    levels = ((groups - low) / step).round_()
-    return (levels * step + low).reshape(rows, -1)[:, :width].to(weight.dtype)
+    levels = ((groups - low).div_(step)).round_()
+    return levels.mul_(step).add_(low).reshape(rows, -1)[:, :width].to(weight.dtype)
 
 
 def round_to_fp8(weight: Tensor) -> Tensor:

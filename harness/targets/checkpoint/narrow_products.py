@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-WIDE_FROM = 32  # rows of input; below, reading the weights costs more than multiplying them
+WIDE_FROM = 8  # rows of input; below, widening the weights costs as much as it saves
 _AT_ONCE = 1 << 20  # weights that are widened together: 4 MB, so that a large output head costs no copy of itself
 _NARROW = (torch.bfloat16, torch.float16)
 _PLAIN = (Tensor, nn.Parameter)  # packed weights are subclasses that call themselves bf16
