@@ -41,6 +41,12 @@ _BENCHMARKS = {
         "Copies of the demo's model read the same texts by torch's own products and by ours. ratio: torch's seconds over ours; "
         "distances: mean KL in nat per token from the fp32 reference, and between the two, with standard errors over texts.",
     ),
+    "preset_bits": (
+        "Common builds against the presets of gates",
+        "make bench-presets",
+        "Copies of the demo's model on the quick core suite. kl: nat per token from the reference; bits: the round to nearest that "
+        "moves it as far, with its 95 % interval over documents; then each preset's answer.",
+    ),
     "llamacpp_anchor": (
         "Agreement with llama.cpp's perplexity tool",
         "make bench-llamacpp",
