@@ -44,8 +44,8 @@ _BENCHMARKS = {
     "preset_bits": (
         "Common builds against the presets of gates",
         "make bench-presets",
-        "Copies of the demo's model on the quick core suite. kl: nat per token from the reference; bits: the round to nearest that "
-        "moves it as far, with its 95 % interval over documents; then each preset's answer.",
+        "Copies of the demo's model on the quick core suite. kl: nat per token from the reference; bits: the round to nearest "
+        "that moves it as far, with its 95 % interval over documents; then each preset's answer.",
     ),
     "llamacpp_anchor": (
         "Agreement with llama.cpp's perplexity tool",
