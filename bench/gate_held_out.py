@@ -23,20 +23,20 @@ from harness.comparisons.distributions.metrics import METRICS
 from harness.config import Places
 from harness.targets.demo_model import build_demo_reference, demo_reference
 
-HALF, LETTERS = 52, 900
+HALF, LETTERS = 52, 600
 
 
 def standard_library(folder: Path) -> Path:
     """A suite of what every Python brings along: the beginnings of modules' descriptions, and stretches of other modules."""
-    prose: list[tuple[str, str]] = []
-    code: list[tuple[str, str]] = []
+    prose: list[str] = []
+    code: list[str] = []
     for file in sorted(Path(ast.__file__).parent.glob("*.py")):
         text = file.read_text(encoding="utf-8", errors="replace")
         about = ast.get_docstring(ast.parse(text)) or ""
         if len(about) >= LETTERS // 2 and len(prose) < HALF:
-            prose.append((file.stem, about[:LETTERS]))
+            prose.append(about[:LETTERS])
         elif len(text) > 4 * LETTERS and len(code) < HALF:
-            code.append((file.stem, text[len(text) // 2 :][:LETTERS]))
+            code.append(text[len(text) // 2 :][:LETTERS])
     assert len(prose) == len(code) == HALF
     folder.mkdir()
     (folder / "suite.yaml").write_text(
@@ -45,8 +45,8 @@ def standard_library(folder: Path) -> Path:
         encoding="utf-8",
     )
     lines = [
-        json.dumps({"id": f"{domain}-{name}", "domain": domain, "text": text})
-        for domain, documents in (("en", prose), ("code", code)) for name, text in documents
+        json.dumps({"id": f"{domain}-{number}", "domain": domain, "text": text})
+        for domain, documents in (("en", prose), ("code", code)) for number, text in enumerate(documents)
     ]  # fmt: skip
     (folder / "items.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder

@@ -122,6 +122,7 @@ class ForkServer:
 
 
 _servers: dict[tuple[int, str, frozenset[tuple[str, str]]], ForkServer | None] = {}
+_starting = threading.Lock()
 
 
 def start(module: str, stderr: IO[bytes]) -> Forked | subprocess.Popen[bytes]:
@@ -131,8 +132,9 @@ def start(module: str, stderr: IO[bytes]) -> Forked | subprocess.Popen[bytes]:
     if not sys.platform.startswith("linux"):
         _servers[key] = None
     try:
-        if key not in _servers:
-            _servers[key] = ForkServer(module, environment)
+        with _starting:
+            if key not in _servers:
+                _servers[key] = ForkServer(module, environment)
         server = _servers[key]
         if server:
             return server.fork(stderr)
