@@ -2,11 +2,11 @@
 
     make bench-reports [RUN=results/20261127T063103Z-40d75c]
 
-Population: the demo model against its nf4 copy and an honest fp16 copy on the quick core suite (or RUN). The page: bytes,
-requests, complaints, violations of WCAG 2.2 A and AA that axe finds with every part opened (two themes, two widths), and
-seconds from a keystroke to the next painted frame with 20,000 rows. Judging: CPU seconds of a whole `fidelity gate` process
-with its bytecode cached, the least and the median of nine, beside those of a process that imports numpy, pydantic and click
-alone; and whether torch was imported.
+Population: the demo model against its nf4 copy and an honest fp16 copy on the quick core suite, and RUN, a stored run with more
+candidates, whose page is then the one opened. The page: bytes, requests, complaints, violations of WCAG 2.2 A and AA that axe
+finds with every part opened (two themes, two widths), and seconds from a keystroke to the next painted frame with 20,000 rows.
+Judging: CPU seconds of a whole `fidelity gate` process with its bytecode cached, the least and the median of nine, beside those
+of a process that imports numpy, pydantic and click alone; and whether torch was imported.
 """
 
 from __future__ import annotations
@@ -63,6 +63,15 @@ def made(results: Path) -> Path:
             next(steps)
         except StopIteration as end:
             return results / end.value.run
+
+
+def candidates(run: Path) -> int:
+    """How many claims a run judges."""
+    journal = Journal.open(run.parent, str(run))
+    try:
+        return len(journal.plan.claims)
+    finally:
+        journal.close()
 
 
 def in_browser(run: Path, scratch: Path) -> list[dict[str, object]]:
@@ -127,8 +136,9 @@ def judged_again(run: Path) -> dict[str, object]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        run = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else made(folder / "results")
-        write("reports", in_browser(run, folder), {"judged again": judged_again(run)})
+        runs = [made(folder / "results"), *(Path(given).resolve() for given in sys.argv[1:2])]
+        judged = {f"judged again, {candidates(run)} candidates": judged_again(run) for run in runs}
+        write("reports", in_browser(runs[-1], folder), judged)
 
 
 if __name__ == "__main__":

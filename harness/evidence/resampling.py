@@ -12,10 +12,12 @@ _MIN_EXCEEDANCES = 10
 _DRAWS = 400
 
 
-def quantile(values: Floats, share: float) -> float:
-    """A quantile over the finite values, NaN where fewer than ten lie beyond it."""
+def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
+    """Quantiles over the finite values, NaN where fewer than ten lie beyond one."""
     values = values[np.isfinite(values)]
-    return float(np.quantile(values, share)) if len(values) * (1 - share) >= _MIN_EXCEEDANCES else float("nan")
+    known = [len(values) * (1 - share) >= _MIN_EXCEEDANCES for share in shares]
+    found = np.quantile(values, shares) if any(known) else np.empty(len(shares))
+    return [float(value) if enough else float("nan") for value, enough in zip(found, known, strict=True)]
 
 
 def quantile_interval(
@@ -38,22 +40,23 @@ def quantile_intervals(
     groups = np.unique(clusters)
     order = np.argsort(values)
     ranked, owner = values[order], np.searchsorted(groups, clusters[order])
-    draws = np.empty((len(shares), _DRAWS))
+    draws = np.zeros((len(shares), _DRAWS))
     if len(groups) > 1:
         for index, pick in enumerate(rng.integers(0, len(groups), size=(_DRAWS, len(groups)))):
             weight = np.bincount(pick, minlength=len(groups))[owner].cumsum()
             draws[:, index] = ranked[np.searchsorted(weight, np.asarray(shares) * weight[-1])]
-    return [_quantile(values, len(groups), share, drawn, level) for share, drawn in zip(shares, draws, strict=True)]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    spread, found, size = draws.std(axis=1), quantiles(values, shares), (len(values), len(groups))
+    return [_estimate(*one, *size) for one in zip(found, low.tolist(), high.tolist(), spread.tolist(), strict=True)]
 
 
-def _quantile(values: Floats, groups: int, share: float, drawn: Floats, level: float) -> Estimate:
-    nan, value = float("nan"), quantile(values, share)
+def _estimate(value: float, low: float, high: float, spread: float, tokens: int, groups: int) -> Estimate:
+    nan = float("nan")
     if np.isnan(value):
-        return Estimate(nan, nan, nan, nan, len(values), groups, nan, "too few tokens beyond this quantile")
+        return Estimate(nan, nan, nan, nan, tokens, groups, nan, "too few tokens beyond this quantile")
     if groups < 2:  # one document says nothing about others
-        return Estimate(value, -np.inf, np.inf, np.inf, len(values), groups, nan, cluster_note(groups))
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high), float(drawn.std()), len(values), groups, nan, cluster_note(groups))
+        return Estimate(value, -np.inf, np.inf, np.inf, tokens, groups, nan, cluster_note(groups))
+    return Estimate(value, low, high, spread, tokens, groups, nan, cluster_note(groups))
 
 
 def jackknife(statistic: Callable[[Floats], float], groups: int, tokens: int) -> Estimate:

@@ -12,7 +12,7 @@ import numpy as np
 from harness.comparisons.model import Better, CheckResult
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import LEVEL, Estimate, Floats, mean_interval, positive_mean_interval
-from harness.evidence.resampling import quantile, quantile_interval, quantile_intervals
+from harness.evidence.resampling import quantile_interval, quantile_intervals, quantiles
 
 CONFIDENT_MARGIN = 0.10
 _SEED = 20261101
@@ -96,7 +96,8 @@ def headline(table: TokenTable) -> list[CheckResult]:
 def points(table: TokenTable) -> dict[str, float]:
     """The values of :func:`headline` by key, without their intervals."""
     found = {metric.key: metric.estimate(table).value for metric in METRICS.values()}
-    found |= {one.key: quantile(table.column("kl_ref_cand"), one.share) for one in QUANTILES.values()}
+    shares = [one.share for one in QUANTILES.values()]
+    found |= dict(zip(QUANTILES, quantiles(table.column("kl_ref_cand"), shares), strict=True))
     return found | ({"kl_lower": sketch_check(table).value} if (table.column("kl_se") > 0).any() else {})
 
 
