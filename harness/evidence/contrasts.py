@@ -11,22 +11,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.evidence.clustered import LEVEL, Estimate, Floats, Sums, cluster_note, t_quantile
+from harness.evidence.clustered import LEVEL, Estimate, Floats, Sums, cluster_note, ends
 from harness.evidence.student import upper_tail
 
 _LARGEST_EXPONENT = 700.0  # exp of more is not a float
 
 
-def ratio_of_means(above: Sums, below: Sums, level: float = LEVEL) -> Estimate:
+def ratio_of_means(above: Sums, below: Sums, level: float = LEVEL, *, unseen: bool = False) -> Estimate:
     """The ratio of the means of two positive quantities, with a t interval on its logarithm; ``se`` is that of the log ratio.
 
     Both means zero count as equal (1): neither moved. A zero below a positive mean is an infinite ratio, without
-    interval: means of non-negative quantities are positive or not, whoever is drawn.
+    interval: means of non-negative quantities are positive or not, whoever is drawn. ``unseen``: see
+    :func:`harness.evidence.clustered.ends`.
     """
     if _mean(below) == 0 or _mean(above) == 0:
         value = 1.0 if _mean(above) == _mean(below) else math.inf if _mean(above) > 0 else 0.0
         return _fact(value, [above, below])
-    log = log_contrast((1.0, -1.0), (above, below), level)
+    log = log_contrast((1.0, -1.0), (above, below), level, unseen=unseen)
     return Estimate(
         math.exp(log.value),
         _exp(log.low),
@@ -39,7 +40,9 @@ def ratio_of_means(above: Sums, below: Sums, level: float = LEVEL) -> Estimate:
     )
 
 
-def log_contrast(weights: Sequence[float], parts: Sequence[Sums], level: float = LEVEL) -> Estimate:
+def log_contrast(
+    weights: Sequence[float], parts: Sequence[Sums], level: float = LEVEL, *, unseen: bool = False
+) -> Estimate:
     """sum_k w_k log(mean_k) over the same documents, with a cluster-robust t interval.
 
     Delta method: document g has the influence sum_k w_k (x_kg - mean_k n_kg) / (mean_k N_k), and
@@ -55,7 +58,7 @@ def log_contrast(weights: Sequence[float], parts: Sequence[Sums], level: float =
     influence: Floats = np.zeros(len(parts[0].total))
     for weight, part, mean in zip(weights, parts, means, strict=True):
         influence += weight * (part.total - mean * part.count) / (mean * part.count.sum())
-    return _interval(value, influence, groups, tokens, level)
+    return _interval(value, influence, groups, tokens, level, unseen=unseen)
 
 
 def mean_of_sums(part: Sums, level: float = LEVEL) -> Estimate:
@@ -90,13 +93,11 @@ def two_sided_p(estimate: Estimate) -> float:
     return 2 * upper_tail(abs(estimate.value) / estimate.se, estimate.clusters - 1)
 
 
-def _interval(value: float, influence: Floats, groups: int, tokens: int, level: float) -> Estimate:
-    note = cluster_note(groups)
-    if groups < 2:
-        return Estimate(value, -math.inf, math.inf, math.inf, tokens, groups, math.nan, note)
-    se = math.sqrt(groups / (groups - 1) * float(np.sum(influence**2)))
-    reach = t_quantile(groups, level) * se
-    return Estimate(value, value - reach, value + reach, se, tokens, groups, math.nan, note)
+def _interval(
+    value: float, influence: Floats, groups: int, tokens: int, level: float, *, unseen: bool = False
+) -> Estimate:
+    se, down, up = ends(influence, groups, level, unseen=unseen)
+    return Estimate(value, value - down, value + up, se, tokens, groups, math.nan, cluster_note(groups))
 
 
 def _fact(value: float, parts: Sequence[Sums]) -> Estimate:

@@ -6,7 +6,7 @@ import math
 from statistics import NormalDist
 from typing import Literal
 
-from harness.evidence.clustered import LEVEL, Estimate, t_quantile
+from harness.evidence.clustered import LEVEL, Estimate
 
 Side = Literal["inside", "outside", "inconclusive"]
 
@@ -36,21 +36,21 @@ def against_bound(estimate: Estimate, bound: float) -> Side:
     return "outside" if estimate.low > bound else "inconclusive"
 
 
-def detectable_ratio(bound: float, relative_se: float, clusters: int, power: float = 0.8) -> float:
+def detectable_ratio(bound: float, reach: float, relative_se: float, power: float = 0.8) -> float:
     """The smallest true ratio that would have been found to exceed ``bound`` with the given power.
 
-    Normal approximation on the log scale: bound x exp((t + z) se), t at the level of an accusation. Trust it as an order of
-    size, not to the digit.
+    ``reach`` is how far the logarithm of an accusing interval reaches down. Normal approximation: bound x exp(reach + z se).
+    Trust it as an order of size, not to the digit.
     """
-    z = NormalDist().inv_cdf(power)
-    return bound * math.exp(min((t_quantile(clusters, accusing_level()) + z) * relative_se, 700.0))
+    return bound * math.exp(min(reach + NormalDist().inv_cdf(power) * relative_se, 700.0))
 
 
-def clusters_needed(distance: float, relative_se: float, clusters: int, level: float = LEVEL) -> int:
+def clusters_needed(distance: float, reach: float, clusters: int) -> int:
     """About how many clusters would decide, if value and spread stayed as they are.
 
-    ``distance`` is |log value - log bound|. The error shrinks with the square root of the number of clusters.
+    ``distance`` from value to bound and ``reach`` of the interval from the value towards it, on one scale: the reach shrinks
+    with the square root of the number of clusters.
     """
-    if distance <= 0 or not math.isfinite(relative_se):
+    if distance <= 0 or not math.isfinite(reach):
         return 0
-    return math.ceil(clusters * (t_quantile(clusters, level) * relative_se / distance) ** 2)
+    return math.ceil(clusters * (reach / distance) ** 2)

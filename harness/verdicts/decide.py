@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.evidence.clustered import LEVEL
-from harness.evidence.equivalence import accusing_level, clusters_needed, detectable_ratio
+from harness.evidence.equivalence import clusters_needed, detectable_ratio
 from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings
 from harness.verdicts.evidence import CandidateEvidence
@@ -135,15 +134,15 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
         )
         return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
     if band.high <= MARGIN:
-        smallest = detectable_ratio(MARGIN, band.se, band.clusters)
+        smallest = detectable_ratio(MARGIN, band.accusing_reach, band.se)
         reason = (
             f"Consistent with the claim {evidence.claim}: {against}, at most {MARGIN:g} times; "
             f"a true ratio of {number(smallest)} would have been found with 80 % power."
         )
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
-    level = accusing_level() if band.ratio > MARGIN else LEVEL
-    needed = clusters_needed(abs(math.log(band.ratio) - math.log(MARGIN)), band.se, band.clusters, level)
-    smallest = detectable_ratio(MARGIN, band.se, band.clusters)
+    reach = band.accusing_reach if band.ratio > MARGIN else math.log(band.high / band.ratio)
+    needed = clusters_needed(abs(math.log(band.ratio) - math.log(MARGIN)), reach, band.clusters)
+    smallest = detectable_ratio(MARGIN, band.accusing_reach, band.se)
     where = f"straddles {MARGIN:g} times"
     if band.low > MARGIN:
         where = f"lies above {MARGIN:g} times, but not by the wider interval that an accusation needs"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from harness.evidence.clustered import mean_interval, positive_mean_interval, ratio_interval
+from harness.evidence.clustered import ends, mean_interval, positive_mean_interval, ratio_interval, t_quantile
 
 
 def draw(rng, groups):
@@ -82,6 +82,22 @@ def test_ratio_to_zero_is_not_a_number():
     """A band that did not move is no yardstick."""
     values = np.ones(20)
     assert np.isnan(ratio_interval(values, np.zeros(20), np.arange(20)).value)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(2, 30), st.integers(0, 2**31))
+def test_an_unseen_cluster_widens_both_sides_and_most_where_one_lies_far_out(groups, seed):
+    """By what one more of the furthest would do; a single cluster says nothing."""
+    influence = np.random.default_rng(seed).normal(0, 1, groups)
+    influence[0] -= 10
+    influence -= influence.mean()
+    se, down, up = ends(influence, groups, 0.95)
+    wider = ends(influence, groups, 0.95, unseen=True)
+    assert (down, up) == (t_quantile(groups) * se, t_quantile(groups) * se)
+    assert wider[0] == se
+    assert min(wider[1:]) > down
+    assert wider[1] >= wider[2] or groups == 2
+    assert ends(influence[:1], 1, 0.95, unseen=True)[1] == np.inf
 
 
 @settings(deadline=None, max_examples=50)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import binom
 
-from harness.evidence.clustered import Estimate, positive_mean_interval
-from harness.evidence.equivalence import against_bound, clusters_needed, detectable_ratio
+from harness.evidence.clustered import Estimate, Sums, positive_mean_interval, t_quantile
+from harness.evidence.contrasts import ratio_of_means
+from harness.evidence.equivalence import accusing_level, against_bound, clusters_needed, detectable_ratio
 
 
 def estimate(low, high):
@@ -50,7 +51,7 @@ def test_detectable_ratio_is_found_in_most_runs():
         return positive_mean_interval(values / np.exp((0.09 + 0.64) / 2), clusters)
 
     se = float(np.mean([one(1.0).se for _ in range(50)]))
-    ratio = detectable_ratio(2.0, se, 30)
+    ratio = detectable_ratio(2.0, t_quantile(30) * se, se)
     found = sum(against_bound(one(ratio), 2.0) == "outside" for _ in range(400))
     assert binom.ppf(0.001, 400, 0.72) <= found <= binom.ppf(0.999, 400, 0.88)
 
@@ -58,3 +59,20 @@ def test_detectable_ratio_is_found_in_most_runs():
 def test_more_clusters_are_asked_for_when_the_distance_is_small():
     """Half the distance needs four times the documents."""
     assert clusters_needed(0.05, 0.1, 20) >= 3.9 * clusters_needed(0.1, 0.1, 20)
+    assert clusters_needed(0.1, 0.1, 20) == 20
+    assert clusters_needed(0.1, float("inf"), 1) == 0
+
+
+def test_an_accusation_by_a_ratio_allows_for_a_document_that_was_not_drawn():
+    """Where few documents hold much of what is divided by, the plain interval accuses more than twice as often, too often."""
+    rng, draws = np.random.default_rng(7), 2000
+    true = np.exp(0.3**2 / 2 - 1 / 2)
+    for documents in (12, 36):
+        accused = {True: 0, False: 0}
+        for _ in range(draws):
+            hard, ones = rng.normal(0, 1, documents), np.ones(documents)
+            ours, band = Sums(np.exp(-0.3 * hard), ones), Sums(np.exp(hard), ones)
+            for unseen in accused:
+                accused[unseen] += ratio_of_means(ours, band, accusing_level(), unseen=unseen).low > true
+        assert accused[True] <= binom.ppf(0.999, draws, 0.025)
+        assert accused[False] > max(2 * accused[True], 0.025 * draws)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.comparisons.model import Result
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import positive_mean_interval, ratio_interval
@@ -21,9 +23,9 @@ class BandMember(Result):
 class BandReading(Result):
     """Candidate's mean KL over the widest honest member's, on the same tokens, paired by document.
 
-    ``low`` and ``high`` hold 95 %; ``fail_low`` is the lower end of the wider interval that an accusation needs. ``se`` is that
-    of the log ratio. ``member`` names the widest configuration; it was picked on the same data, which
-    favours the candidate a little.
+    ``low`` and ``high`` hold 95 %; ``fail_low`` is the lower end of the wider interval that an accusation needs (decisions
+    0008 and 0009). ``se`` is that of the log ratio. ``member`` names the widest configuration; it was picked on the same
+    data, which favours the candidate a little.
     """
 
     member: str
@@ -37,6 +39,11 @@ class BandReading(Result):
     note: str
     rest_low: float  # lower end of the candidate's mean KL on the other items; 0 where there are none
     limit: float  # upper end of the member's own mean KL
+
+    @property
+    def accusing_reach(self) -> float:
+        """How far the interval of an accusation reaches down, on the logarithm."""
+        return math.log(self.ratio / self.fail_low) if self.fail_low > 0 else math.inf
 
 
 def band_member(name: str, table: TokenTable) -> BandMember:
@@ -62,7 +69,7 @@ def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandRe
     rest = candidate.restrict(others) if others else None
     low = positive_mean_interval(rest.column("kl_ref_cand"), rest.cluster).low if rest else 0.0
     means = ours.column("kl_ref_cand"), theirs.column("kl_ref_cand"), ours.cluster
-    ratio, wider = ratio_interval(*means), ratio_interval(*means, accusing_level())
+    ratio, wider = ratio_interval(*means), ratio_interval(*means, accusing_level(), unseen=True)
     return BandReading(
         member=widest,
         ratio=ratio.value,

@@ -61,12 +61,17 @@ class DocumentSums:
         return self.sums(METRICS["kl_ref_cand"])
 
 
-def ratio(metric: Metric, ours: DocumentSums, theirs: DocumentSums, level: float = LEVEL) -> Estimate:
-    """Our number over theirs, paired by document; only for numbers that live on a logarithm (see ``has_ratio``)."""
+def ratio(
+    metric: Metric, ours: DocumentSums, theirs: DocumentSums, level: float = LEVEL, *, unseen: bool = False
+) -> Estimate:
+    """Our number over theirs, paired by document; only for numbers that live on a logarithm (see ``has_ratio``).
+
+    ``unseen``: see :func:`harness.evidence.clustered.ends`; it changes nothing for perplexities, whose documents are not skewed.
+    """
     if metric.scale == "exp":
         log = difference_of_means(ours.sums(metric), theirs.sums(metric), level)
         return _mapped(log, np.exp)
-    found = ratio_of_means(ours.sums(metric), theirs.sums(metric), level)
+    found = ratio_of_means(ours.sums(metric), theirs.sums(metric), level, unseen=unseen)
     return replace(_mapped(found, np.sqrt), se=found.se / 2) if metric.scale == "root" else found
 
 

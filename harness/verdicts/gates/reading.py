@@ -106,6 +106,7 @@ class _Measure:
     note: str = ""
     counted: bool = False  # where nothing varied, the rule of three bounds it
     doubt: str = ""  # why a pass on the documents of the yardstick is none on the others
+    accusing: Callable[[float], Estimate] | None = None  # what a failure is read by, where that is another interval
 
 
 def read_policy(policy: Policy, yard: Yard, *, frozen: bool) -> PolicyReading:
@@ -114,8 +115,9 @@ def read_policy(policy: Policy, yard: Yard, *, frozen: bool) -> PolicyReading:
     The null of a failure is "the true number is at its bound or better"; documents are the unit. A gate passes if the
     far end of its interval at level 1 - 2 alpha is inside, and fails if the near end at level 1 - 2 alpha/(3 K) is
     outside, for K gates: so a candidate that meets all K bounds fails the policy with probability at most alpha
-    (Bonferroni, and a factor of three for what intervals on few documents miss), and one that misses any of them passes
-    with probability about alpha (all K must pass). A NaN anywhere is undecided.
+    (Bonferroni, and a factor of three for what intervals on few documents miss; multiples of the band are failed by a still
+    wider interval, decision 0009), and one that misses any of them passes with probability about alpha (all K must pass).
+    A NaN anywhere is undecided.
     """
     if yard.table.violations or yard.table.non_finite:
         broken = "logits are not finite, or rule out ids that the reference can emit: no mean stands for all tokens"
@@ -130,7 +132,7 @@ def _read(gate: Gate, yard: Yard, policy: Policy) -> GateReading:
         return _unread(gate, measure)
     shown = measure.at(1 - 2 * policy.alpha)
     strictly = accusing_level(policy.alpha, len(policy.gates))
-    strict = measure.at(strictly)
+    strict = (measure.accusing or measure.at)(strictly)
     bound = gate.bound if measure.bound is None else measure.bound
     upper = gate.upper if measure.bound is None else True  # bits from below are a divergence from above
     status = _STATUS[_side(shown, strict, bound, upper=upper)]
@@ -138,8 +140,9 @@ def _read(gate: Gate, yard: Yard, policy: Policy) -> GateReading:
     doubt = measure.doubt if status == "passed" else ""
     status = "undecided" if doubt else status
     distance = measure.distance(shown.value, bound)
-    level = strictly if (shown.value > bound) is upper else LEVEL
-    needed = clusters_needed(distance, shown.se, shown.clusters, level) if shown.clusters > 1 and distance > 0 else 0
+    deciding = strict if (shown.value > bound) is upper else shown
+    reach = measure.distance(deciding.low if shown.value > bound else deciding.high, shown.value)
+    needed = clusters_needed(distance, reach, shown.clusters) if shown.clusters > 1 else 0
     if shown.se == 0 and measure.counted and 0 < abs(shown.value - bound) < 1:  # by the rule of three
         needed = math.ceil(math.log(policy.alpha) / math.log(1 - abs(shown.value - bound)))
     between = _BETWEEN if beyond and status == "undecided" else ""
@@ -249,7 +252,7 @@ def _against_band(gate: Gate, yard: Yard) -> _Measure | str:
     if gate.form == "ratio" and metric.scale != "exp" and theirs.sums(metric).total.sum() == 0:
         return f"no honest configuration moved {gate.key} at all"
     doubt = _doubt(gate, yard, yard.honest[name], gate.bound, "the honest band")
-    return _paired(gate, ours, theirs, f"'{name}'", "", doubt)
+    return _paired(gate, ours, theirs, f"'{name}'", "", doubt, unseen=True)
 
 
 def _against_baseline(gate: Gate, yard: Yard) -> _Measure | str:
@@ -274,12 +277,23 @@ def _against_baseline(gate: Gate, yard: Yard) -> _Measure | str:
     return _paired(gate, sums.on(shared), baseline.sums(shared), f"baseline '{baseline.label}'", note, doubt)
 
 
-def _paired(gate: Gate, ours: DocumentSums, theirs: DocumentSums, against: str, note: str, doubt: str = "") -> _Measure:
+def _paired(
+    gate: Gate,
+    ours: DocumentSums,
+    theirs: DocumentSums,
+    against: str,
+    note: str,
+    doubt: str = "",
+    *,
+    unseen: bool = False,
+) -> _Measure:
+    """``unseen``: a failure allows for a document that was not drawn (see ``ends``)."""
     metric = METRICS[gate.key]
     if gate.form == "ratio":
         return _Measure(
-            lambda level: ratio(metric, ours, theirs, level), _log, "times", against, None, note, doubt=doubt
-        )
+            lambda level: ratio(metric, ours, theirs, level), _log, "times", against, None, note, doubt=doubt,
+            accusing=lambda level: ratio(metric, ours, theirs, level, unseen=unseen),
+        )  # fmt: skip
     # Nearly the same divergence in every document: the same model, on this machine or another, and not luck.
     same = bool(np.allclose(ours.kl.total, theirs.kl.total, rtol=_SAME_MODEL, atol=1e-6))
     counted = metric.counted and not same
