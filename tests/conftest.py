@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from harness.targets.endpoint.local import local_host
 from harness.targets.spec import Runtime
 from tests.support.reported import scored_toy, toy_run, toy_tasks  # noqa: F401 - fixtures
 from tests.support.toy import make_suite, make_toy
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests come first: of two processes, none should wait for a long file at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

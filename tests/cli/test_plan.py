@@ -42,8 +42,9 @@ def test_a_budget_says_what_it_would_miss():
 
 @pytest.mark.slow
 def test_a_suspected_build_and_its_charge_are_measured_here(smollm, monkeypatch):
-    """Q4_0 of the real model: a divergence with an interval over replies, and what text without ids costs (of 8 draws)."""
+    """Q4_0 of the real model: a divergence with an interval over 6 replies, and what text without ids costs (of 8 draws)."""
     monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
+    monkeypatch.setattr("harness.auditing.planning._QUESTIONS", 6)
     monkeypatch.setattr("harness.auditing.preparing.DRAWS", 8)
     output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1, "--access", "text")
     value = float(re.search(r"ggufq:Q4_0: ([\d.]+) nat/token", output).group(1))
@@ -56,6 +57,7 @@ def test_a_suspected_build_and_its_charge_are_measured_here(smollm, monkeypatch)
 def test_told_log_probabilities_need_far_fewer_requests(smollm, monkeypatch):
     """A 4-bit build: few requests, though no single one counts for more than a bounded factor."""
     monkeypatch.setenv("FIDELITY_CACHE", str(Places.default().cache))
+    monkeypatch.setattr("harness.auditing.planning._QUESTIONS", 8)
     output = plan(smollm, "--suspect", "ggufq:Q4_0", "--threads", 1, "--access", "logprobs", "--power", 0.9)
     assert 6 <= requests(output) <= 12
     assert "honest arithmetic lies" in output

@@ -111,8 +111,11 @@ def test_a_checkpoint_is_read_by_its_own_template(memory, smollm, few_cases, tmp
     shutil.copytree(smollm, own, symlinks=True)
     (own / "chat_template.jinja").unlink(missing_ok=True)
     (own / "chat_template.jinja").write_text(SHOWING, encoding="utf-8")
+    asked = [line for line in few_cases.read_text(encoding="utf-8").splitlines(keepends=True) if '"special"' in line]
+    cases = tmp_path / "special.jsonl"
+    cases.write_text("".join(asked), encoding="utf-8")
     with serving(memory) as running:
-        card, folder, _ = run(own, running.address, cases=few_cases, results=tmp_path, control=False)
+        card, folder, _ = run(own, running.address, cases=cases, results=tmp_path, control=False)
     tools = card.candidates[0].tools
     assert tools.trigger.both >= 5
     assert tools.trigger.f1 > 0.7
