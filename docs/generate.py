@@ -185,6 +185,13 @@ _BENCHMARKS = {
         "are the population's own values. 20 % worse: nf4 weights moved towards fp4 until the mean KL is 1.2 times that of nf4, "
         "against the baseline of nf4. Frozen policies, alpha 2.5 %, one-sided.",
     ),
+    "gate_held_out": (
+        "Gates at their bounds on documents and copies that nothing was chosen on",
+        "make bench-gates-held-out",
+        "As above, on texts of Python's standard library: its modules, with a Q4_0 copy as the baseline of an nf4 copy, and "
+        "modules of its packages, with an int8 copy as that of an fp4 copy. Of the second set nothing was known when the rules "
+        "were chosen. The other copy: no worse than the baseline by a tenth?",
+    ),
     "reports": (
         "The page in Chromium, and judging again",
         "make bench-reports RUN=RUN_OF_THE_DEMO",

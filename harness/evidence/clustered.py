@@ -130,7 +130,7 @@ def ends(influence: Floats, groups: int, level: float, *, unseen: bool = False) 
     ``unseen`` adds one more cluster on each side that lies as far out as the furthest that was seen there: it moves the
     value and adds to its spread. For accusations by ratios whose clusters are skewed, where the clusters that would have
     spoken for the accused may not have been drawn; decision 0009 says what the plain interval misses without it. Wasteful
-    where clusters are alike, a third wider at 36 of them.
+    where clusters are alike: a quarter wider at 36 of them.
     """
     if groups < 2:  # one cluster says nothing about others
         return float("inf"), float("inf"), float("inf")

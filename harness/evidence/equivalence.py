@@ -11,7 +11,8 @@ from harness.evidence.clustered import LEVEL, Estimate
 Side = Literal["inside", "outside", "inconclusive"]
 
 #: Intervals of 24 to 104 real documents miss on the accusing side more than twice as often as they should, because a few
-#: documents weigh much; an accusation is asked for at a third of its level (``bench/gate_calibration.py``, decision 0008).
+#: documents weigh much; an accusation is asked for at a third of its level (``bench/gate_calibration.py`` and
+#: ``gate_held_out.py``, decision 0008).
 CAUTION = 3
 
 
