@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from harness.comparisons.distributions.band import against_band
 from harness.comparisons.distributions.documents import DocumentSums
 from harness.verdicts.gates.policy import policy_of
 from harness.verdicts.gates.reading import Yard, read_policy
@@ -231,3 +232,14 @@ def test_what_lies_just_outside_is_undecided_and_says_so(yard):
     assert gate.more >= 1
     (gate,) = read(yard, f"kl_ref_cand<={shown.fail_low * 0.999}").gates
     assert gate.status == "failed"
+
+
+def test_a_multiple_of_the_band_is_failed_by_a_wider_interval_than_one_of_a_baseline(documents):
+    """The same rows as band and as baseline: by the band a document that was not drawn is allowed for, as BEYOND does."""
+    honest = table_of(drawn(np.random.default_rng(2), 40))
+    yard = Yard(table_of(documents), {"bf16": honest}, baseline=baseline_of(honest))
+    (band,), (baseline,) = (read(yard, f"kl_ref_cand<=1x {name}").gates for name in ("band", "baseline"))
+    assert (band.value, band.low, band.high) == pytest.approx((baseline.value, baseline.low, baseline.high), rel=1e-4)
+    assert band.fail_low < 0.98 * baseline.fail_low
+    verdict = against_band(yard.table, yard.honest)
+    assert verdict.fail_low == pytest.approx(band.fail_low, rel=1e-6)
