@@ -84,7 +84,9 @@ class Scoring:
 
     def open(self, wanted: TargetSpec) -> CheckpointTarget:
         """The target of a specification."""
-        return self._opened.setdefault(wanted, open_target(wanted, self._workers, self._cache))
+        if wanted not in self._opened:
+            self._opened[wanted] = open_target(wanted, self._workers, self._cache)
+        return self._opened[wanted]
 
     def _states(self) -> ReferenceCache:
         if self._kept is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,21 +120,34 @@ def _main_dtype(tensors: list[TensorEntry]) -> str:
 
 
 def _tokenizer_facts(path: Path) -> dict[str, Any]:
-    tokenizer = read_json(path / "tokenizer.json")
+    file = path / "tokenizer.json"
+    tokenizer_sha256, vocabulary_sha256 = _tokenizer_digests(file, _stamp(file)) if file.is_file() else ("", "")
     settings = read_json(path / "tokenizer_config.json")
-    model = tokenizer.get("model")
-    words = model.get("vocab") if isinstance(model, dict) else None
     template_file = path / "chat_template.jinja"
     template = settings.get("chat_template")
     if template_file.is_file():
         template = template_file.read_text(encoding="utf-8", errors="replace")
     special = {name: settings[name] for name in sorted(settings) if name.endswith("_token") and settings[name]}
     return {
-        "tokenizer_sha256": digest_json(tokenizer) if tokenizer else "",
-        "vocabulary_sha256": digest_json(words) if words else "",
+        "tokenizer_sha256": tokenizer_sha256,
+        "vocabulary_sha256": vocabulary_sha256,
         "template_sha256": digest_bytes(str(template).encode()) if template else "",
         "special_tokens": special,
     }
+
+
+@lru_cache(maxsize=16)
+def _tokenizer_digests(file: Path, _: str) -> tuple[str, str]:
+    """Of a tokenizer and its vocabulary; read once per process, because a run opens a checkpoint many times."""
+    tokenizer = read_json(file)
+    model = tokenizer.get("model")
+    words = model.get("vocab") if isinstance(model, dict) else None
+    return digest_json(tokenizer) if tokenizer else "", digest_json(words) if words else ""
+
+
+def _stamp(file: Path) -> str:
+    stat = file.stat()
+    return f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
 
 
 def stop_ids(config: dict[str, JsonValue], generation: dict[str, JsonValue]) -> tuple[int, ...]:
@@ -188,8 +202,7 @@ class DigestCache:
 
     def of(self, file: Path) -> str:
         """The digest of a file as it is now."""
-        stat = file.stat()
-        key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+        key = _stamp(file)
         if key not in self._known:
             self._known[key] = digest_file(file)
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -134,6 +134,17 @@ def test_digests_are_remembered_until_the_file_changes(tmp_path):
     assert DigestCache(tmp_path / "cache").of(file) != first
 
 
+def test_a_tokenizer_that_is_edited_is_another_one_at_once(copy, tmp_path):
+    """What one process remembers of a tokenizer ends with the file."""
+    before = identity(copy, tmp_path)
+    model = json.loads((copy / "tokenizer.json").read_text())["model"]
+    edit_json(copy / "tokenizer.json", model={**model, "vocab": {**model["vocab"], "a new word": 999_999}})
+    after = identity(copy, tmp_path)
+    assert after.tokenizer_sha256 != before.tokenizer_sha256
+    assert after.vocabulary_sha256 != before.vocabulary_sha256
+    assert after.digest != before.digest
+
+
 def test_fields_that_only_one_side_writes_out_are_no_difference(toy, copy, tmp_path):
     """A re-saved model spells out defaults; that computes nothing else. An infinite number in a config is no crash."""
     edit_json(copy / "config.json", mlp_bias=None, attention_bias=None, head_dim=None)
