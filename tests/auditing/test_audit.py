@@ -135,14 +135,17 @@ def test_a_host_that_tells_tokens_by_their_bytes_alone_is_judged_as_if_it_told_i
 
 
 def without_ids(base):
-    """A gateway that hides ids, trims texts, and adds a newline."""
+    """A gateway that hides ids, trims texts, adds a newline, and has no streams."""
 
     def answer(asked, _):
+        if asked.body.get("stream"):
+            return 400, {}, b'{"error": {"message": "no streams"}}'
         status, headers, body = pass_on(base.removesuffix("/v1"), asked)
         found = json.loads(body)
         for choice in found.get("choices", []):
             choice.pop("logprobs", None)
-            choice["message"]["content"] = choice["message"]["content"].strip() + "\n"
+            if "message" in choice:
+                choice["message"]["content"] = choice["message"]["content"].strip() + "\n"
         return status, headers, json.dumps(found).encode()
 
     return host(answer)

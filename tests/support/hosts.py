@@ -27,26 +27,37 @@ class Asked:
 
 @dataclass
 class Host:
-    """A running host: its address, and everything that it was asked."""
+    """A running host: its address, everything that it was asked, and what went wrong in answering."""
 
     address: str
     asked: list[Asked] = field(default_factory=list)
+    broken: list[Exception] = field(default_factory=list)
 
 
 @contextmanager
 def host(answer: Callable[[Asked, BaseHTTPRequestHandler], Reply | None]) -> Iterator[Host]:
-    """Serve ``answer``; None means that it has written to the connection itself."""
+    """Serve ``answer``; None means that it has written to the connection itself.
+
+    An ``answer`` that raises fails the test in the end: a client takes the lost connection for a bad day and asks again.
+    """
     running = Host("")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each body waits 40 ms for the receipt of its headers
 
         def handle_any(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = Asked(self.command, self.path, headers, json.loads(raw) if raw else {})
             running.asked.append(asked)
-            found = answer(asked, self)
+            try:
+                found = answer(asked, self)
+            except OSError:  # the client hung up, which some tests do on purpose
+                raise
+            except Exception as error:
+                running.broken.append(error)
+                raise
             if found is not None:
                 status, headers, body = found
                 self.send_response(status)
@@ -72,6 +83,8 @@ def host(answer: Callable[[Asked, BaseHTTPRequestHandler], Reply | None]) -> Ite
     finally:
         server.shutdown()
         server.server_close()
+    if running.broken:
+        raise running.broken[0]
 
 
 def pass_on(base: str, asked: Asked) -> Reply:
