@@ -38,7 +38,7 @@ def cards(smollm, tmp_path_factory):
     request = Request(
         reference=str(smollm),
         candidates=tuple(Candidate(*pair) for pair in wanted),
-        suite=str(cut_core(root / "suite", documents=10, letters=240)),
+        suite=str(cut_core(root / "suite", documents=10, letters=160)),
         runtime=Runtime(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))),
         ladder=(8, 4, 3),
     )

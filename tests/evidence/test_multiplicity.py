@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -15,6 +16,15 @@ from harness.evidence.multiplicity import benjamini_hochberg, e_benjamini_hochbe
 P = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
+@pytest.fixture(scope="module")
+def quiet():
+    """Statsmodels collects garbage in every call, which takes long in a process that holds much."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quiet")
 @given(P)
 def test_adjusted_p_values_are_those_of_statsmodels(values):
     """Holm and Benjamini-Hochberg, in the order of the input."""
