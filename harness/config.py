@@ -47,10 +47,11 @@ def writable(folder: Path, purpose: str) -> Path:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        variable = "FIDELITY_CACHE" if purpose == "cache" else "FIDELITY_RESULTS"
+        variable = {"cache": "FIDELITY_CACHE", "results": "FIDELITY_RESULTS"}.get(purpose, "")
+        other = f"set {variable} to a folder" if variable else "name a folder"
         raise StorageError(
             f"the {purpose} folder cannot be written to ({error.strerror})",
             where=str(folder),
-            fix=f"free some space there, or set {variable} to a folder that you may write to",
+            fix=f"free some space there, or {other} that you may write to",
         ) from error
     return folder

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from harness.config import alone, writable
+from harness.errors import StorageError
 
 HOLDER = """
 import sys, time
@@ -39,3 +42,14 @@ def test_a_probe_of_another_process_is_left_alone(tmp_path):
     (tmp_path / ".write-probe.1").write_bytes(b"x")
     assert writable(tmp_path, "cache") == tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [".write-probe.1"]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "way_out"), [("cache", "FIDELITY_CACHE"), ("results", "FIDELITY_RESULTS"), ("output", "name a folder")]
+)
+def test_a_folder_that_cannot_be_written_to_comes_with_the_way_to_another_one(tmp_path, purpose, way_out):
+    """A folder that was named on the command line is not moved by a variable."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError) as error:
+        writable(tmp_path / "file" / "folder", purpose)
+    assert way_out in error.value.fix
