@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.config import Places, writable
-from harness.errors import FidelityError, Interrupted
+from harness.errors import FidelityError, Interrupted, MissingExtra, TargetRefused
 from harness.gating.policies import Judgement, frozen, resolve
 from harness.observations.collect import collect_reference, collect_target
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
@@ -153,11 +153,20 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
             yield Noticed(f"{planned.label} is not scored: {blocked[planned.key]}; its bits per byte are measured")
             note_losses(journal, plan, suite, planned, session.open(planned), session.reference)
             continue
-        for event in collect_target(plan, planned, session.open, session.cache, journal):
-            yield event
-            _halt(stop, journal)
+        try:
+            for event in collect_target(plan, planned, session.open, session.cache, journal):
+                yield event
+                _halt(stop, journal)
+        except (TargetRefused, MissingExtra) as error:
+            if planned.role == "candidate":
+                raise
+            # a yardstick that cannot be had is missing from the report; it must not cost the candidates their verdict
+            session.workers.drop(planned.spec.base)
+            journal.note("left_out", planned.key, error.problem)
+            yield Noticed(f"{planned.label} is left out: {error.problem}")
+            continue
         if planned.role == "candidate":
-            note_weights(journal, planned, session.open(planned), session.reference)
+            note_weights(journal, plan, planned, session.open(planned), session.reference)
     note_pieces(journal, plan, session.reference)
     journal.set_status("complete")
 

@@ -13,7 +13,7 @@ from harness.targets.base import ModelIdentity
 OUTPUT_FIELDS = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
     "hidden_act", "rms_norm_eps", "layer_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "sliding_window",
-    "layer_types", "use_sliding_window", "max_window_layers", "tie_word_embeddings", "attention_bias", "mlp_bias",
+    "layer_types", "max_window_layers", "tie_word_embeddings", "attention_bias", "mlp_bias",
     "final_logit_softcapping", "attn_logit_softcapping", "query_pre_attn_scalar", "logit_scale", "logits_scaling",
     "embedding_multiplier", "residual_multiplier", "attention_multiplier", "num_experts", "num_local_experts",
     "num_experts_per_tok", "norm_topk_prob", "scoring_func", "routed_scaling_factor", "model_type",
@@ -32,8 +32,9 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
             found.append(Difference(field=field, reference=_words(ours), candidate=_words(theirs)))
 
     if reference.config and candidate.config:
-        compare("architecture", reference.architecture, candidate.architecture)
-        ours, theirs = normalise_rope(reference.config), normalise_rope(candidate.config)
+        ours, theirs = text_part(reference.config), text_part(candidate.config)
+        if ours.get("model_type") != theirs.get("model_type") or not _wrapped(reference, candidate):
+            compare("architecture", reference.architecture, candidate.architecture)
         for name in OUTPUT_FIELDS:
             if name in ours and name in theirs:  # an absent field stands for a default that only the library knows
                 compare(f"config.{name}", ours[name], theirs[name])
@@ -54,6 +55,23 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
     compare("licence.file", reference.licence.file_sha256[:12], candidate.licence.file_sha256[:12])
     compare("missing", list(reference.missing), list(candidate.missing))
     return found
+
+
+def _wrapped(*sides: ModelIdentity) -> bool:
+    """Whether one side is the text model alone and the other a release that wraps it: their classes differ for that reason."""
+    return len({isinstance(side.config.get("text_config"), dict) for side in sides}) > 1
+
+
+def text_part(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The fields that a text runs through, as a text model has them at the top level, in one spelling."""
+    inner = config.get("text_config")
+    merged = config | inner if isinstance(inner, dict) else dict(config)
+    merged.pop("text_config", None)
+    window, longest = merged.get("sliding_window"), merged.get("max_position_embeddings")
+    unused = merged.get("use_sliding_window") is False
+    if isinstance(window, int) and (unused or (isinstance(longest, int) and window >= longest)):
+        merged["sliding_window"] = None  # no text that the model takes is cut by it
+    return normalise_rope(merged)
 
 
 def normalise_rope(config: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from harness.errors import NoChatTemplate
+from harness.errors import IncompatibleCandidate, NoChatTemplate
 from harness.observations.events import Event, StageStarted
 from harness.observations.journal import Journal
 from harness.observations.plan import Plan, PlannedTarget
@@ -81,15 +81,16 @@ def encode_all(target: CheckpointTarget, items: list[Item]) -> dict[str, Encoded
 
 
 def note_weights(
-    journal: Journal, planned: PlannedTarget, target: CheckpointTarget, reference: CheckpointTarget
+    journal: Journal, plan: Plan, planned: PlannedTarget, target: CheckpointTarget, reference: CheckpointTarget
 ) -> None:
-    """Store the tensor-by-tensor comparison of a candidate's weights with the reference's files."""
+    """Store the tensor-by-tensor comparison of a candidate's weights with the reference's, and with its rebuilt claims'."""
     if journal.noted("weights", planned.key) is not None:
         return
-    if reference.spec.kind not in {"plain", "dtype"}:
-        evidence = WeightEvidence(tensors=(), unmatched=(), problem="the reference is not a plain checkpoint folder")
-    else:
-        evidence = target.weights(reference.folder)
+    rebuilt = {c.rebuild: plan.target(c.rebuild).spec for c in plan.claims if c.candidate == planned.key and c.rebuild}
+    try:
+        evidence = target.weights(reference.spec, rebuilt)
+    except IncompatibleCandidate as error:
+        evidence = WeightEvidence(tensors=(), unmatched=(), problem=error.problem)
     journal.note("weights", planned.key, evidence.model_dump(mode="json"))
 
 

@@ -23,6 +23,7 @@ from harness.reports.stored import (
     suite_facts,
     table_of,
 )
+from harness.targets.alternatives import declared_claim
 from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.assemble import Measured, Yardsticks, assemble
 from harness.verdicts.decide import decide, partial_verdict
@@ -92,8 +93,9 @@ def _yardsticks(
 
     def of(key: str) -> TokenTable | None:
         planned = plan.target(key)
-        table = table_of(journal, plan, planned, partial=unfinished)
-        if table is None and not unfinished:
+        left_out = journal.noted("left_out", key) is not None
+        table = None if left_out else table_of(journal, plan, planned, partial=unfinished)
+        if table is None and not unfinished and not left_out:
             raise StoredRunError(f"no rows of {planned.label} are stored", where=str(journal.folder))
         return table
 
@@ -117,7 +119,13 @@ def _card(
     identity = identity_of(journal, planned.key)
     table = tables.get(planned.key)  # several claims may be made for one candidate
     table = table_of(journal, plan, planned, partial=unfinished) if table is None else table
-    rebuilt = table_of(journal, plan, plan.target(claimed.rebuild), partial=unfinished) if claimed.rebuild else None
+    problem = claimed.problem
+    left_out = journal.noted("left_out", claimed.rebuild) if claimed.rebuild else None
+    if left_out is not None:
+        problem = f"The claim {claimed.precision} could not be rebuilt from the reference: {left_out}."
+    rebuilt = None
+    if claimed.rebuild and not problem:
+        rebuilt = table_of(journal, plan, plan.target(claimed.rebuild), partial=unfinished)
     weights = journal.noted("weights", planned.key)
     losses: Any = journal.noted("losses", planned.key)
     nothing = WeightEvidence(tensors=(), unmatched=(), problem="the candidate was not loaded")
@@ -131,7 +139,7 @@ def _card(
         spec=planned.spec.shown,
         claim=claimed.precision,
         claim_source=claimed.source,
-        claim_problem=claimed.problem,
+        claim_problem=problem,
         identity=identity,
         table=table,
         rebuilt=rebuilt,
@@ -139,6 +147,9 @@ def _card(
         weights=WeightEvidence.model_validate(weights) if weights is not None else nothing,
         unscored="" if table is not None else unscored,
         bits_per_byte=bits_per_byte(losses),
+        declared=declared_claim(planned.spec, identity)[0],
+        rebuilt_key=claimed.rebuild,
+        longest=max((len(sequence.ids) for sequence in plan.items()), default=0),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
     )
     evidence = assemble(measured, sticks)

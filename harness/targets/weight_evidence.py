@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from harness.suites.model import Frozen
 
 
@@ -11,7 +13,10 @@ class TensorEvidence(Frozen):
     ``relative_error`` is ||candidate - reference|| / ||reference||; ``scale`` the factor that brings the reference
     closest to the candidate and ``scaled_error`` what remains then. ``format_cast`` names the number format whose
     rounding alone turns the reference into the candidate. ``grid`` names a grid that the candidate's values lie on
-    and the reference's do not. ``permuted`` means the same rows in another order.
+    and the reference's do not. ``permuted`` means the same rows in another order. ``beside_claim`` is the distance to
+    what a claimed precision makes of the reference, in units of what that rounding moves, by the claim's name in the plan.
+    ``nearest`` is the share of weights on the level nearest to the reference's. ``low_rank`` says how many times more of the
+    difference few directions hold than chance gives them; 0 on a grid.
     """
 
     name: str
@@ -27,11 +32,22 @@ class TensorEvidence(Frozen):
     distinct_reference: float = 0.0
     distinct_candidate: float = 0.0
     permuted: bool = False
+    beside_claim: dict[str, float] = Field(default_factory=dict)
+    nearest: float = 1.0
+    low_rank: float = 0.0
 
 
 class WeightEvidence(Frozen):
-    """All tensors of a comparison; ``unmatched`` names tensors that only one side has or whose shapes differ."""
+    """All tensors of a comparison.
+
+    ``unmatched`` names tensors of the text path that only one side has or whose shapes differ (the first few) and
+    ``unmatched_weights`` counts the weights in all of them, ``compared_weights`` those that were compared.
+    ``other_modalities`` counts tensors outside the text path that only one side has.
+    """
 
     tensors: tuple[TensorEvidence, ...]
     unmatched: tuple[str, ...]
     problem: str = ""
+    compared_weights: int = 0
+    unmatched_weights: int = 0
+    other_modalities: int = 0

@@ -78,6 +78,9 @@ class Measured:
     unscored: str = ""
     bits_per_byte: BitsPerByte | None = None
     in_memory: bool = field(default=False)  # quantized by us at the user's request
+    declared: str = ""  # the precision that the candidate itself declares, as a claim
+    rebuilt_key: str = ""  # the rebuilt claim's name in the plan
+    longest: int = 0  # tokens of the longest item that was scored
 
 
 def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
@@ -95,9 +98,11 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "claim_source": measured.claim_source,
         "claim_problem": measured.claim_problem,
         "declared_quantization": bool(measured.identity.quantization) or measured.in_memory,
+        "declared": measured.declared,
         "differences": differences,
         "prompts": measured.prompts,
-        "weights": read_weights(measured.weights),
+        "weights": read_weights(measured.weights, measured.rebuilt_key),
+        "longest": measured.longest,
         "honest": tuple(member for member, _ in readings),
         "unscored": measured.unscored,
         "bits_per_byte": measured.bits_per_byte,

@@ -6,10 +6,11 @@ import math
 
 from harness.evidence.equivalence import clusters_needed, detectable_ratio
 from harness.numbers import number
-from harness.verdicts.attribution import cause_of, distribution_findings
+from harness.verdicts.attribution import cause_of, distribution_findings, without_charges
 from harness.verdicts.evidence import CandidateEvidence
-from harness.verdicts.file_findings import file_findings
+from harness.verdicts.file_findings import file_findings, not_exercised
 from harness.verdicts.gates.telling import gate_sentence
+from harness.verdicts.identity import judge_identity
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, Verdict, worst
 
 #: How many times the widest honest configuration's KL a candidate may have. Declared, not fitted: an effect under
@@ -23,9 +24,11 @@ def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     findings += distribution_findings(evidence)
     integrity = _integrity(evidence, findings)
     displacement = _displacement(evidence, findings)
+    if displacement.outcome is Outcome.WITHIN:
+        findings = without_charges(findings)
     if displacement.outcome is Outcome.BEYOND:
         findings.append(Finding(code="DIST307" if _failed(evidence) else "DIST301", detail=displacement.reason))
-    identity = _identity(evidence, displacement)
+    identity = judge_identity(evidence, displacement)
     harm = AxisVerdict(axis="harm", outcome=Outcome.NOT_RUN, reason="no task suite was part of this run")
     axes = (integrity, identity, displacement, harm)  # in the order of the layers: the lowest fault comes first
     outcome = worst([axis.outcome for axis in axes])
@@ -100,8 +103,9 @@ def _displacement(evidence: CandidateEvidence, findings: list[Finding]) -> AxisV
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=Cause.NUMERICS, reason=reason)
     if evidence.policy:
         return _by_policy(evidence, findings)
-    if "FILE101" in {finding.code for finding in findings}:
-        return _with_other_config(evidence, findings)
+    unseen = not_exercised(evidence)
+    if unseen:
+        return _with_other_config(evidence, findings, unseen)
     if evidence.all_zero:
         reason = "Not one of the scored tokens differs: the same distribution as the reference."
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)
@@ -153,15 +157,14 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 
-def _with_other_config(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdict:
-    """A configuration that computes something else: beyond if it shows on these items, undecided if it does not."""
+def _with_other_config(evidence: CandidateEvidence, findings: list[Finding], unseen: list[str]) -> AxisVerdict:
+    """A configuration that computes something else on longer texts than these: beyond if it shows, undecided if it does not."""
     found = None if evidence.all_zero or evidence.band is None else _by_band(evidence, findings)
     if found is not None and found.outcome is Outcome.BEYOND:
         return found
-    fields = [d.field for d in evidence.differences if d.field.startswith("config.") or d.field == "architecture"]
     reason = (
-        f"The configuration computes something else ({', '.join(fields[:3])}), with no effect on these items beyond the "
-        "band; it may show on others, such as longer ones."
+        f"The configuration computes something else ({', '.join(unseen[:3])}) on texts longer than the longest item of this "
+        f"suite ({evidence.longest} tokens): what was not exercised is not cleared."
     )
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
 
@@ -185,34 +188,6 @@ def _by_policy(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerd
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
     reason = f"{len(told)} of {count} gates undecided: {sentences}."
     return AxisVerdict(axis="displacement", outcome=Outcome.INCONCLUSIVE, reason=reason)
-
-
-def _identity(evidence: CandidateEvidence, displacement: AxisVerdict) -> AxisVerdict:
-    """Is it the claimed model? Judged by the weights themselves."""
-    weights = evidence.weights
-    size = f"median signal-to-noise ratio {weights.sqnr_db:.1f} dB"
-    same = {
-        "equal": f"All {weights.tensors} tensors are the reference's.",
-        "cast": f"All {weights.tensors} tensors are the reference's, rounded to another number format.",
-        "grid": f"The weights are the reference's on the grid '{weights.grid}' ({size}).",
-        "scaled": "The weights are the reference's, some of them times a constant.",
-        "damaged": f"The weights are the reference's but for a few damaged ones ({', '.join(weights.examples[:2])}).",
-        "permuted": "The weights are the reference's, with embedding rows in another order.",
-    }
-    if weights.kind in same:
-        return AxisVerdict(axis="identity", outcome=Outcome.WITHIN, reason=same[weights.kind])
-    if weights.kind == "unknown":
-        why = weights.problem or "too few tensors have the same name and shape on both sides"
-        return AxisVerdict(axis="identity", outcome=Outcome.NOT_RUN, reason=f"The weights cannot be compared: {why}.")
-    if weights.kind == "moved" and displacement.outcome is Outcome.WITHIN:
-        reason = f"The weights differ on no grid that is known here ({size}), with no effect beyond the bound."
-        return AxisVerdict(axis="identity", outcome=Outcome.WITHIN, reason=reason)
-    if weights.kind == "moved" and displacement.outcome is not Outcome.BEYOND:
-        reason = f"The weights differ on no grid that is known here ({size}); whether it matters was not decided."
-        return AxisVerdict(axis="identity", outcome=Outcome.INCONCLUSIVE, reason=reason)
-    how = "moved by training, merging or editing" if weights.kind == "moved" else "those of another model"
-    reason = f"The weights are {how}: {size}, on no grid."
-    return AxisVerdict(axis="identity", outcome=Outcome.BEYOND, cause=Cause.OTHER_MODEL, reason=reason)
 
 
 def _overturn(outcome: Outcome, evidence: CandidateEvidence) -> str:

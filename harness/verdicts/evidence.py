@@ -32,6 +32,7 @@ class CandidateEvidence(Result):
     claim_source: str
     claim_problem: str
     declared_quantization: bool
+    declared: str = ""  # the precision that the candidate itself declares, as a claim
     differences: tuple[Difference, ...]
     prompts: PromptReading
     weights: WeightReading
@@ -53,6 +54,7 @@ class CandidateEvidence(Result):
     all_zero: bool
     bits_per_byte: BitsPerByte | None = None  # where the vocabularies differ
     unscored: str = ""  # why no distribution was measured
+    longest: int = 0  # tokens of the longest item that was scored
 
     def check(self, key: str) -> CheckResult | None:
         """A check by key."""

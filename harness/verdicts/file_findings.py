@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from harness.comparisons.model import Difference
+from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.model import Finding
+
+#: Rules of rotary embeddings that leave short texts alone.
+_ONLY_WHEN_LONG = ("dynamic", "longrope")
 
 
 def file_findings(differences: list[Difference]) -> list[Finding]:
@@ -17,9 +21,24 @@ def file_findings(differences: list[Difference]) -> list[Finding]:
     return found
 
 
+def not_exercised(evidence: CandidateEvidence) -> list[str]:
+    """Differing fields that compute something else only on texts longer than any that was scored."""
+    found = []
+    for one in evidence.differences:
+        if one.field == "config.sliding_window":
+            windows = [int(side) for side in (one.reference, one.candidate) if side.isdigit()]
+            if min(windows, default=0) > evidence.longest:
+                found.append(one.field)
+        elif one.field == "config.rope_parameters" and any(
+            kind in side for side in (one.reference, one.candidate) for kind in _ONLY_WHEN_LONG
+        ):
+            found.append(one.field)
+    return found
+
+
 def _code_of(field: str) -> str:
-    if field in {"config.vocab_size", "weights.parameters"}:
-        return ""
+    if field in {"config.vocab_size", "config.tie_word_embeddings", "weights.parameters"}:
+        return ""  # what heads and embeddings hold is compared as weights
     if field == "architecture" or field.startswith("config."):
         return "FILE101"
     if field.startswith("generation."):

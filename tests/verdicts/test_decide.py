@@ -119,10 +119,62 @@ def test_causes_from_specific_to_general(changes, cause):
 
 
 def test_moved_weights_are_another_model_only_beyond_the_band():
-    """Trained weights are another model where they matter, and noise where they do not."""
-    assert verdict(weights=weights("moved")) == (Outcome.BEYOND, Cause.OTHER_MODEL)
+    """Weights moved in few directions are another model where it matters; in no known way, unlisted; noise elsewhere."""
+    assert verdict(weights=weights("moved", few_directions=True)) == (Outcome.BEYOND, Cause.OTHER_MODEL)
+    assert verdict(weights=weights("moved")) == (Outcome.BEYOND, Cause.UNLISTED)
     assert verdict(weights=weights("moved"), band=band(0.9, 1.0, 1.1)) == (Outcome.WITHIN, None)
-    assert verdict(weights=weights("unrelated"), band=band(0.9, 1.0, 1.1))[0] is Outcome.BEYOND
+
+
+@pytest.mark.parametrize("kind", ["unrelated", "moved", "damaged", "scaled", "permuted"])
+def test_function_is_judged_before_names(kind):
+    """Rotated, rescaled or reordered weights that compute the claim are told as a fact and accuse nobody."""
+    found, findings = decide(evidence(weights=weights(kind), band=band(0.9, 1.0, 1.1)))
+    assert found.outcome is Outcome.WITHIN
+    assert "FILE204" in {finding.code for finding in findings}
+    found, _ = decide(evidence(weights=weights(kind), all_zero=True))
+    assert found.outcome is Outcome.WITHIN
+
+
+def test_foreign_weights_whose_distribution_was_not_compared_are_another_model():
+    """Without a shared vocabulary the weights speak alone."""
+    found, _ = decide(evidence(weights=weights("unrelated"), unscored="other vocabulary"))
+    assert found.cause is Cause.OTHER_MODEL
+
+
+def test_weights_on_a_grid_that_are_not_the_references_rounded_are_not_cleared():
+    """An edit may hide in the rounding; only where errors are fed back on purpose does the size decide."""
+    apart = weights(rounded=5, not_rounded=("a", "b", "c"))
+    member = {"member": "claimed nf4"}
+    beside = band(1.05, 1.2, 1.3).model_copy(update=member)
+    assert verdict(weights=apart, claim="nf4", band=beside) == (Outcome.INCONCLUSIVE, None)
+    near = band(0.8, 0.9, 1.0).model_copy(update={"member": "claimed int4g128"})
+    assert verdict(weights=apart, claim="int4g128", band=near) == (Outcome.WITHIN, None)
+    far = band(1.1, 1.2, 1.3).model_copy(update={"member": "claimed int4g128"})
+    assert verdict(weights=apart, claim="int4g128", band=far) == (Outcome.INCONCLUSIVE, None)
+    assert verdict(weights=weights(rounded=8), claim="nf4", band=beside) == (Outcome.WITHIN, None)
+
+
+def test_a_grid_that_explains_the_distance_outranks_a_configuration_difference():
+    """Weights on 4 bits at the distance that 4 bits give are quantized, whatever a field of the configuration says."""
+    other = (Difference(field="config.rms_norm_eps", reference="1e-5", candidate="1e-6"),)
+    rungs = ((3.0, 0.9), (4.0, 0.2), (8.0, 0.001))
+    ladder = {"bits": 4.0, "low": 3.9, "high": 4.1, "rungs": rungs, "note": ""}
+    assert verdict(differences=other, ladder=ladder | {"value": 0.3})[1] is Cause.QUANTIZATION
+    assert verdict(differences=other, ladder=ladder | {"value": 3.0})[1] is Cause.NUMERICS
+
+
+def test_a_configuration_difference_without_effect_does_not_deny_a_pass():
+    """A field that had its chance to show on these items and did not is a finding."""
+    other = (Difference(field="config.rms_norm_eps", reference="1e-5", candidate="1e-6"),)
+    found, findings = decide(evidence(differences=other, weights=weights("equal"), band=band(0.9, 1.0, 1.1)))
+    assert found.outcome is Outcome.WITHIN
+    assert "FILE101" in {finding.code for finding in findings}
+
+
+def test_declared_rounding_on_no_known_grid_is_quantization():
+    """A file that declares 8 bits and moved no further than 8 bits move is quantized, not another model."""
+    assert verdict(weights=weights("moved"), declared_quantization=True, declared="int4g128")[1] is Cause.QUANTIZATION
+    assert verdict(weights=weights("moved"), declared_quantization=True, declared="int8")[1] is Cause.UNLISTED
 
 
 def test_weights_on_no_known_grid_do_not_accuse_where_nothing_was_decided():
@@ -137,10 +189,12 @@ def test_items_without_a_band_can_still_stop_a_pass():
     assert verdict(band=hidden)[0] is Outcome.INCONCLUSIVE
 
 
-def test_another_configuration_is_never_within():
-    """A sliding window that these items are too short to show leaves the verdict open."""
+def test_a_configuration_that_was_not_exercised_is_never_within():
+    """A sliding window that these items are too short to show leaves the verdict open; one that they fill does not."""
     other = (Difference(field="config.sliding_window", reference="null", candidate="1024"),)
-    assert verdict(differences=other, all_zero=True, weights=weights("equal"))[0] is Outcome.INCONCLUSIVE
+    same = {"differences": other, "all_zero": True, "weights": weights("equal")}
+    assert verdict(**same, longest=900)[0] is Outcome.INCONCLUSIVE
+    assert verdict(**same, longest=1100)[0] is Outcome.WITHIN
 
 
 def test_a_template_fault_leads_and_quantization_is_mentioned():

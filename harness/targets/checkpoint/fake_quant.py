@@ -5,7 +5,7 @@ The *arithmetic of the weights* is what is judged. An engine that also rounds ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import IncompatibleCandidate, MissingExtra
+from harness.targets.checkpoint.matrices import Matrix, roundable, rounded_at_best
 
 Rounding = Callable[[Tensor], Tensor]
 
 _AT_ONCE = 1 << 20  # weights that are rounded together, so that a large embedding costs no copies of itself
+_GGUF_BLOCK = 32
+_CODEBOOK_BLOCK = 64
+#: The share of a model's inner weights that a rebuilt precision may leave alone (routers, convolutions, gates).
+MAY_BE_LEFT = 0.1
 
 
 def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:
@@ -53,6 +58,25 @@ def gguf_round_trip(weight: Tensor, type_name: str) -> Tensor:
     return torch.from_numpy(dense).to(weight.dtype).to(weight.device)
 
 
+def round_to_codebook(weight: Tensor, kind: str) -> Tensor:
+    """``nf4`` or ``fp4`` by bitsandbytes' own kernels and back: blocks of 64 along the rows, one after the other."""
+    try:
+        from bitsandbytes.functional import dequantize_4bit, quantize_4bit  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtra(
+            "this quantization needs bitsandbytes", fix="pip install 'fidelity-harness[bitsandbytes]'"
+        ) from error
+    packed, state = quantize_4bit(weight.contiguous(), quant_type=kind, blocksize=_CODEBOOK_BLOCK)
+    return dequantize_4bit(packed, state).to(weight.dtype)  # type: ignore[no-any-return]
+
+
+def round_rows_to_int8(weight: Tensor) -> Tensor:
+    """Symmetric 8-bit integers with one scale per output row, as LLM.int8() stores weights."""
+    wide = weight.float()
+    scale = (wide.abs().amax(-1, keepdim=True) / 127.0).clamp_min(torch.finfo(torch.float32).tiny)
+    return ((wide / scale).round_() * scale).to(weight.dtype)
+
+
 def rounding_of(kind: str, detail: str) -> Rounding:
     """The rounding that a specification like ``rtn:4g64`` names."""
     if kind == "rtn":
@@ -60,46 +84,51 @@ def rounding_of(kind: str, detail: str) -> Rounding:
         return lambda weight: round_to_nearest(weight, bits, group)
     if kind == "fp8":
         return round_to_fp8
+    if kind == "bnb":
+        return round_rows_to_int8 if detail == "int8" else lambda weight: round_to_codebook(weight, detail)
     return lambda weight: gguf_round_trip(weight, detail)
+
+
+def rounds(matrix: Matrix, kind: str) -> bool:
+    """Whether a quantization of this kind takes a matrix: llama.cpp embeddings and heads, too, if rows are whole blocks."""
+    if kind != "ggufq":
+        return matrix.role in {"linear", "expert"}
+    if matrix.role == "other" or matrix.packed:
+        return False
+    return bool(next(iter(matrix.pieces())).shape[1] % _GGUF_BLOCK == 0)
 
 
 def apply_rounding(model: Any, kind: str, detail: str) -> int:
     """Round a model's matrices in place, one at a time; returns how many were changed.
 
-    Linear layers only, the output head excepted, as GPTQ, AWQ and bitsandbytes do; ``ggufq`` takes every matrix with
-    rows of a multiple of 32, embeddings included, as llama.cpp does.
+    Linear layers and experts, the output head excepted, as GPTQ, AWQ and bitsandbytes do; ``ggufq`` takes embeddings and
+    the head, too, as llama.cpp does. What a library has packed already (bitsandbytes' own layers) counts as rounded.
+    Raises IncompatibleCandidate where more than a declared share of the weights would stay as they are: such a model
+    stands for nothing that anybody publishes.
     """
     rounding = rounding_of(kind, detail)
     count = rounded = 0
     with torch.no_grad():
-        for parameter in _matrices(model, everything=kind == "ggufq"):
-            for rows in parameter.data.split(max(_AT_ONCE // parameter.shape[1], 1)):  # every rounding is row by row
-                rows.copy_(rounding(rows))
+        for matrix in roundable(model, everything=kind == "ggufq"):
+            if not rounds(matrix, kind):
+                continue
             count += 1
-            rounded += parameter.numel()
-    inner = sum(p.numel() for p in model.parameters() if p.ndim >= 2) - _embedding_size(model)
-    if rounded < inner / 2:
+            if matrix.role not in {"embedding", "head"}:
+                rounded += matrix.count
+            if not matrix.packed:
+                round_pieces(matrix, matrix.parameter.data, rounding)
+    inner = rounded_at_best(model)
+    if rounded < (1 - MAY_BE_LEFT) * inner:
         raise IncompatibleCandidate(
-            f"only {rounded:,} of {inner:,} weights lie in layers that can be rounded here",
-            fix="quantize this architecture with its own tools and give the result as a candidate",
+            f"{kind}{detail and ':'}{detail} would leave {inner - rounded:,} of this model's {inner:,} weights as they are",
+            fix="give a copy that was quantized by the architecture's own tools as the candidate",
         )
     return count
 
 
-def _embedding_size(model: Any) -> int:
-    tables = {
-        id(m.weight): m.weight.numel() for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m
-    }
-    return sum(tables.values())
-
-
-def _matrices(model: Any, *, everything: bool) -> Iterator[nn.Parameter]:
-    if everything:
-        for parameter in model.parameters():  # tied matrices are listed once
-            if parameter.ndim == 2 and parameter.shape[1] % 32 == 0:
-                yield parameter
-        return
-    head = model.get_output_embeddings()
-    for module in model.modules():
-        if isinstance(module, nn.Linear) and module is not head:
-            yield module.weight
+def round_pieces(matrix: Matrix, values: Tensor, rounding: Rounding) -> Tensor:
+    """Round values of a matrix's shape in place, row by row, experts one after the other."""
+    for piece in matrix.pieces(values):
+        for rows in piece.split(max(_AT_ONCE // piece.shape[1], 1)):  # every rounding is row by row
+            rows.copy_(rounding(rows.contiguous()))
+    return values

@@ -12,6 +12,7 @@ import torch
 
 from harness.errors import BrokenCheckpoint, MissingExtra
 from harness.targets.checkpoint import narrow_products
+from harness.targets.checkpoint.auto_class import auto_class
 from harness.targets.checkpoint.fake_quant import apply_rounding
 from harness.targets.checkpoint.head import Head, find_head
 from harness.targets.checkpoint.kv_cache import attention_with
@@ -77,14 +78,14 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     model.eval()
     model.requires_grad_(False)  # noqa: FBT003
     changed = 0
-    if spec.kind in {"rtn", "fp8", "ggufq"}:
+    if spec.kind in {"rtn", "fp8", "ggufq", "bnb"}:
         changed = apply_rounding(model, spec.kind, spec.detail)
     _refuse_non_finite(model)
     return model, changed
 
 
 def _from_files(spec: TargetSpec) -> Any:
-    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
 
     options: dict[str, Any] = {
         "trust_remote_code": False,
@@ -117,7 +118,10 @@ def _from_files(spec: TargetSpec) -> Any:
     if spec.kind in {"plain", "dtype"}:
         options |= _unpacked(Path(spec.base))
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(folder, **options)
+        kind = AutoModelForCausalLM
+        if spec.kind != "gguf":
+            kind = auto_class(AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True))
+        model, info = kind.from_pretrained(folder, **options)
     except ImportError as error:
         raise _missing_extra(error) from error
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:

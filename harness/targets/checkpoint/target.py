@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -113,6 +113,12 @@ class Workers:
             self.close()
             self._by_base[base] = WorkerProcess()
         return self._by_base[base]
+
+    def drop(self, base: str) -> None:
+        """End the process of a checkpoint, if there is one: it may have died, or hold half of a model."""
+        process = self._by_base.pop(base, None)
+        if process:
+            process.close()
 
     def close(self) -> None:
         """End every process."""
@@ -281,10 +287,15 @@ class CheckpointTarget:
         """Store the output head as a file of plain tensors."""
         self._loaded().ask("save_head", {"path": str(path)})
 
-    def weights(self, reference: Path) -> WeightEvidence:
-        """This checkpoint's weights beside those in the reference's folder."""
+    def weights(self, reference: TargetSpec, claims: Mapping[str, TargetSpec]) -> WeightEvidence:
+        """This checkpoint's weights beside the reference's, and beside what claimed precisions (by name) make of those."""
         process = self._workers.for_base(self.spec.base)
-        answer, _ = process.ask("weights", {**self._spec_body(), "reference": str(reference)})
+        body: Body = {
+            **self._spec_body(),
+            "reference": asdict(reference),
+            "claims": {name: asdict(spec) for name, spec in claims.items()},
+        }
+        answer, _ = process.ask("weights", body)
         return WeightEvidence.model_validate(answer["evidence"])
 
     def pieces(self, ids: list[int]) -> list[str]:

@@ -232,15 +232,21 @@ class Worker:
         return {}, {"losses": token_losses(self.model, _batch(arrays))}
 
     def weights(self, body: Body, arrays: Arrays) -> Answer:
-        """Hold a candidate's weights, freshly loaded, against the reference's files."""
+        """Hold a candidate's weights, freshly loaded, against the reference's."""
         from harness.targets.checkpoint.loading import load_model  # noqa: PLC0415
-        from harness.targets.checkpoint.weights import weight_evidence  # noqa: PLC0415
+        from harness.targets.checkpoint.weights import reference_files, weight_evidence  # noqa: PLC0415
 
         self.loaded = None
         if self.kept:
             self.kept.clear()
+        reference, raw = spec_from(body["reference"]), body["claims"]
+        assert isinstance(raw, dict)
+        claims = {name: spec_from(spec) for name, spec in raw.items()}
         model, _ = load_model(read_spec(body))
-        return {"evidence": weight_evidence(model, Path(str(body["reference"]))).model_dump(mode="json")}, {}
+        ours: Any = reference_files(Path(reference.base), model) if reference.kind == "plain" else None
+        if ours is None:
+            ours, _ = load_model(reference)
+        return {"evidence": weight_evidence(model, ours, claims).model_dump(mode="json")}, {}
 
     def convert(self, body: Body, arrays: Arrays) -> Answer:
         """Dequantise a GGUF file to an fp32 checkpoint folder."""
@@ -273,8 +279,12 @@ class Worker:
 
 
 def read_spec(body: Body) -> TargetSpec:
-    """The specification in a request."""
-    raw = body["spec"]
+    """The specification of the target that a request is for."""
+    return spec_from(body["spec"])
+
+
+def spec_from(raw: Any) -> TargetSpec:
+    """A specification as it travels."""
     assert isinstance(raw, dict)
     runtime = raw["runtime"]
     assert isinstance(runtime, dict)

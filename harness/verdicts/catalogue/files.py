@@ -58,4 +58,10 @@ ENTRIES: dict[str, Entry] = {
         "Every changed tensor is the reference's times a constant: a scale was applied twice or not at all.",
         "look for a scale folded into a norm or head during conversion",
     ),
+    "FILE204": Entry(
+        "weights written in another form", "S0", None,
+        "The weights are not the reference's one by one (rotated, rescaled between layers, reordered, or moved by little), and "
+        "the distribution that they compute is within the claim. A fact, and no charge.",
+        "nothing; if the release should hold the vendor's own files, compare their digests",
+    ),
 }  # fmt: skip
