@@ -24,7 +24,7 @@ from torch import Tensor
 
 from harness.config import Places
 from harness.suites.load import load_suite
-from harness.targets.checkpoint.kv_cache import attention_with
+from harness.targets.checkpoint.kv_cache import round_cache_of
 from harness.targets.checkpoint.loading import load_model
 from harness.targets.checkpoint.tokenization import load_tokenizer
 from harness.targets.demo_model import build_demo_reference, demo_reference
@@ -53,7 +53,7 @@ def logs(spec: str, texts: list[Tensor], *, activations: bool, cache: str, shake
     """Log-probabilities of every token of every text, ``[tokens, ids]``."""
     model, _ = load_model(parse_spec(spec, Runtime(dtype="fp32", threads=1)))
     if cache:
-        model.set_attn_implementation(attention_with(cache))
+        round_cache_of(model, cache)
     if activations:
         for module in model.modules():
             if isinstance(module, torch.nn.Linear):

@@ -11,12 +11,15 @@ engines that took its cache types over earlier still do it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from harness.errors import IncompatibleCandidate
 
 _BLOCK = 32
 _TURNED = 64  # width of the smallest block that is turned
@@ -98,22 +101,67 @@ ROUNDINGS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
 }
 
 
-def attention_with(kind: str) -> str:
-    """Register an attention that reads rounded keys and values; returns its name for ``attn_implementation``."""
-    from transformers import AttentionInterface  # noqa: PLC0415
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: PLC0415
-    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask  # noqa: PLC0415
+def round_cache_of(model: Any, kind: str) -> None:
+    """Let a model's own attention read rounded keys and values, and prove on a probe that nothing else of it changed.
 
-    round_keys, round_values = ROUNDINGS[kind]
-    name = f"fidelity_kv_{kind}"
+    The model's attention is wrapped and not replaced: sinks and biases stay. Raises IncompatibleCandidate where keys and
+    values cannot be reached (alibi attention, models without any).
+    """
+    plain = _probe(model)
+    reached: list[int] = []
+    before = getattr(model.config, "_attn_implementation", None) or "eager"
+    try:
+        model.set_attn_implementation(_wrapped(before, "identity", (_same, _same), reached))
+        same = torch.allclose(_probe(model), plain, rtol=1e-3, atol=1e-4 * float(plain.abs().max()))
+        if same and reached:
+            model.set_attn_implementation(_wrapped(before, kind, ROUNDINGS[kind], reached))
+            _probe(model)  # heads that are no whole blocks of the cache's type show here
+            return
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _unreachable(model, kind) from error
+    raise _unreachable(model, kind)
+
+
+def _unreachable(model: Any, kind: str) -> IncompatibleCandidate:
+    return IncompatibleCandidate(
+        f"the keys and values of {type(model).__name__} cannot be rounded on their way to its attention (kv:{kind})",
+        fix="leave the quantized cache out, or compare with a host that uses one",
+    )
+
+
+def _same(states: Tensor) -> Tensor:
+    return states
+
+
+def _probe(model: Any) -> Tensor:
+    """Logits of a few ids."""
+    top = int(model.config.get_text_config().vocab_size)
+    ids = torch.arange(1, 1 + 7 * 12, 7, device=model.device)[None] % top
+    with torch.inference_mode():
+        return model(input_ids=ids, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
+
+
+def _wrapped(
+    before: str, kind: str, roundings: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]], reached: list[int]
+) -> str:
+    """Register an attention that rounds what it reads and then does what ``before`` does; returns its name."""
+    from transformers import AttentionInterface  # noqa: PLC0415
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface  # noqa: PLC0415
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS  # noqa: PLC0415
+
+    round_keys, round_values = roundings
+    name = f"fidelity_kv_{kind}_{before}"
 
     def forward(module: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> Any:
+        reached.append(1)
         model = getattr(getattr(module, "config", None), "model_type", "")
         stored = (
-            separated(round_keys(interleaved(key))) if kind != "e4m3" and model in _INTERLEAVED else round_keys(key)
+            separated(round_keys(interleaved(key))) if kind[0] == "q" and model in _INTERLEAVED else round_keys(key)
         )
-        return sdpa_attention_forward(module, query, stored, round_values(value), *rest, **options)
+        own = sys.modules[type(module).__module__].__dict__.get("eager_attention_forward")
+        attend = ALL_ATTENTION_FUNCTIONS[before] if before in ALL_ATTENTION_FUNCTIONS.valid_keys() else own
+        return attend(module, query, stored, round_values(value), *rest, **options)  # type: ignore[misc]
 
     AttentionInterface.register(name, forward)
-    AttentionMaskInterface.register(name, sdpa_mask)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[before])
     return name

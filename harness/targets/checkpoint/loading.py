@@ -15,7 +15,7 @@ from harness.targets.checkpoint import narrow_products
 from harness.targets.checkpoint.auto_class import auto_class
 from harness.targets.checkpoint.fake_quant import apply_rounding
 from harness.targets.checkpoint.head import Head, find_head
-from harness.targets.checkpoint.kv_cache import attention_with
+from harness.targets.checkpoint.kv_cache import round_cache_of
 from harness.targets.spec import TargetSpec
 
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -81,6 +81,8 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     if spec.kind in {"rtn", "fp8", "ggufq", "bnb"}:
         changed = apply_rounding(model, spec.kind, spec.detail)
     _refuse_non_finite(model)
+    if spec.kind == "kv":
+        round_cache_of(model, spec.detail)
     return model, changed
 
 
@@ -100,8 +102,6 @@ def _from_files(spec: TargetSpec) -> Any:
     folder = spec.base
     if spec.kind == "dtype":
         options["dtype"] = _TORCH_DTYPES[spec.detail]
-    elif spec.kind == "kv":
-        options["attn_implementation"] = attention_with(spec.detail)
     elif spec.kind == "bnb":
         options |= _bitsandbytes(spec)
     elif spec.kind == "gguf":
