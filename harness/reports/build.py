@@ -78,6 +78,9 @@ def build_scorecard(
         outcome=outcome,
         exit_code=code,
         pieces=_pieces(journal, cards),
+        left_out=tuple(
+            f"{plan.target(key).label}: {problem}" for key, problem in sorted(journal.notes("left_out").items())
+        ),
     )
 
 

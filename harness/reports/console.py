@@ -39,6 +39,8 @@ def print_scorecard(scorecard: Scorecard, folder: Path, console: Console | None 
     )
     if scorecard.partial:
         console.print(Text(f"only part of the run: {safe_line(scorecard.partial, 300)}", style="yellow"))
+    for note in scorecard.left_out:
+        console.print(Text(f"left out: {safe_line(note, 300)}", style="yellow"))
     for card in scorecard.candidates:
         _print_candidate(console, card)
     if scorecard.ranking:

@@ -57,6 +57,7 @@ class Scorecard(Result):
     outcome: Outcome
     exit_code: int
     pieces: dict[str, str]
+    left_out: tuple[str, ...] = ()  # what was planned and could not be had, with the reason
 
 
 def overall(cards: list[CandidateCard]) -> tuple[Outcome, int]:

@@ -32,6 +32,8 @@ def render_markdown(scorecard: Scorecard) -> str:
     ]
     if scorecard.partial:
         lines += [f"**Only part of the run:** {safe_markdown(scorecard.partial)}.", ""]
+    for note in scorecard.left_out:
+        lines += [f"Left out: {safe_markdown(note)}", ""]
     if scorecard.ranking and len(scorecard.ranking.places) <= _MOST_PLACES:
         lines += ["| place | candidate | KL, nat/token | step, paired by document |", "|---|---|---|---|"]
         lines += [
