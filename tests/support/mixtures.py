@@ -14,7 +14,14 @@ BASE = {
     "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 2048, "bos_token_id": 256, "eos_token_id": 257,
     "pad_token_id": 257, "initializer_range": 0.15, "tie_word_embeddings": False,
 }  # fmt: skip
-MLA = {"q_lora_rank": 32, "kv_lora_rank": 32, "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16, "num_key_value_heads": 4}
+MLA = {
+    "q_lora_rank": 32,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 16,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 16,
+    "num_key_value_heads": 4,
+}
 #: Model type and fields: one of each layout of experts, and of the layouts beside them.
 FAMILIES: dict[str, dict[str, object]] = {
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from harness.comparisons.weights import read_weights
-from harness.targets.checkpoint.fake_quant import gguf_round_trip, round_to_fp8, round_to_nearest
-from harness.targets.checkpoint.weights import compare_tensor
+from harness.targets.checkpoint.fake_quant import apply_rounding, gguf_round_trip, round_to_fp8, round_to_nearest
+from harness.targets.checkpoint.loading import load_model
+from harness.targets.checkpoint.matrices import matrices
+from harness.targets.checkpoint.weights import compare_tensor, weight_evidence
+from harness.targets.spec import TargetSpec, parse_spec
 from harness.targets.weight_evidence import WeightEvidence
+from tests.support.mixtures import copy_with, make_family, make_text_part, make_vision
+from tests.support.toy import edit_json
 
 
 def tensors(seed=0):
@@ -117,3 +125,122 @@ def test_common_integer_grids_are_recognised(block, levels, zero):
         step = 2 * blocks.abs().amax(1, keepdim=True) / levels
         rounded = (blocks / step).round().clamp(-zero, levels - zero) * step
     assert compare_tensor("w", reference, rounded.reshape(64, 1024)).grid
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory):
+    """A tiny mixture of experts as the library saves it: one tensor per expert in the file, one per layer in memory."""
+    return make_family(tmp_path_factory.mktemp("mixture") / "reference", "mixtral")
+
+
+def models(*folders):
+    return [load_model(parse_spec(str(folder)))[0] for folder in folders]
+
+
+def test_experts_meet_under_the_librarys_names(mixture, tmp_path):
+    """Experts that a file holds one by one are compared as what they become; replaced ones are another model."""
+    noise = torch.Generator().manual_seed(9)
+
+    def replace(name, value):
+        if "experts" not in name:
+            return value
+        return (torch.randn(value.shape, generator=noise) * value.float().std()).to(value.dtype)
+
+    other = copy_with(mixture, tmp_path / "other", replace)
+    ours, same, theirs = models(mixture, mixture, other)
+    equal = read_weights(weight_evidence(same, ours))
+    assert (equal.kind, equal.unmatched) == ("equal", ())
+    found = weight_evidence(theirs, ours)
+    assert found.unmatched_weights == 0
+    assert read_weights(found).kind == "unrelated"
+
+
+def test_rounded_experts_are_found_on_their_grid(mixture):
+    """Also where the file holds them fused or transposed: groups run along the inputs."""
+    ours = models(mixture)[0]
+    theirs, changed = load_model(parse_spec(f"rtn:4g32:{mixture}"))
+    reading = read_weights(weight_evidence(theirs, ours))
+    assert reading.kind == "grid"
+    assert reading.changed_matrices == reading.rounded == changed
+    assert reading.grid == "4-bit, 32 per scale"
+
+
+@pytest.mark.parametrize(("kind", "detail"), [("bnb", "nf4"), ("rtn", "4g32"), ("ggufq", "Q4_0"), ("fp8", "")])
+def test_a_claim_is_held_against_the_weights_tensor_by_tensor(mixture, kind, detail):
+    """What was rounded as the claim rounds lies on it; what was edited before lies elsewhere, though on the same grid."""
+    ours = models(mixture)[0]
+    claim = TargetSpec(kind, detail, str(mixture))
+    theirs, _ = load_model(claim)
+    reading = read_weights(weight_evidence(theirs, ours, {"claim": claim}), "claim")
+    assert reading.not_rounded == ()
+    edited = models(mixture)[0]
+    with torch.no_grad():
+        for one in matrices(edited):
+            if one.role in {"linear", "expert"}:
+                for piece in one.pieces():  # half of one direction is taken out
+                    direction = torch.nn.functional.normalize(piece.float().sum(1, keepdim=True), dim=0)
+                    piece.sub_((0.5 * direction @ (direction.T @ piece.float())).to(piece.dtype))
+    apply_rounding(edited, kind, detail)
+    reading = read_weights(weight_evidence(edited, ours, {"claim": claim}), "claim")
+    assert reading.rounded < reading.changed_matrices / 2
+
+
+def test_a_head_that_is_written_out_is_the_embedding(tmp_path, toy):
+    """Tied on one side and a tensor of its own on the other, both ways round."""
+    untied = tmp_path / "untied"
+    shutil.copytree(toy, untied)
+    tensors = load_file(untied / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors, untied / "model.safetensors", {"format": "pt"})
+    edit_json(untied / "config.json", tie_word_embeddings=False)
+    tied, apart = models(toy, untied)
+    for ours, theirs in ((tied, apart), (apart, tied)):
+        reading = read_weights(weight_evidence(theirs, ours))
+        assert (reading.kind, reading.unmatched) == ("equal", ())
+    with torch.no_grad():
+        apart.lm_head.weight.normal_()
+    assert read_weights(weight_evidence(tied, apart)).kind == "damaged"
+
+
+def test_a_text_model_alone_is_compared_with_the_release_that_wraps_it(tmp_path):
+    """Names in front differ, towers stand on one side: told, and not held against the text."""
+    whole = make_vision(tmp_path / "vl")
+    text = make_text_part(whole, tmp_path / "text")
+    ours, theirs = models(whole, text)
+    reading = read_weights(weight_evidence(theirs, ours))
+    assert (reading.kind, reading.unmatched) == ("equal", ())
+    assert reading.other_modalities > 5
+
+
+def test_a_bias_that_corrects_a_router_is_compared(tmp_path):
+    """It is no parameter but a stored buffer, and decides which experts answer."""
+    folder = make_family(tmp_path / "ref", "deepseek_v3")
+    ours, theirs = models(folder, folder)
+    buffer = next(value for name, value in theirs.named_buffers() if "correction_bias" in name)
+    buffer.add_(torch.arange(len(buffer)))
+    assert read_weights(weight_evidence(theirs, ours)).equal == len(weight_evidence(theirs, ours).tensors) - 1
+
+
+def test_too_few_matched_weights_say_nothing():
+    """One part in a hundred without a counterpart, by number of weights, and the rest no longer speaks for the model."""
+    reference = tensors()
+    found = tuple(compare_tensor(name, value, value) for name, value in reference.items())
+    evidence = WeightEvidence(tensors=found, unmatched=("experts",), compared_weights=1000, unmatched_weights=20)
+    reading = read_weights(evidence)
+    assert reading.kind == "unknown"
+    assert "2% of the weights" in reading.problem
+    assert read_weights(evidence.model_copy(update={"unmatched_weights": 5})).kind == "equal"
+
+
+def test_what_was_learned_has_few_directions_and_noise_has_not():
+    """A merged adapter against noise of the same size."""
+    generator = torch.Generator().manual_seed(2)
+
+    def adapter(weight):
+        left, right = (torch.randn(n, 4, generator=generator) for n in weight.shape)
+        return weight + 0.002 * left @ right.T
+
+    assert reading(matrices_only(adapter)).few_directions
+    noisy = reading(matrices_only(lambda w: w + 0.004 * torch.randn(w.shape, generator=generator)))
+    assert noisy.kind == "moved"
+    assert not noisy.few_directions
