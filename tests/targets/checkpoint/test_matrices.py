@@ -8,26 +8,18 @@ import torch
 from harness.errors import IncompatibleCandidate
 from harness.targets.checkpoint.fake_quant import apply_rounding, round_to_nearest
 from harness.targets.checkpoint.matrices import matrices, of_text
-from tests.support.mixtures import BASE, FAMILIES, make_vision
+from tests.support.families import family_model
 
 
-def build(family, seed=0):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **(BASE | FAMILIES[family])))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 0.1)
-    return model
+#: One of each layout of experts, and of the layouts beside them.
+LAYOUTS = ("mixtral", "gpt_oss", "llama4_text", "dbrx", "deepseek_v3", "nemotron_h", "gpt2", "mamba2", "bloom")
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", LAYOUTS)
 @pytest.mark.parametrize("kind", ["rtn", "bnb", "ggufq", "fp8"])
 def test_every_layout_is_rounded(family, kind):
     """Experts, transposed layers and state-space projections alike: less than a tenth of the weights stays as it was."""
-    model = build(family)
+    model = family_model(family)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     apply_rounding(model, kind, {"rtn": "4g32", "bnb": "nf4", "ggufq": "Q4_0", "fp8": ""}[kind])
     inner = [one for one in matrices(model) if one.role in {"linear", "expert"}]
@@ -42,7 +34,7 @@ def test_every_layout_is_rounded(family, kind):
 @pytest.mark.parametrize(("family", "transposed"), [("mixtral", False), ("gpt_oss", True), ("llama4_text", True)])
 def test_groups_of_experts_run_along_their_inputs(family, transposed):
     """Each expert is rounded as the matrix that it was before the library fused it."""
-    model = build(family)
+    model = family_model(family)
     expert = next(one for one in matrices(model) if one.role == "expert")
     first = expert.parameter.data[0].clone()
     first = first.t() if transposed else first
@@ -61,10 +53,8 @@ def test_what_would_stay_as_it_is_is_refused():
         apply_rounding(model, "ggufq", "Q4_0")
 
 
-def test_towers_lie_beside_the_text(tmp_path):
+def test_towers_lie_beside_the_text():
     """Of a release that also sees, the language model and its head are text."""
-    from transformers import Gemma3ForConditionalGeneration
-
-    model = Gemma3ForConditionalGeneration.from_pretrained(make_vision(tmp_path / "vl"))
+    model = family_model("gemma3")
     seen = {name for name, _ in model.named_parameters() if not of_text(model, name)}
     assert seen == {name for name, _ in model.named_parameters() if "vision_tower" in name or "projector" in name}

@@ -15,7 +15,7 @@ from harness.targets.checkpoint.matrices import matrices
 from harness.targets.checkpoint.weights import compare_tensor, weight_evidence
 from harness.targets.spec import TargetSpec, parse_spec
 from harness.targets.weight_evidence import WeightEvidence
-from tests.support.mixtures import copy_with, make_family, make_text_part, make_vision
+from tests.support.families import copy_with, make_family, make_text_part
 from tests.support.toy import edit_json
 
 
@@ -204,7 +204,7 @@ def test_a_head_that_is_written_out_is_the_embedding(tmp_path, toy):
 
 def test_a_text_model_alone_is_compared_with_the_release_that_wraps_it(tmp_path):
     """Names in front differ, towers stand on one side: told, and not held against the text."""
-    whole = make_vision(tmp_path / "vl")
+    whole = make_family(tmp_path / "vl", "gemma3")
     text = make_text_part(whole, tmp_path / "text")
     ours, theirs = models(whole, text)
     reading = read_weights(weight_evidence(theirs, ours))
