@@ -17,12 +17,14 @@ from pydantic import JsonValue
 from harness.errors import WorkerDied
 from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Body, receive, send
-from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Coverage, Dialect, Rendered
+from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Coverage, Dialect, Exploration, Rendered
 
 #: Seconds that one conversation may take in the child, and how much longer the parent waits for a step without end.
 SECONDS = 2.0
 _GRACE = 1.0
 _TOKENIZER_SECONDS = 20.0
+#: Seconds in which requests are searched that show what a template decides and another does not.
+EXPLORING = 10.0
 _PATIENCE = 3  # processes that one template may cost
 
 #: A text as pieces; a plain piece has no control tokens in it, whatever it says.
@@ -97,22 +99,52 @@ class PromptProcess:
         (answer,) = self._exchange(body, 1, self._seconds * (1 + len(conversations)))
         return Coverage() if answer is None else Coverage.model_validate(answer)
 
+    def explore(
+        self,
+        template: str,
+        other: str,
+        conversations: Sequence[Conversation],
+        variables: dict[str, JsonValue] | None = None,
+        seconds: float = EXPLORING,
+    ) -> Exploration:
+        """Requests on which ``template`` shows what it decides and ``other`` does not, and what nothing showed."""
+        body: Body = {
+            "explore": template,
+            "other": other,
+            "variables": variables or {},
+            "conversations": [c.model_dump(mode="json") for c in conversations],
+            "seconds": seconds,
+        }
+        (answer,) = self._exchange(body, 1, seconds)
+        if answer is None:
+            return Exploration(problem="its process had to be ended")
+        return Exploration.model_validate(answer)
+
     def encode(
-        self, tokenizer: Path, texts: Sequence[Pieces], *, normalized: bool = True
+        self, tokenizer: Path, texts: Sequence[Pieces], *, normalized: bool = True, special: bool = False
     ) -> list[tuple[int, ...] | None]:
         """Ids of texts by a ``tokenizer.json``; None where it fails. Each text is a list of (piece, plain) pairs.
 
-        Without ``normalized`` letters are neither composed nor decomposed, whatever the file says.
+        Without ``normalized`` letters are neither composed nor decomposed, whatever the file says; with ``special`` the
+        tokenizer puts the tokens around a text that it puts around plain documents. Truncation and padding are off.
         """
         body: Body = {
             "tokenizer": str(tokenizer),
             "normalized": normalized,
+            "special": special,
             "texts": [[list(piece) for piece in pieces] for pieces in texts],
             "seconds": _TOKENIZER_SECONDS,
         }
         answers = self._exchange(body, len(texts), _TOKENIZER_SECONDS)
         found = [tuple(answer["ids"]) if answer and "ids" in answer else None for answer in answers]  # type: ignore[arg-type]
         return [*found, *[None] * (len(texts) - len(found))]  # type: ignore[list-item]
+
+    def decode(self, tokenizer: Path, lists: Sequence[Sequence[int]]) -> list[tuple[str, str] | None]:
+        """Texts of lists of ids, with special tokens and without; None where it fails."""
+        body: Body = {"decode": str(tokenizer), "ids": [list(ids) for ids in lists], "seconds": _TOKENIZER_SECONDS}
+        answers = self._exchange(body, len(lists), _TOKENIZER_SECONDS)
+        found = [tuple(answer["texts"]) if answer and "texts" in answer else None for answer in answers]  # type: ignore[arg-type]
+        return [*found, *[None] * (len(lists) - len(found))]  # type: ignore[list-item]
 
     def _answers(self, body: Body, count: int) -> list[Rendered]:
         """Outcomes until the child fell silent; the one that silenced it is the last."""
