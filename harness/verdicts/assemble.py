@@ -25,6 +25,7 @@ from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
 from harness.verdicts.gates.policy import Policy
 from harness.verdicts.gates.reading import PolicyReading, Yard, read_policy
+from harness.verdicts.tokens_in import JudgedPrompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Measured:
     weights: WeightEvidence
     unscored: str = ""
     bits_per_byte: BitsPerByte | None = None
+    tokens_in: JudgedPrompts | None = None
     in_memory: bool = field(default=False)  # quantized by us at the user's request
 
 
@@ -97,6 +99,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "declared_quantization": bool(measured.identity.quantization) or measured.in_memory,
         "differences": differences,
         "prompts": measured.prompts,
+        "tokens_in": measured.tokens_in,
         "weights": read_weights(measured.weights),
         "honest": tuple(member for member, _ in readings),
         "unscored": measured.unscored,
