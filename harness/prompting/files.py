@@ -210,4 +210,5 @@ def side_facts(
         coverage=process.cover(side.template, conversations, side.variables) if side.template else Coverage(),
         doubles_bos=side.adds_bos and bench.starts_with_bos(),
         unread=side.unread,
+        bare=side.bare or side.kind not in {"checkpoint", "gguf"},
     )

@@ -49,6 +49,7 @@ class PromptSource:
     runtime: Literal["jinja2", "minijinja", "llamacpp"] = "jinja2"
     build: str = ""  # of the runtime, where it is an engine's own
     tool_template: str = ""
+    bare: bool = False  # no configuration lies beside the tokenizer, so nothing is known of stops
     files: TemplateFiles = field(default_factory=TemplateFiles)  # every template of the folder, and where it lies
 
     @property
@@ -203,6 +204,7 @@ def _from_folder(folder: Path, cache: Path, workers: Workers | None) -> PromptSo
         stops,
         _adds_bos(settings, tokenizer),
         tool_template=files.tools,
+        bare=not any((folder / name).is_file() for name in ("config.json", "generation_config.json")),
         files=files,
     )
 

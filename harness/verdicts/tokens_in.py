@@ -36,6 +36,7 @@ class SideFacts(Result):
     doubles_bos: bool
     coverage: Coverage
     unread: str = ""
+    bare: bool = False  # nothing is known of stops, because no configuration was given
     closing_ids: tuple[int, ...] = ()  # stop ids that the template itself puts after a reply
 
 
@@ -445,7 +446,12 @@ def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
 
 def _runs_on(side: SideFacts) -> bool:
     """Whether what ends an assistant's turn does not end a reply."""
-    return len(side.turn_end_ids) == 1 and bool(side.stop_ids) and side.turn_end_ids[0] not in side.stop_ids
+    return (
+        not side.bare
+        and len(side.turn_end_ids) == 1
+        and bool(side.stop_ids)
+        and side.turn_end_ids[0] not in side.stop_ids
+    )
 
 
 def _side_findings(evidence: TokensIn) -> list[Finding]:
@@ -468,7 +474,7 @@ def _side_findings(evidence: TokensIn) -> list[Finding]:
         found.append(Finding(code="TOKN106", detail=detail))
     else:
         lost = sorted(set(evidence.reference.closing_ids) - set(side.stop_ids))
-        if lost and side.kind not in _SHOW_NONE and side.stop_ids and evidence.reference.tokenizer:
+        if lost and not side.bare and side.kind not in _SHOW_NONE:
             detail = f"the template puts {lost} after a reply, where the reference stops; the candidate stops at {side.stop_ids}"
             found.append(Finding(code="TOKN106", detail=detail))
     if side.doubles_bos:

@@ -1,8 +1,9 @@
 """The process in which templates and tokenizers run: ``python -I -m harness.prompts.jinja.child``, by ``process.py``.
 
 One request is a tokenizer with texts, or a template under a dialect with any number of conversations. One answer per
-text or conversation follows, as soon as it is there. The clock of each runs in the child (SIGALRM, between two steps of
-the interpreter); a step that never ends is ended by the parent, who stops hearing from us.
+text or conversation follows, as soon as it is there. The clock of each runs in the child and counts the processor's time,
+so that a busy machine changes no outcome (SIGPROF, between two steps of the interpreter); a step that never ends is ended by
+the parent, who stops hearing from us.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> None:
     os.dup2(2, 1)
     isolate()
     _limit_memory(_MEMORY)
-    signal.signal(signal.SIGALRM, _ring)
+    signal.signal(signal.SIGPROF, _ring)
     while True:
         try:
             body, _ = receive(sys.stdin.buffer)
@@ -231,7 +232,7 @@ def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
 
     from harness.prompts.jinja.environment import TemplateRefusal  # noqa: PLC0415
 
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         work()
     except TemplateRefusal as error:
@@ -243,7 +244,7 @@ def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
     except Exception as error:  # a template can raise anything; it stays a failure, with its type and words
         return _outcome("failed", f"{type(error).__name__}: {error}")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return None
 
 

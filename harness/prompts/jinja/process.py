@@ -19,9 +19,11 @@ from harness.isolation.sandbox import child_environment
 from harness.isolation.wire import Body, receive, send
 from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Coverage, Dialect, Exploration, Rendered
 
-#: Seconds that one conversation may take in the child, and how much longer the parent waits for a step without end.
+#: Seconds of the processor that one conversation may take in the child, and how many more a step without end is given.
 SECONDS = 2.0
 _GRACE = 1.0
+_ASLEEP = 120.0  # seconds of the clock after which a child that computes nothing is given up
+_LOOK = 0.25  # how often the child's own time is read
 _TOKENIZER_SECONDS = 20.0
 #: Seconds in which requests are searched that show what a template decides and another does not.
 EXPLORING = 10.0
@@ -161,7 +163,7 @@ class PromptProcess:
         try:
             send(process.stdin, body)  # type: ignore[arg-type]
             for _ in range(count):
-                answer, _ = receive(_Timed(process.stdout.fileno(), 2 * seconds + _GRACE))  # type: ignore[arg-type]
+                answer, _ = receive(_Timed(process.stdout.fileno(), process.pid, 2 * seconds + _GRACE))  # type: ignore[arg-type]
                 answers.append(answer)
         except (BrokenPipeError, WorkerDied, TimeoutError):
             self._kill()
@@ -190,24 +192,44 @@ class PromptProcess:
 
 
 class _Timed:
-    """Reads whole frames from a pipe, but waits no longer than agreed."""
+    """Reads whole frames from a pipe, but waits no longer than agreed: by the processor's time that the child has used."""
 
-    def __init__(self, handle: int, seconds: float) -> None:
+    def __init__(self, handle: int, pid: int, seconds: float) -> None:
         self._handle = handle
-        self._until = time.monotonic() + seconds
+        self._pid = pid
+        self._seconds = seconds
+        self._used = _processor_seconds(pid)
+        self._begun = time.monotonic()
+
+    def _overdue(self) -> bool:
+        used, waited = _processor_seconds(self._pid), time.monotonic() - self._begun
+        if used is None or self._used is None:  # the system does not tell; the clock has to do
+            return waited > self._seconds
+        return used - self._used > self._seconds or waited > _ASLEEP + self._seconds
 
     def read(self, count: int) -> bytes:
         """Exactly ``count`` bytes, fewer only at the end; raises TimeoutError."""
         data = b""
         while len(data) < count:
-            ready, _, _ = select.select([self._handle], [], [], max(self._until - time.monotonic(), 0))
-            if not ready:
+            ready, _, _ = select.select([self._handle], [], [], _LOOK)
+            if not ready and self._overdue():
                 raise TimeoutError
+            if not ready:
+                continue
             part = os.read(self._handle, count - len(data))
             if not part:
                 break
             data += part
         return data
+
+
+def _processor_seconds(pid: int) -> float | None:
+    """What a process has computed so far; None where the system has no such file."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _start() -> subprocess.Popen[bytes]:
