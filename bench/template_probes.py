@@ -26,7 +26,7 @@ from harness.prompts.conversation import Dialect
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-SAMPLE = 5
+SAMPLE = 3
 _LAST = "messages[-1].content is string and "
 _HASH = (
     "{% set h = namespace(v=0) %}{% if messages[-1].content is string %}{% for c in messages[-1].content %}"

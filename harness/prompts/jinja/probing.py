@@ -83,7 +83,7 @@ def explore(
     trees = ours.environment.parse(source), theirs.environment.parse(other)
     if same_program(*trees):
         return Exploration()
-    search = _Search(Tracer(ours, Tracer(theirs, set()).keys), bounded, until)
+    search = _Search(Tracer(ours, Tracer(theirs, set(), runs=False).keys), bounded, until)
     for conversation in conversations:
         search.render(_Run(conversation, dialect.clock))
     numbers = _numbers(trees[0])
@@ -92,7 +92,11 @@ def explore(
     for _ in range(_ROUNDS):
         shown = len(search.kept)
         for decision in list(search.tracer.decisions):
-            if decision.open and decision.seen and not search.spent:
+            if not decision.open or not decision.seen:
+                continue
+            if search.spent:
+                search.left_out += 1
+            else:
                 _try(search, decision, numbers, options, dated=dated)
         if len(search.kept) == shown or search.spent:
             break

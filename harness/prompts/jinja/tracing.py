@@ -146,7 +146,8 @@ class Decision:
 class Tracer:
     """A template whose decisions are recorded, but for those that another template takes in the same way and place."""
 
-    def __init__(self, template: Template, known: set[str]) -> None:
+    def __init__(self, template: Template, known: set[str], *, runs: bool = True) -> None:
+        """With ``runs`` false only the decisions' keys are read; such a template cannot be drawn."""
         self.decisions: list[Decision] = []
         self.keys: set[str] = set()
         self.formats: list[str] = []  # in which the template asks for the date
@@ -163,10 +164,11 @@ class Tracer:
         self._macros = {node.name for node in tree.find_all(nodes.Macro)}
         self._given = self._macros | {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
         self._body(tree.body, ())
-        tree.set_environment(environment)
-        code = environment.compile(tree)
-        template.compiled = environment.template_class.from_code(environment, code, environment.make_globals(None))
         self.template = template
+        if runs:
+            tree.set_environment(environment)
+            code = environment.compile(tree)
+            template.compiled = environment.template_class.from_code(environment, code, environment.make_globals(None))
 
     def enter(self, run: int, clock: str) -> None:
         """The next rendering is of a conversation of this number, at this time."""
