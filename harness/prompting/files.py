@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from harness.comparisons.templates import GoldenDifference
 from harness.prompting.evidence import Paired, card_of, family_of, pair_probes, pair_prompts, refuse_broken_tokenizer
-from harness.prompting.tokenizers import compare_by_effect
+from harness.prompting.tokenizers import compare_by_effect, read_again
 from harness.prompts.cases import load_cases
 from harness.prompts.conversation import FROZEN_CLOCK, LLAMACPP_CLOCK, Conversation, Coverage, Dialect, Probe
 from harness.prompts.deviations import profiles
@@ -21,6 +21,7 @@ from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.variants import Bench, after_replies
 from harness.reports.prompt_card import PromptCard
+from harness.targets.checkpoint.target import Workers
 from harness.targets.prompt_source import PromptSource, open_prompt_source
 from harness.targets.template_files import LEGACY, READERS
 from harness.verdicts.model import Outcome
@@ -36,11 +37,14 @@ _PLACEHOLDERS: dict[str, JsonValue] = {
 
 def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard:
     """Compare the prompts of two sources; raises a TargetRefused for a source that cannot be read."""
-    evidence, clock = read_tokens_in(open_prompt_source(reference, cache), open_prompt_source(candidate, cache))
+    sources = (open_prompt_source(path, cache) for path in (reference, candidate))
+    evidence, clock = read_tokens_in(*sources, cache)
     return card_of(evidence, judge_tokens_in(evidence), clock)
 
 
-def read_tokens_in(reference: PromptSource, candidate: PromptSource) -> tuple[TokensIn, str]:
+def read_tokens_in(
+    reference: PromptSource, candidate: PromptSource, cache: Path, workers: Workers | None = None
+) -> tuple[TokensIn, str]:
     """Everything that can be known of two sides' prompts without a model, and the clock that they were made under.
 
     Every verb that compares sources on disk comes through here.
@@ -50,9 +54,11 @@ def read_tokens_in(reference: PromptSource, candidate: PromptSource) -> tuple[To
         for side in (ours, theirs):
             refuse_broken_tokenizer(process, side)
         clock = LLAMACPP_CLOCK if "llamacpp" in {ours.runtime, theirs.runtime} else FROZEN_CLOCK
+        tokenizers = compare_by_effect(process, ours, theirs)
+        if tokenizers.of_form:
+            ours, theirs, tokenizers = read_again(process, ours, theirs, tokenizers, cache, workers)
         benches = _benches(process, ours, theirs)
         bench, other = benches(clock)
-        tokenizers = compare_by_effect(process, ours, theirs)
         cases = load_cases(own_control=bench.family.turn_end)
         asked = [conversation for case in cases for conversation in case.conversations]
         profile = profiles("llama.cpp", theirs.build).get("llama.cpp", ()) if theirs.build else ()
@@ -65,6 +71,7 @@ def read_tokens_in(reference: PromptSource, candidate: PromptSource) -> tuple[To
             tokenizer=tuple(tokenizers.rules),
             golden=tuple(tokenizers.golden),
             decoded=tuple(tokenizers.decoded),
+            of_form=tokenizers.settled,
             reference=sides[0],
             candidate=sides[1],
             engine=f"llama.cpp {theirs.build}" if theirs.build else "",

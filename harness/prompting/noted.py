@@ -37,7 +37,7 @@ def note_tokens_in(
             if _same(ours, theirs):
                 continue
             yield StageStarted("prompts", f"the template suite's conversations by the reference and by {planned.label}")
-            evidence, _ = read_tokens_in(ours, theirs)
+            evidence, _ = read_tokens_in(ours, theirs, places.cache, workers)
         except FidelityError as error:
             yield Noticed(f"prompts of {planned.label} are compared on the suite's items alone: {error.problem}")
             continue

@@ -10,13 +10,17 @@ from typing import Any
 
 from harness.comparisons.templates import GoldenDifference
 from harness.comparisons.tokenizers import DecodedDifference, TokenizerDifference, compare_tokenizers
+from harness.errors import FidelityError
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.tokenizer_probes import tokenizer_probes
-from harness.targets.prompt_source import PromptSource
+from harness.targets.checkpoint.target import Workers
+from harness.targets.prompt_source import PromptSource, as_transformers_reads
 
 _WORDS = 4000  # of the vocabulary, evenly chosen, that are tried where rules differ
 _KEPT = 40
+#: Rules that transformers writes in another form when it saves a tokenizer again.
+_FORMS = {"normalizer", "pre_tokenizer", "decoder", "model options", "truncation", "padding"}
 
 
 @dataclass(slots=True)
@@ -26,6 +30,13 @@ class TokenizerEffects:
     rules: list[TokenizerDifference] = field(default_factory=list)
     golden: list[GoldenDifference] = field(default_factory=list)
     decoded: list[DecodedDifference] = field(default_factory=list)
+    settled: str = ""  # a text that only programs without transformers' own rules turn into other ids
+
+    @property
+    def of_form(self) -> bool:
+        """Whether ids differ by rules alone that treat all words alike: another form of the same file may do that."""
+        kinds = {rule.what for rule in self.rules}
+        return bool(self.golden) and kinds <= _FORMS and not any(rule.needs_proof for rule in self.rules)
 
 
 def compare_by_effect(process: PromptProcess, ours: PromptSource, theirs: PromptSource) -> TokenizerEffects:
@@ -39,11 +50,13 @@ def compare_by_effect(process: PromptProcess, ours: PromptSource, theirs: Prompt
     mine, other = (_read(path) for path in (ours.tokenizer, theirs.tokenizer))
     rules = compare_tokenizers(mine, other)
     texts = list(GOLDEN)
-    if any(rule.what not in {"truncation", "padding"} for rule in rules):
+    alike = ours.kind == theirs.kind
+    if not alike:  # a conversion loses flags of added tokens, and its program has rules of its own for them
+        texts += [text for text in tokenizer_probes(mine, other, rules_only=True) if text not in GOLDEN]
+    elif any(rule.what not in {"truncation", "padding"} for rule in rules):
         texts += [text for text in tokenizer_probes(mine, other) if text not in GOLDEN]
         texts += _words(process, ours.tokenizer, mine)
     golden = _encoded(process, ours.tokenizer, theirs.tokenizer, texts, special=False)
-    alike = ours.kind == theirs.kind
     if alike and not golden:
         golden = _encoded(process, ours.tokenizer, theirs.tokenizer, [*GOLDEN[:4], ""], special=True)
     known = {"vocabulary", "added tokens", "decoder"} & {rule.what for rule in rules}
@@ -51,6 +64,29 @@ def compare_by_effect(process: PromptProcess, ours: PromptSource, theirs: Prompt
         _decoded(process, ours.tokenizer, theirs.tokenizer, texts[:_WORDS]) if known and alike and not golden else []
     )
     return TokenizerEffects(rules, golden[:_KEPT], decoded[:_KEPT])
+
+
+def read_again(
+    process: PromptProcess,
+    ours: PromptSource,
+    theirs: PromptSource,
+    first: TokenizerEffects,
+    cache: Path,
+    workers: Workers | None,
+) -> tuple[PromptSource, PromptSource, TokenizerEffects]:
+    """Both sides as transformers reads their folders, if they then do the same; else everything as it was.
+
+    That is how vLLM and SGLang tokenise. What only programs see that follow tokenizer.json to the letter is told.
+    """
+    try:
+        sides = [as_transformers_reads(side, cache, workers) for side in (ours, theirs)]
+    except FidelityError:  # what the library cannot load stays judged by its file
+        return ours, theirs, first
+    found = compare_by_effect(process, sides[0], sides[1])
+    if sides[0].tokenizer is None or found.golden or found.decoded:
+        return ours, theirs, first
+    found.settled = first.golden[0].text
+    return sides[0], sides[1], found
 
 
 def _encoded(

@@ -15,10 +15,16 @@ _ESCAPES = re.compile(
 )
 
 
-def tokenizer_probes(reference: dict[str, Any], candidate: dict[str, Any]) -> list[str]:
-    """Texts for two ``tokenizer.json`` files: words that their rules replace, split at or keep whole, in every company."""
+def tokenizer_probes(reference: dict[str, Any], candidate: dict[str, Any], *, rules_only: bool = False) -> list[str]:
+    """Texts for two ``tokenizer.json`` files: words that their rules replace, split at or keep whole, in every company.
+
+    With ``rules_only`` no added tokens and no merges, and of the rules only what names words.
+    """
     found: dict[str, None] = {}
-    for word in _words(reference, candidate):
+    words = _words(reference, candidate)
+    if rules_only:
+        words = (word for word in {**_literals(candidate), **_literals(reference)} if _LETTERS.search(word))
+    for word in words:
         for text in _around(word):
             found.setdefault(text)
             if len(found) >= _MOST:

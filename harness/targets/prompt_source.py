@@ -19,7 +19,14 @@ from harness.redact import safe_line
 from harness.targets.checkpoint.files import read_json, stop_ids
 from harness.targets.checkpoint.target import Workers
 from harness.targets.tekken import is_tekken, tokenizer_from_tekken
-from harness.targets.template_files import LEGACY, TemplateFiles, named_templates, read_template_files, template_text
+from harness.targets.template_files import (
+    LEGACY,
+    SETTINGS,
+    TemplateFiles,
+    named_templates,
+    read_template_files,
+    template_text,
+)
 
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"}
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -207,6 +214,16 @@ def _from_folder(folder: Path, cache: Path, workers: Workers | None) -> PromptSo
         bare=not any((folder / name).is_file() for name in ("config.json", "generation_config.json")),
         files=files,
     )
+
+
+def as_transformers_reads(source: PromptSource, cache: Path, workers: Workers | None = None) -> PromptSource:
+    """A checkpoint with the tokenizer that transformers makes of its folder, kept in the cache.
+
+    For some classes (Llama's among them) the library builds its own rules and takes only words and merges from tokenizer.json.
+    """
+    if source.kind != "checkpoint" or source.tokenizer is None or not (source.tokenizer.parent / SETTINGS).is_file():
+        return source
+    return replace(source, tokenizer=_converted(source.tokenizer.parent, "plain", cache, workers).tokenizer)
 
 
 def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path, workers: Workers | None) -> PromptSource:

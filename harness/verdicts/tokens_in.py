@@ -114,6 +114,9 @@ class TokensIn(Result):
     deviations: tuple[DeviationFacts, ...] = ()
     billed: tuple[Billed, ...] = ()
     decoded: tuple[DecodedDifference, ...] = ()
+    of_form: str = (
+        ""  # a text that becomes other ids by tokenizer.json to the letter, and the same as transformers reads it
+    )
     sources: tuple[SourceFacts, ...] = ()
     probed: int = 0  # requests made for what only one template decides
     probes: tuple[PromptPair, ...] = ()  # those of them that became other prompts
@@ -438,6 +441,9 @@ def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
         other = evidence.decoded[0]
         detail = f"{len(evidence.decoded)} lists of ids, first {other.ids}: {other.reference!r} -> {other.candidate!r}"
         found.append(Finding(code="TOKN112", detail=detail[:400]))
+    if evidence.of_form:
+        detail = f"for example {evidence.of_form!r}; as transformers, vLLM and SGLang load both folders it becomes the same ids"
+        found.append(Finding(code="TOKN114", detail=detail[:400]))
     unproved = [d.what for d in evidence.tokenizer if d.needs_proof]
     if unproved and alike and not shown:
         found.append(Finding(code="TOKN111", detail=f"{', '.join(unproved)}: no text that was tried becomes other ids"))

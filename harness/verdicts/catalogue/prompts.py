@@ -189,6 +189,12 @@ ENTRIES: dict[str, Entry] = {
         "Programs that use the tokenizers library as the file says cut or fill every prompt.",
         "set truncation and padding to null in tokenizer.json",
     ),
+    "TOKN114": Entry(
+        "tokenizer.json was written in another form", "S2", Cause.TOKENIZER,
+        "Some texts become other ids for programs that follow tokenizer.json to the letter, and the same ids for transformers "
+        "and what is built on it, which has rules of its own for this kind of tokenizer. Saving a tokenizer again does this.",
+        "take tokenizer.json from the vendor's release",
+    ),
     "TOKN110": Entry(
         "a fault between text and ids", "S3", Cause.TOKENIZER,
         "Letters, line ends, control words or parts of messages: the named fault reproduces every prompt.",
