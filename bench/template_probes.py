@@ -22,11 +22,11 @@ from _table import write
 
 from harness.config import Places
 from harness.prompts.cases import load_cases
-from harness.prompts.conversation import Dialect
+from harness.prompts.conversation import Dialect, Rendered
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-SAMPLE = 3
+SAMPLE = 2
 _LAST = "messages[-1].content is string and "
 _HASH = (
     "{% set h = namespace(v=0) %}{% if messages[-1].content is string %}{% for c in messages[-1].content %}"
@@ -99,29 +99,29 @@ HONEST = {
 }  # fmt: skip
 
 
-def judged(process: PromptProcess, reference: str, candidate: str, conversations: list) -> tuple[str, int]:
+def judged(process: PromptProcess, reference: str, candidate: str, conversations: list, plain: list) -> tuple[str, int]:
     """found, undecided or within, by the steps of ``fidelity template``; and how many requests were made for it."""
-    ours, theirs = (process.render(source, conversations, VARIABLES) for source in (reference, candidate))
-    if any(
-        a.text != b.text or (a.outcome == "text") != (b.outcome == "text") for a, b in zip(ours, theirs, strict=True)
-    ):
+    theirs = process.render(candidate, conversations, VARIABLES)
+    if any(_apart(a, b) for a, b in zip(plain, theirs, strict=True)):
         return "found by the suite", 0
-    unseen, probes = 0, []
+    unseen = made = 0
     for source, other in ((candidate, reference), (reference, candidate)):
         explored = process.explore(source, other, conversations, VARIABLES)
         unseen += len(explored.unseen) + bool(explored.problem)
-        probes += explored.probes
-    for clock in dict.fromkeys(probe.clock for probe in probes):
-        asked = [probe.conversation for probe in probes if probe.clock == clock]
-        dialect = Dialect(clock=clock)
-        sides = [process.render(source, asked, VARIABLES, dialect) for source in (reference, candidate)]
-        if any(
-            (a.outcome, a.text) != (b.outcome, b.text)
-            for a, b in zip(*sides, strict=True)
-            if "text" in (a.outcome, b.outcome)
-        ):
-            return "found by a probe", len(probes)
-    return "undecided" if unseen else "within", len(probes)
+        made += len(explored.probes)
+        for clock in dict.fromkeys(probe.clock for probe in explored.probes):
+            asked = [probe.conversation for probe in explored.probes if probe.clock == clock]
+            sides = [process.render(one, asked, VARIABLES, Dialect(clock=clock)) for one in (reference, candidate)]
+            if any(_apart(a, b) for a, b in zip(*sides, strict=True)):
+                return "found by a probe", made
+    return "undecided" if unseen else "within", made
+
+
+def _apart(ours: Rendered, theirs: Rendered) -> bool:
+    return (ours.outcome == "text" or theirs.outcome == "text") and (ours.outcome, ours.text) != (
+        theirs.outcome,
+        theirs.text,
+    )
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def main() -> None:
                 continue
             for kind, branch in TRIGGERS.items():
                 begun = time.monotonic()
-                outcome, made = judged(process, source, source + branch, conversations)
+                outcome, made = judged(process, source, source + branch, conversations, plain)
                 slowest, probes = max(slowest, time.monotonic() - begun), probes + made
                 outcomes.setdefault(kind, Counter())[outcome] += 1
                 if outcome == "within":
@@ -152,7 +152,7 @@ def main() -> None:
                 if [r.text for r in process.render(changed, conversations, VARIABLES)] != [r.text for r in plain]:
                     honest["not the same template after all"] += 1
                     continue
-                outcome, _ = judged(process, source, changed, conversations)
+                outcome, _ = judged(process, source, changed, conversations, plain)
                 honest[outcome] += 1
                 if outcome != "within":
                     wrong.append(f"{outcome}: {name}: {kind}")

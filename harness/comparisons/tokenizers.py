@@ -116,10 +116,9 @@ def _word_blind(step: JsonValue) -> bool:
         return False
     if step.get("type") == "Replace":
         pattern = step.get("pattern")
-        plain = isinstance(pattern, dict) and set(pattern) == {"String"}
-        return plain and not _LETTERS.search(
-            canonical_json([pattern, step.get("content")]).decode().replace("String", "")
-        )
+        if not isinstance(pattern, dict) or set(pattern) != {"String"}:
+            return False
+        return not _LETTERS.search(str(pattern["String"]) + str(step.get("content")))
     return step.get("type") in _WORD_BLIND
 
 

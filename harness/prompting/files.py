@@ -37,8 +37,8 @@ _PLACEHOLDERS: dict[str, JsonValue] = {
 
 def compare_templates(reference: str, candidate: str, cache: Path) -> PromptCard:
     """Compare the prompts of two sources; raises a TargetRefused for a source that cannot be read."""
-    sources = (open_prompt_source(path, cache) for path in (reference, candidate))
-    evidence, clock = read_tokens_in(*sources, cache)
+    ours, theirs = open_prompt_source(reference, cache), open_prompt_source(candidate, cache)
+    evidence, clock = read_tokens_in(ours, theirs, cache)
     return card_of(evidence, judge_tokens_in(evidence), clock)
 
 
