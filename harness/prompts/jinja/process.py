@@ -22,7 +22,7 @@ from harness.prompts.conversation import REFERENCE_DIALECT, Conversation, Covera
 #: Seconds of the processor that one conversation may take in the child, and how many more a step without end is given.
 SECONDS = 2.0
 _GRACE = 1.0
-_ASLEEP = 120.0  # seconds of the clock after which a child that computes nothing is given up
+_ASLEEP = 600.0  # seconds of the clock after which a child that computes nothing is given up
 _LOOK = 0.25  # how often the child's own time is read
 _TOKENIZER_SECONDS = 20.0
 #: Seconds in which requests are searched that show what a template decides and another does not.
@@ -118,6 +118,8 @@ class PromptProcess:
             "seconds": seconds,
         }
         (answer,) = self._exchange(body, 1, seconds)
+        if answer is None:  # once more in a fresh process, which holds nothing of what was asked before
+            (answer,) = self._exchange(body, 1, seconds)
         if answer is None:
             return Exploration(problem="its process had to be ended")
         return Exploration.model_validate(answer)
