@@ -16,10 +16,11 @@ from typing import Any
 from jinja2 import nodes
 
 from harness.prompts.conversation import Conversation, Dialect, Exploration, Probe, Unseen
+from harness.prompts.jinja.decisions import Decision
 from harness.prompts.jinja.environment import Template
 from harness.prompts.jinja.mutations import DAYS, Mutation, mutations
 from harness.prompts.jinja.program import same_program
-from harness.prompts.jinja.tracing import PASSED, Decision, Tracer
+from harness.prompts.jinja.tracing import PASSED, Tracer
 
 #: Renderings that one exploration may cost, and how many of them may be made for one decision in one round.
 _MOST_RUNS = 6000

@@ -9,14 +9,13 @@ not known here needs an outcome that never comes.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
-import jinja2
 from jinja2 import nodes
 
 from harness.prompts.conversation import Conversation
+from harness.prompts.jinja.decisions import OUTCOMES, SELECTING, Decision, Seen, size_of
 from harness.prompts.jinja.environment import Template
 from harness.prompts.jinja.program import Signatures, digest, is_generation, otherwise
 
@@ -70,7 +69,6 @@ _FILTERS = (
     )
     | dict.fromkeys(["default", "d", "select", "reject", "selectattr", "rejectattr"], "either")
 )
-_SELECTING = {"select", "reject", "selectattr", "rejectattr"}
 _CALLS = (
     dict.fromkeys(["items", "keys", "values", "join", "copy", "append"], "copies")
     | dict.fromkeys(
@@ -112,35 +110,6 @@ _CALLS = (
     )
     | dict.fromkeys(["find", "rfind", "index", "rindex", "count"], "finds")
 )
-
-
-@dataclass(slots=True)
-class Seen:
-    """One evaluation of a decision: what went in, what it was held against, and the number of the conversation."""
-
-    value: Any
-    against: list[Any]
-    run: int
-
-
-@dataclass(slots=True)
-class Decision:
-    """One decision of a template, what has to be seen of it, and what was."""
-
-    line: int
-    kind: str
-    words: str
-    needs: set[Any]
-    operator: str = ""
-    names: tuple[str, ...] = ()  # variables and keys that it looks at
-    outcomes: set[Any] = field(default_factory=set)
-    seen: list[Seen] = field(default_factory=list)
-    choices: dict[str, set[str]] = field(default_factory=dict)  # of a choice by index: what there was, what was taken
-
-    @property
-    def open(self) -> set[Any]:
-        """What has still to be seen."""
-        return self.needs - self.outcomes
 
 
 class Tracer:
@@ -207,9 +176,9 @@ class Tracer:
             if found == number:
                 break
         decision = self.decisions[number]
-        if decision.kind in _SELECTING:
-            value, result = value if _size(value) >= 0 else None, list(result)
-        outcome = _OUTCOMES[decision.kind](decision, value, against, result)
+        if decision.kind in SELECTING:
+            value, result = value if size_of(value) >= 0 else None, list(result)
+        outcome = OUTCOMES[decision.kind](decision, value, against, result)
         decision.outcomes |= outcome if isinstance(outcome, set) else {outcome}
         if len(decision.seen) < _REMEMBERED or decision.seen[-1].run != self.run:
             decision.seen = [
@@ -427,7 +396,7 @@ class Tracer:
             number = -1
         else:
             kind = name if what == "either" else what
-            kind = kind if kind in _OUTCOMES else "true"
+            kind = kind if kind in OUTCOMES else "true"
             number = self._new(node, kind, needs, chain, self._sign.of(node), operator=name, names=_names(node))
         inner = self._value(subject, chain, subject=True)
         inner = inner if number < 0 else self._ask("into", number, inner)
@@ -491,70 +460,3 @@ def _looked_at(node: Any) -> Iterator[str]:
         yield "(environment)"
     for child in node.iter_child_nodes():
         yield from _looked_at(child)
-
-
-def _size(value: Any) -> int:
-    try:
-        return len(value)
-    except TypeError:
-        return -1
-
-
-def _acted(_: Decision, value: Any, __: list[Any], result: Any) -> bool:
-    if isinstance(result, list | tuple) and isinstance(value, str):
-        return len(result) > 1
-    if isinstance(value, str) or isinstance(result, str):
-        return isinstance(value, str) and isinstance(result, str) and str(result) != str(value)
-    return _size(result) != _size(value)
-
-
-def _found(decision: Decision, _: Any, __: list[Any], result: Any) -> bool:
-    """Whether a result is another than the first one was."""
-    first = decision.choices.setdefault("first", {repr(result)})
-    return repr(result) not in first
-
-
-def _was_there(_: Decision, __: Any, against: list[Any], result: Any) -> bool:
-    if against and len(against) > 1 and result is against[1]:
-        return False
-    return not isinstance(result, jinja2.Undefined) and result is not None
-
-
-def _selected(_: Decision, value: Any, __: list[Any], result: Any) -> set[bool]:
-    """True if any were left, False if any were left out."""
-    return ({True} if result else set()) | ({False} if value is None or len(result) < _size(value) else set())
-
-
-def _defaulted(_: Decision, value: Any, against: list[Any], __: Any) -> bool:
-    return isinstance(value, jinja2.Undefined)
-
-
-def _cut(_: Decision, value: Any, __: list[Any], result: Any) -> bool:
-    return 0 < _size(result) != _size(value)
-
-
-def _chosen(decision: Decision, value: Any, against: list[Any], _: Any) -> bool:
-    """Whether every member of what is always the same was taken once; what changes comes from the conversation."""
-    decision.choices.setdefault(repr(value)[:2000], set()).add(repr(against[:1])[:200])
-    if len(decision.choices) > 1:
-        return True
-    return len(next(iter(decision.choices.values()))) >= max(_size(value), 1)
-
-
-def _true(_: Decision, __: Any, ___: list[Any], result: Any) -> bool:
-    return bool(result)
-
-
-_OUTCOMES: dict[str, Callable[[Decision, Any, list[Any], Any], Any]] = {
-    "true": _true,
-    "entered": lambda _, value, __, ___: bool(_size(value)) if _size(value) >= 0 else "unknown",
-    "acts": _acted,
-    "finds": _found,
-    "unknown": lambda *_: "came",
-    "there": _was_there,
-    "get": _was_there,
-    "select": _selected, "reject": _selected, "selectattr": _selected, "rejectattr": _selected,
-    "default": _defaulted, "d": _defaulted,
-    "slice": _cut,
-    "choice": _chosen,
-}  # fmt: skip
