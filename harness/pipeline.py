@@ -22,6 +22,7 @@ from harness.observations.losses import note_losses
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import CacheChoice, ReferenceCache
+from harness.prompting.noted import note_tokens_in
 from harness.prompts.sequences import Sequence
 from harness.reports.build import build_scorecard
 from harness.reports.render import write_reports
@@ -147,6 +148,7 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
     for event in collect_reference(plan, session.cache):
         yield event
         _halt(stop, journal)
+    yield from note_tokens_in(journal, plan, session.reference, session.candidates, session.workers, session.places)
     blocked = yield from note_prompts(journal, plan, suite, session.reference, session.candidates)
     for planned in plan.targets:
         if planned.key in blocked:

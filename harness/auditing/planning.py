@@ -52,7 +52,9 @@ def measure_suspect(
     source = open_prompt_source(reference, cache)
     if not source.renders or source.tokenizer is None:
         raise NoChatTemplate(
-            "a plan needs a reference with a chat template and a tokenizer", where=source.name, fix="or give --kl"
+            "a plan needs a reference with a chat template and a tokenizer; base models have none",
+            where=source.name,
+            fix="give the folder of the chat model, or --kl",
         )
     spec = parse_spec(reference, runtime)
     (centre, other), (member,) = honest_members(spec)[:2], bank_members((suspect,), spec)

@@ -69,9 +69,9 @@ def prepare(
     """
     if not source.renders or source.tokenizer is None:
         raise NoChatTemplate(
-            "an endpoint is compared with a reference that has a chat template and a tokenizer",
+            "an endpoint is asked conversations, so its reference needs a chat template and a tokenizer; base models have none",
             where=source.name,
-            fix="give the reference checkpoint's folder",
+            fix="give the folder of the chat model that the endpoint serves, or copy chat_template.jinja from its release",
         )
     days = days_of(source, clock)[: 1 if request.protocol == "completions" else None]
     spec = parse_spec(request.reference, request.runtime)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pydantic import JsonValue
 
 from harness.errors import UsageError
-from harness.observations.events import Event, StageStarted
+from harness.observations.events import Event, Noticed, StageStarted
 from harness.observations.plan import Claimed, Plan, PlannedTarget, Role
 from harness.observations.reference_cache import ReferenceCache
 from harness.prompts.sequences import Sequence, chat_sequence, document_sequence, reply_sequence
@@ -51,7 +51,10 @@ class Scope:
 def encode_items(
     suite: Suite, profile: Profile, target: CheckpointTarget, cache: ReferenceCache
 ) -> Generator[Event, None, list[Sequence]]:
-    """Turn the items of a profile into sequences by the reference's tokenizer; returns them in suite order."""
+    """Turn the items of a profile into sequences by the reference's tokenizer; returns them in suite order.
+
+    A reference without a chat template, as base models are, is asked no conversations; raises UsageError if nothing is left.
+    """
     items = suite.select(profile)
     yield StageStarted("prompts", f"{len(items)} items of {suite.head.name} in the reference's tokenizer")
     texts = [item for item in items if item.text is not None]
@@ -59,6 +62,14 @@ def encode_items(
     asked = [item for item in items if item.sample]
     if suite.head.window:
         return _windows(suite, target, texts)
+    if (chats or asked) and not target.has_template():
+        yield Noticed(f"{left_out(suite, profile)}; only its plain texts are measured")
+        chats, asked = [], []
+        if not texts:
+            raise UsageError(
+                f"the reference ships no chat template, and suite {suite.head.name!r} holds conversations only",
+                fix="choose a suite with plain texts, such as --suite core",
+            )
     skip = suite.head.skip_tokens
     made: dict[str, Sequence] = {}
     for item, encoded in zip(texts, target.tokenize([item.text or "" for item in texts]), strict=True):
@@ -73,6 +84,12 @@ def encode_items(
             if reply:
                 made[item.id] = reply_sequence(item.id, item.domain, item.unit, prompt.ids, prompt.segments, reply)
     return [made[item.id] for item in items if item.id in made and made[item.id].scored > 0]
+
+
+def left_out(suite: Suite, profile: Profile) -> str:
+    """What a reference without a chat template is not asked, in words."""
+    count = sum(item.messages != () for item in suite.select(profile))
+    return f"the reference ships no chat template, so the suite's {count} conversations were left out"
 
 
 def _windows(suite: Suite, target: CheckpointTarget, texts: list[Item]) -> list[Sequence]:
@@ -149,6 +166,7 @@ def make_plan(
             "version": suite.head.version,
             "digest": suite.digest,
             "profile": profile_name,
+            **_told(suite, profile, reference),
         },
         sequences=tuple(sequence.to_json() for sequence in sequences),  # type: ignore[misc]
         band=band_keys(sequences, profile.band_documents),
@@ -158,6 +176,12 @@ def make_plan(
         estimator=scope.estimator,
         software=software,
     )
+
+
+def _told(suite: Suite, profile: Profile, reference: CheckpointTarget) -> dict[str, str]:
+    """What the plan leaves out of the suite, where it leaves out anything."""
+    asks = any(item.messages for item in suite.select(profile)) and not suite.head.window
+    return {"left_out": left_out(suite, profile)} if asks and not reference.has_template() else {}
 
 
 def _claim(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from pydantic import JsonValue
 
 from harness import __version__
 from harness.comparisons.templates import PromptPair
 from harness.errors import BrokenCheckpoint
 from harness.prompts.cases import Case
-from harness.prompts.conversation import BY_THE_HOST, Conversation
+from harness.prompts.conversation import BY_THE_HOST, Conversation, Probe
 from harness.prompts.deviations import Deviation, supported
 from harness.prompts.diagnosis import Diagnosis, Reading, diagnose
-from harness.prompts.faults import Family
+from harness.prompts.faults import Family, fault
 from harness.prompts.forms import Edit, Form, form_edits
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench, Prompt
@@ -137,6 +139,27 @@ def structural_edits(bench: Bench, other: Prompts, conversation: Conversation) -
         if edits:
             return edits
     return []
+
+
+def pair_probes(
+    benches: Callable[[str], tuple[Bench, Bench]], probes: Sequence[Probe], diagnosis: DiagnosisFacts | None
+) -> list[PromptPair]:
+    """Both sides' prompts of probes; ``benches`` makes the two sides for a time of day.
+
+    What a fault explains that was named before is no news: there the reference's prompts are made under it.
+    """
+    named = diagnosis.named[0] if diagnosis and diagnosis.named else ()
+    faults = [fault(name) for name in named]
+    pairs = []
+    for clock in dict.fromkeys(probe.clock for probe in probes):
+        ours, theirs = benches(clock)
+        part = [probe for probe in probes if probe.clock == clock]
+        asked = [probe.conversation for probe in part]
+        for k, (probe, a, b) in enumerate(zip(part, ours.prompts(asked, faults), theirs.prompts(asked), strict=True)):
+            pair = _pair(("probe", k), probe.conversation, a, b, documented=False)
+            told: dict[str, JsonValue] = {"clock": probe.clock, "made": probe.made, "why": probe.why}
+            pairs.append(pair.model_copy(update={"request": {**pair.request, **told}}))
+    return pairs
 
 
 def _text(prompt: Prompt) -> str:

@@ -72,4 +72,36 @@ class Coverage(Frozen):
     missed: tuple[tuple[int, str], ...] = ()
 
 
+class Probe(Frozen):
+    """A request that was made to enter a branch: how (``made``) and for which line (``why``), and when it is sent."""
+
+    conversation: Conversation
+    clock: str
+    made: str
+    why: str
+
+
+class Unseen(Frozen):
+    """A decision of a template that was not seen in all its ways: the line, what kind it is, and the line's words."""
+
+    line: int
+    kind: str
+    words: str
+
+
+class Exploration(Frozen):
+    """What one template decides and another does not: requests that show it, and what nothing showed.
+
+    ``decisions`` counts them, ``rendered`` what was tried, ``left_out`` requests that were not made for want of time or room.
+    ``problem`` says why nothing was explored.
+    """
+
+    decisions: int = 0
+    probes: tuple[Probe, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
+    rendered: int = 0
+    left_out: int = 0
+    problem: str = ""
+
+
 REFERENCE_DIALECT = Dialect()

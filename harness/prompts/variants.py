@@ -166,6 +166,39 @@ def make(
     return process.render(family.template, conversations, family.variables, dialect)
 
 
+_CALLING = Conversation(
+    messages=(
+        {"role": "user", "content": "a"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"id": "Rk7vQ2mXa", "type": "function", "function": {"name": "look_up", "arguments": {"word": "b"}}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "Rk7vQ2mXa", "name": "look_up", "content": "c"},
+        {"role": "user", "content": "d"},
+    ),
+    tools=(
+        {"type": "function", "function": {"name": "look_up", "description": "e", "parameters": {"type": "object"}}},
+    ),
+)
+
+
+def after_replies(bench: Bench) -> list[str]:
+    """What a template writes between a reply, a text or a call, and the turn after it."""
+    found = []
+    for conversation, last in (
+        (_EXCHANGE, "messages[1].content"),
+        (_CALLING, "messages[1].tool_calls[0].arguments.word"),
+    ):
+        form = bench.form(conversation, hostile=False)
+        places = form.paths if form else ()
+        if form and last in places and places.index(last) + 1 < len(places):
+            found.append(form.pieces[places.index(last) + 1].before)
+    return found
+
+
 def read_family(process: PromptProcess, family: Family) -> Family:
     """Fill in what a rendering tells of a family: how an assistant's turn ends, and the header of the reply."""
     conversation, paths = marked(_EXCHANGE, hostile=False)

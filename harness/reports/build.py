@@ -22,6 +22,7 @@ from harness.reports.stored import (
     stored_baseline,
     suite_facts,
     table_of,
+    tokens_in_of,
 )
 from harness.targets.alternatives import declared_claim
 from harness.targets.weight_evidence import WeightEvidence
@@ -147,6 +148,7 @@ def _card(
         table=table,
         rebuilt=rebuilt,
         prompts=prompts_of(journal, plan, planned),
+        tokens_in=tokens_in_of(journal, planned),
         weights=WeightEvidence.model_validate(weights) if weights is not None else nothing,
         unscored="" if table is not None else unscored,
         bits_per_byte=bits_per_byte(losses),

@@ -15,6 +15,7 @@ from harness.observations.plan import Plan, PlannedTarget
 from harness.reports.scorecard import SuiteFacts
 from harness.suites.model import SuiteHead
 from harness.targets.base import Encoded, ModelIdentity
+from harness.verdicts.tokens_in import JudgedPrompts, TokensIn, judged_prompts
 
 
 def identity_of(journal: Journal, key: str) -> ModelIdentity:
@@ -47,6 +48,12 @@ def prompts_of(journal: Journal, plan: Plan, planned: PlannedTarget) -> PromptRe
     return reading.model_copy(update={"problem": raw["problem"]})
 
 
+def tokens_in_of(journal: Journal, planned: PlannedTarget) -> JudgedPrompts | None:
+    """The tokens-in check of a candidate; None where its files are the reference's, or where it was not made."""
+    raw: Any = journal.noted("tokens_in", planned.key)
+    return None if raw is None else judged_prompts(TokensIn.model_validate(raw))
+
+
 def suite_facts(journal: Journal, plan: Plan) -> SuiteFacts:
     """What was asked."""
     head = SuiteHead.model_validate(journal.noted("suite", "head"))
@@ -59,7 +66,7 @@ def suite_facts(journal: Journal, plan: Plan) -> SuiteFacts:
         title=head.title,
         licence=head.licence,
         shows=head.shows,
-        cannot_show=head.cannot_show,
+        cannot_show=(*head.cannot_show, *([str(plan.suite["left_out"])] if "left_out" in plan.suite else [])),
         tokens=sum(s.scored for s in sequences),
         documents=len({s.cluster for s in sequences}),
     )

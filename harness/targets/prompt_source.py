@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -18,8 +19,15 @@ from harness.redact import safe_line
 from harness.targets.checkpoint.files import read_json, stop_ids
 from harness.targets.checkpoint.target import Workers
 from harness.targets.tekken import is_tekken, tokenizer_from_tekken
+from harness.targets.template_files import (
+    LEGACY,
+    SETTINGS,
+    TemplateFiles,
+    named_templates,
+    read_template_files,
+    template_text,
+)
 
-_MAX_TEMPLATE = 4 << 20
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".msgpack", ".h5", ".onnx"}
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -48,6 +56,8 @@ class PromptSource:
     runtime: Literal["jinja2", "minijinja", "llamacpp"] = "jinja2"
     build: str = ""  # of the runtime, where it is an engine's own
     tool_template: str = ""
+    bare: bool = False  # no configuration lies beside the tokenizer, so nothing is known of stops
+    files: TemplateFiles = field(default_factory=TemplateFiles)  # every template of the folder, and where it lies
 
     @property
     def renders(self) -> bool:
@@ -67,13 +77,14 @@ class PromptSource:
         return digest_file(self.tokenizer) if self.tokenizer else ""
 
 
-def open_prompt_source(path: str, cache: Path) -> PromptSource:
+def open_prompt_source(path: str, cache: Path, workers: Workers | None = None) -> PromptSource:
     """Read a checkpoint folder, a GGUF file, a bare template, a bare ``tokenizer.json`` or a ``tekken.json``.
 
     ``minijinja:PATH`` is any of these as a gateway on minijinja renders it, ``llamacpp:PATH`` as llama.cpp's own engine
     does: second opinions on the template.
     ``encoder:NAME:FILE`` is a file with the installed encoder that makes prompts of it (``harness/prompts/encoders.py``).
-    Raises TargetNotFound or BrokenCheckpoint. A GGUF file is converted in an isolated process, once.
+    Raises TargetNotFound or BrokenCheckpoint. A GGUF file is converted in an isolated process, once: in one of ``workers``
+    where these are given.
     """
     if path.startswith("encoder:"):
         return _by_encoder(path)
@@ -85,7 +96,7 @@ def open_prompt_source(path: str, cache: Path) -> PromptSource:
         return replace(source, runtime="llamacpp", build=build, name=f"{source.name} by llama.cpp {build}")
     found = Path(path)
     if found.is_dir():
-        return _from_folder(found, cache)
+        return _from_folder(found, cache, workers)
     if not found.is_file():
         raise TargetNotFound(
             "there is nothing at this path",
@@ -93,10 +104,10 @@ def open_prompt_source(path: str, cache: Path) -> PromptSource:
             fix="give a checkpoint folder, a .gguf file, a template (.jinja) or a tokenizer.json",
         )
     if found.suffix == ".gguf":
-        return _converted(found, "gguf", cache)
+        return _converted(found, "gguf", cache, workers)
     if found.suffix == ".json":
         return _from_json(found, cache)
-    return PromptSource(found.name, "template", template=_text(found))
+    return PromptSource(found.name, "template", template=template_text(found))
 
 
 def _from_json(path: Path, cache: Path) -> PromptSource:
@@ -175,24 +186,21 @@ def _from_tekken(path: Path, value: dict[str, Any], cache: Path) -> PromptSource
     return PromptSource(path.name, "encoder", "", special, converted, (2,), encoder="mistral", encoder_file=path)
 
 
-def _from_folder(folder: Path, cache: Path) -> PromptSource:
+def _from_folder(folder: Path, cache: Path, workers: Workers | None) -> PromptSource:
     settings = read_json(folder / "tokenizer_config.json")
     special = _special(read_json(folder / "special_tokens_map.json")) | _special(settings)
-    template = _template_of(settings)
-    for name in ("chat_template.jinja", "chat_template.json"):
-        file = folder / name
-        if file.is_file():
-            template = _text(file) if file.suffix == ".jinja" else _template_of(read_json(file)) or template
-            break
+    files = read_template_files(folder, settings, read_json(folder / LEGACY))
+    template = files.default
     stops = stop_ids(read_json(folder / "config.json"), read_json(folder / "generation_config.json"))
     tokenizer, tekken = folder / "tokenizer.json", folder / "tekken.json"
     if not template and tekken.is_file() and is_tekken(value := read_json(tekken)):
         return replace(_from_tekken(tekken, value, cache), name=folder.name, stop_ids=stops or (2,))
     if not tokenizer.is_file():
-        converted = _converted(folder, "plain", cache)
+        converted = _converted(folder, "plain", cache, workers)
         return PromptSource(
             folder.name, "checkpoint", template or converted.template, converted.variables | special,
-            converted.tokenizer, stops or converted.stop_ids, converted.adds_bos, converted.unread,
+            converted.tokenizer, stops or converted.stop_ids, converted.adds_bos, converted.unread, files=files,
+            tool_template=files.tools,
         )  # fmt: skip
     return PromptSource(
         folder.name,
@@ -202,11 +210,23 @@ def _from_folder(folder: Path, cache: Path) -> PromptSource:
         tokenizer,
         stops,
         _adds_bos(settings, tokenizer),
-        tool_template=_tool_template(folder, settings),
+        tool_template=files.tools,
+        bare=not any((folder / name).is_file() for name in ("config.json", "generation_config.json")),
+        files=files,
     )
 
 
-def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> PromptSource:
+def as_transformers_reads(source: PromptSource, cache: Path, workers: Workers | None = None) -> PromptSource:
+    """A checkpoint with the tokenizer that transformers makes of its folder, kept in the cache.
+
+    For some classes (Llama's among them) the library builds its own rules and takes only words and merges from tokenizer.json.
+    """
+    if source.kind != "checkpoint" or source.tokenizer is None or not (source.tokenizer.parent / SETTINGS).is_file():
+        return source
+    return replace(source, tokenizer=_converted(source.tokenizer.parent, "plain", cache, workers).tokenizer)
+
+
+def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path, workers: Workers | None) -> PromptSource:
     """What transformers makes of a tokenizer in another form, kept by the file's digest."""
     # every file that is not weights may take part in a tokenizer: vocabularies, merges, models, settings
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.is_file() and f.suffix not in _WEIGHTS)
@@ -214,10 +234,8 @@ def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> Promp
     folder = writable(cache / "tokenizers" / short(digest), "cache")
     facts = folder / "facts.json"
     if "faithful" not in (read_json(facts) if facts.is_file() else {}):
-        with Workers() as workers:
-            workers.for_base(str(path)).ask(
-                "convert_tokenizer", {"kind": kind, "base": str(path), "folder": str(folder)}
-            )
+        with contextlib.nullcontext(workers) if workers else Workers() as found:
+            found.for_base(str(path)).ask("convert_tokenizer", {"kind": kind, "base": str(path), "folder": str(folder)})
     stored = read_json(facts)
     variables, stops = stored.get("variables"), stored.get("stop_ids")
     assert isinstance(variables, dict)
@@ -228,30 +246,31 @@ def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path) -> Promp
         str(stored.get("template") or ""),
         dict(variables),
         folder / "tokenizer.json" if stored["faithful"] else None,
-        tuple(int(str(i)) for i in stops),
+        tuple(int(str(i)) for i in stops) + (_ends_of_generation(folder) if kind == "gguf" else ()),
         bool(stored.get("adds_bos")),
         "" if stored["faithful"] else "the file names a way of cutting texts that is not known here",
     )
 
 
+#: Words that llama.cpp takes for ends of generation wherever a vocabulary holds them (``llama-vocab.cpp``).
+_ENDS = {
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
+    "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_sentence|>",
+    "<end_of_utterance>", "<turn|>",
+}  # fmt: skip
+
+
+def _ends_of_generation(folder: Path) -> tuple[int, ...]:
+    """The ids at which llama.cpp stops whatever the file declares."""
+    added = read_json(folder / "tokenizer.json").get("added_tokens")
+    entries = [entry for entry in added if isinstance(entry, dict)] if isinstance(added, list) else []
+    return tuple(int(str(entry["id"])) for entry in entries if entry.get("content") in _ENDS)
+
+
 def _template_of(settings: dict[str, Any]) -> str:
     """The template of a settings file; of several named ones the default."""
-    template = settings.get("chat_template")
-    if isinstance(template, list):
-        named = {str(entry.get("name")): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default") or next(iter(named.values()), "")
-    return template if isinstance(template, str) else ""
-
-
-def _tool_template(folder: Path, settings: dict[str, Any]) -> str:
-    """The template called ``tool_use``, in the settings or in a file of its own; empty without one."""
-    file = folder / "additional_chat_templates" / "tool_use.jinja"
-    if file.is_file():
-        return _text(file)
-    named = settings.get("chat_template")
-    entries = named if isinstance(named, list) else []
-    found = [e.get("template") for e in entries if isinstance(e, dict) and e.get("name") == "tool_use"]
-    return found[0] if found and isinstance(found[0], str) else ""
+    named = named_templates(settings)
+    return named.get("default") or next(iter(named.values()), "")
 
 
 def _special(settings: dict[str, Any]) -> dict[str, JsonValue]:
@@ -272,9 +291,3 @@ def _adds_bos(settings: dict[str, Any], tokenizer: Path) -> bool:
     steps = post.get("processors", [post]) if isinstance(post, dict) else []
     singles = [step.get("single") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
     return any(isinstance(s, list) and s and isinstance(s[0], dict) and "SpecialToken" in s[0] for s in singles)
-
-
-def _text(path: Path) -> str:
-    if path.stat().st_size > _MAX_TEMPLATE:
-        raise BrokenCheckpoint("a template of more than 4 MiB is not read", where=str(path))
-    return path.read_text(encoding="utf-8", errors="replace")

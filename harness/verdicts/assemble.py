@@ -25,6 +25,7 @@ from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
 from harness.verdicts.gates.policy import Policy
 from harness.verdicts.gates.reading import PolicyReading, Yard, read_policy
+from harness.verdicts.tokens_in import JudgedPrompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Measured:
     weights: WeightEvidence
     unscored: str = ""
     bits_per_byte: BitsPerByte | None = None
+    tokens_in: JudgedPrompts | None = None
     in_memory: bool = field(default=False)  # quantized by us at the user's request
     declared: str = ""  # the precision that the candidate itself declares, as a claim
     rebuilt_key: str = ""  # the rebuilt claim's name in the plan
@@ -103,6 +105,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "prompts": measured.prompts,
         "weights": read_weights(measured.weights, measured.rebuilt_key),
         "longest": measured.longest,
+        "tokens_in": measured.tokens_in,
         "honest": tuple(member for member, _ in readings),
         "unscored": measured.unscored,
         "bits_per_byte": measured.bits_per_byte,

@@ -8,7 +8,7 @@ from harness.evidence.equivalence import clusters_needed, detectable_ratio
 from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings, without_charges
 from harness.verdicts.evidence import CandidateEvidence
-from harness.verdicts.file_findings import file_findings, not_exercised
+from harness.verdicts.file_findings import file_findings, not_exercised, with_prompts
 from harness.verdicts.gates.telling import gate_sentence
 from harness.verdicts.identity import judge_identity
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, Verdict, worst
@@ -20,7 +20,7 @@ MARGIN = 2.0
 
 def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     """The verdict on one candidate under its claim, and the findings behind it."""
-    findings = file_findings(list(evidence.differences)) + _prompt_findings(evidence)
+    findings = with_prompts(file_findings(list(evidence.differences)) + _prompt_findings(evidence), evidence.tokens_in)
     findings += distribution_findings(evidence)
     integrity = _integrity(evidence, findings)
     displacement = _displacement(evidence, findings)
@@ -86,6 +86,8 @@ def _integrity(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerd
     if codes & {"TMPL102", "TMPL103"}:
         reason = "The same conversations become other prompts: the chat template is not the reference's."
         return AxisVerdict(axis="integrity", outcome=Outcome.BEYOND, cause=Cause.TEMPLATE, reason=reason)
+    if evidence.tokens_in and evidence.tokens_in.verdict.outcome in {Outcome.BEYOND, Outcome.INCONCLUSIVE}:
+        return evidence.tokens_in.verdict
     count = evidence.prompts.texts + evidence.prompts.chats
     if not count:
         return AxisVerdict(axis="integrity", outcome=Outcome.NOT_RUN, reason="no items were encoded by both sides")

@@ -10,6 +10,7 @@ from harness.comparisons.model import CheckResult, Difference, Result, Slice
 from harness.comparisons.prompts import PromptReading
 from harness.comparisons.weights import WeightReading
 from harness.verdicts.gates.reading import PolicyReading
+from harness.verdicts.tokens_in import JudgedPrompts
 
 
 class LadderReading(Result):
@@ -53,6 +54,7 @@ class CandidateEvidence(Result):
     padded_mass: float
     all_zero: bool
     bits_per_byte: BitsPerByte | None = None  # where the vocabularies differ
+    tokens_in: JudgedPrompts | None = None  # where template, tokenizer or stops are not the reference's files
     unscored: str = ""  # why no distribution was measured
     longest: int = 0  # tokens of the longest item that was scored
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.comparisons.model import Difference
 from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.model import Finding
+from harness.verdicts.tokens_in import JudgedPrompts
 
 #: Rules of rotary embeddings that leave short texts alone.
 _ONLY_WHEN_LONG = ("dynamic", "longrope")
@@ -34,6 +35,15 @@ def not_exercised(evidence: CandidateEvidence) -> list[str]:
         ):
             found.append(one.field)
     return found
+
+
+def with_prompts(found: list[Finding], prompts: JudgedPrompts | None) -> list[Finding]:
+    """Findings of the files with those of the tokens-in check, which says more of tokenizers than that their texts differ."""
+    if prompts is None:
+        return found
+    kept = [f for f in found if not (f.code == "TOKN104" and f.detail.startswith("tokenizer.rules"))]
+    known = {finding.code for finding in kept}
+    return [*kept, *(finding for finding in prompts.findings if finding.code not in known)]
 
 
 def _code_of(field: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from harness.comparisons.model import Result
 from harness.comparisons.templates import GoldenDifference, PromptPair, is_plain
-from harness.comparisons.tokenizers import TokenizerDifference
+from harness.comparisons.tokenizers import DecodedDifference, TokenizerDifference
 from harness.prompts.conversation import Coverage
 from harness.prompts.deviations import MEASURED
 from harness.prompts.faults import fault
@@ -35,6 +36,34 @@ class SideFacts(Result):
     doubles_bos: bool
     coverage: Coverage
     unread: str = ""
+    bare: bool = False  # nothing is known of stops, because no configuration was given
+    closing_ids: tuple[int, ...] = ()  # stop ids that the template itself puts after a reply
+
+
+class UnseenFacts(Result):
+    """A decision that only one side's template takes and that nothing showed in all its ways.
+
+    ``line`` 0 stands for the whole template: it could not be explored.
+    """
+
+    side: str
+    line: int
+    kind: str
+    words: str
+
+
+class SourceFacts(Result):
+    """A further template in the candidate's folder: in which file, which one is judged, who reads it, and what it does.
+
+    ``differing`` of ``conversations`` become other prompts than by the judged one. Without ``judged`` it is a template that
+    clients ask for by the name in ``file``.
+    """
+
+    file: str
+    judged: str
+    readers: str
+    differing: int
+    conversations: int
 
 
 class DiagnosisFacts(Result):
@@ -84,29 +113,64 @@ class TokensIn(Result):
     on_disk: bool = False  # the engine rendered here, so that no bill has to confirm what it shows
     deviations: tuple[DeviationFacts, ...] = ()
     billed: tuple[Billed, ...] = ()
+    decoded: tuple[DecodedDifference, ...] = ()
+    of_form: str = (
+        ""  # a text that becomes other ids by tokenizer.json to the letter, and the same as transformers reads it
+    )
+    sources: tuple[SourceFacts, ...] = ()
+    probed: int = 0  # requests made for what only one template decides
+    probes: tuple[PromptPair, ...] = ()  # those of them that became other prompts
+    unseen: tuple[UnseenFacts, ...] = ()
+    left_out: int = 0  # requests that were not made for want of time or room
 
     def count(self, *statuses: str) -> int:
         """How many conversations have one of these statuses."""
         return sum(pair.status in statuses for pair in self.pairs)
 
 
+class JudgedPrompts(Result):
+    """The tokens-in check of a candidate as its card holds it: the verdict, the findings behind it, and what it rests on."""
+
+    verdict: AxisVerdict
+    findings: tuple[Finding, ...]
+    conversations: int
+    probed: int
+    shown: tuple[PromptPair, ...] = ()  # the first ones that differ
+
+
+def judged_prompts(evidence: TokensIn) -> JudgedPrompts:
+    """The tokens-in check of a candidate in short."""
+    verdict, findings = judge_tokens_in(evidence)
+    apart = [*_material(evidence.probes), *_different(evidence)]
+    return JudgedPrompts(
+        verdict=verdict,
+        findings=tuple(findings),
+        conversations=len(evidence.pairs),
+        probed=evidence.probed,
+        shown=tuple(apart[:_SHOWN]),
+    )
+
+
+_SHOWN = 3  # conversations that differ, in the card of a candidate
+
 #: Sides of which it is no news that they bring no template of their own.
 _SHOW_NONE = {"tokenizer", "endpoint"}
 
-_TOKENIZERS_ONLY = "Both tokenizers do the same; only they were compared, because one side has no template."
+_TOKENIZERS_ONLY = "Both tokenizers do the same; only they were compared, because not both sides have a template."
 
 
 def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
     """The integrity axis, and the findings behind it."""
     told = _template_findings(evidence)
-    findings = _tokenizer_findings(evidence) + told + _side_findings(evidence) + _host_findings(evidence)
+    findings = _tokenizer_findings(evidence) + told + _probe_findings(evidence)
+    findings += _side_findings(evidence) + _host_findings(evidence)
     different = _different(evidence)
     ours, theirs = evidence.reference, evidence.candidate
     if ours.template and not theirs.template and theirs.kind not in _SHOW_NONE:
         reason = "The reference ships a chat template and the candidate none; whoever serves it has to guess one."
         return _axis(Outcome.BEYOND, reason, Cause.TEMPLATE), findings
     if theirs.template and not ours.template and ours.kind != "tokenizer":
-        return _axis(Outcome.NOT_TESTABLE, "The reference has no chat template to compare with."), findings
+        return _without_reference(evidence, findings)
     if not evidence.pairs and not (evidence.reference.tokenizer and evidence.candidate.tokenizer):
         reason = "The two sides have nothing in common that could be compared: give two templates or two tokenizers."
         return _axis(Outcome.NOT_TESTABLE, reason), findings
@@ -124,6 +188,9 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
         return _axis(Outcome.INCONCLUSIVE, reason), findings
     if different and rank in MATERIAL:
         return _axis(Outcome.BEYOND, _sentence(evidence, len(different)), Cause.TEMPLATE), findings
+    hidden = _hidden(evidence, codes)
+    if hidden is not None:
+        return hidden, findings
     judged = [pair for pair in evidence.pairs if pair.status not in {"not applicable", "refused by the host"}]
     refused = evidence.count("refused by the host")
     if evidence.pairs and refused > len(judged):
@@ -134,15 +201,20 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
         return _axis(
             Outcome.NOT_TESTABLE, "The engine bills other prompts than it shows; what it shows proves nothing."
         ), findings
+    return _unaccused(evidence, judged, len(different)), findings
+
+
+def _unaccused(evidence: TokensIn, judged: list[PromptPair], different: int) -> AxisVerdict:
+    """The verdict where nothing that matters was found: whether what was seen is enough to say so."""
     if different:
-        reason = f"{len(different)} of {len(judged)} prompts differ, in nothing that is known to matter."
-        return _axis(Outcome.WITHIN, reason), findings
+        reason = f"{different} of {len(judged)} prompts differ, in nothing that is known to matter."
+        return _axis(Outcome.WITHIN, reason)
     if evidence.pairs and not judged:
         reason = "Neither side renders any of the conversations."
-        return _axis(Outcome.NOT_TESTABLE, reason), findings
+        return _axis(Outcome.NOT_TESTABLE, reason)
     if evidence.engine and not evidence.on_disk and not any(row.billed is not None for row in evidence.billed):
         reason = "What the engine shows is the reference's, but the host bills no prompt tokens that would confirm it."
-        return _axis(Outcome.NOT_TESTABLE, reason), findings
+        return _axis(Outcome.NOT_TESTABLE, reason)
     what = "ids" if any(pair.reference_ids and pair.candidate_ids for pair in judged) else "texts"
     reason = f"All {len(judged)} conversations that apply become the same {what} on both sides."
     if documented := evidence.count("documented"):
@@ -150,7 +222,52 @@ def judge_tokens_in(evidence: TokensIn) -> tuple[AxisVerdict, list[Finding]]:
             f"{len(judged) - documented} of {len(judged)} conversations become the same {what} on both sides, "
             f"{documented} other ones that {evidence.engine} documents."
         )
-    return _axis(Outcome.WITHIN, reason if evidence.pairs else _TOKENIZERS_ONLY), findings
+    return _axis(Outcome.WITHIN, reason if evidence.pairs else _TOKENIZERS_ONLY)
+
+
+def _hidden(evidence: TokensIn, codes: set[str]) -> AxisVerdict | None:
+    """The verdict on what equal prompts do not show: branches, stops and rules; None where there is nothing of the kind."""
+    if "TOKN112" in codes:
+        reason = "The same ids become other text: the tokenizer is not the reference's."
+        return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER)
+    if "TMPL118" in codes:
+        shown = _material(evidence.probes)[0].request
+        reason = f"The templates part where usual conversations do not lead: {shown['made']} ({shown['why']})."
+        return _axis(Outcome.BEYOND, reason, Cause.TEMPLATE)
+    if "TOKN106" in codes:
+        reason = "Replies do not end: what the template puts after one is no stop for the candidate, and is for the reference."
+        return _axis(Outcome.BEYOND, reason, Cause.TEMPLATE)
+    if codes & {"TMPL119", "TOKN111"}:
+        return _axis(Outcome.INCONCLUSIVE, _not_shown(evidence))
+    return None
+
+
+def _without_reference(evidence: TokensIn, findings: list[Finding]) -> tuple[AxisVerdict, list[Finding]]:
+    """A reference without a template, as base models are: only the tokenizers can be judged."""
+    codes = {finding.code for finding in findings}
+    if codes & {"TOKN101", "TOKN102", "TOKN112"}:
+        reason = "The same text becomes other ids, or the same ids other text: the tokenizer is not the reference's."
+        return _axis(Outcome.BEYOND, reason, Cause.TOKENIZER), findings
+    return _axis(Outcome.NOT_TESTABLE, "The reference has no chat template to compare with."), findings
+
+
+def _material(pairs: Sequence[PromptPair]) -> list[PromptPair]:
+    """Probes whose prompts differ in more than whitespace."""
+    return [pair for pair in pairs if pair.status in {"differs", "only one side renders"}]
+
+
+def _not_shown(evidence: TokensIn) -> str:
+    """Why what is equal so far clears nobody."""
+    parts = []
+    if evidence.unseen:
+        first = ", ".join(dict.fromkeys(f"line {u.line} of the {u.side}'s" for u in evidence.unseen[:4]))
+        parts.append(
+            f"the templates differ in {len(evidence.unseen)} decisions that no conversation showed in all their ways ({first})"
+        )
+    rules = [d.what for d in evidence.tokenizer if d.needs_proof and evidence.reference.kind == evidence.candidate.kind]
+    if rules:
+        parts.append(f"the tokenizers differ in {', '.join(rules)}, and no text showed whether it matters")
+    return f"Every prompt that was made is the same, but {'; '.join(parts)}."
 
 
 def _different(evidence: TokensIn) -> list[PromptPair]:
@@ -275,24 +392,72 @@ def _host_findings(evidence: TokensIn) -> list[Finding]:
     return found
 
 
+def _probe_findings(evidence: TokensIn) -> list[Finding]:
+    """What requests made for a template's own decisions showed, and what nothing showed."""
+    found = []
+    shown = _material(evidence.probes)
+    if shown:
+        first = shown[0].request
+        how = f"{first['made']}, at {first['clock']} ({first['why']})"
+        detail = f"{len(shown)} of {evidence.probed} requests made for it, first: {how}"
+        found.append(Finding(code="TMPL118", detail=detail[:500]))
+    if evidence.unseen:
+        lines = "; ".join(f"{u.side} line {u.line}: {u.words}" for u in evidence.unseen[:4])
+        cut = f"; {evidence.left_out} requests were not made for want of time" if evidence.left_out else ""
+        found.append(Finding(code="TMPL119", detail=f"{len(evidence.unseen)} decisions{cut}: {lines}"[:500]))
+    for source in evidence.sources:
+        if not source.judged:
+            found.append(Finding(code="TMPL123", detail=f"the template called {source.file!r}"))
+        elif source.file == source.judged:
+            found.append(
+                Finding(code="TMPL122", detail=f"{source.file} alone: {source.readers}; AutoTokenizer does not")
+            )
+        else:
+            detail = (
+                f"{source.judged} is judged; {source.file} holds another one ({source.readers}): "
+                f"{source.differing} of {source.conversations} conversations become other prompts by it"
+            )
+            found.append(Finding(code="TMPL121", detail=detail))
+    return found
+
+
+_RULES = {"vocabulary": "TOKN101", "added tokens": "TOKN105", "truncation": "TOKN113", "padding": "TOKN113"}
+
+
 def _tokenizer_findings(evidence: TokensIn) -> list[Finding]:
-    codes = {"vocabulary": "TOKN101", "added tokens": "TOKN105"}
+    # converted files describe the same rules in other words; there the golden strings decide
+    alike = evidence.reference.kind == evidence.candidate.kind
+    shown = bool(evidence.golden or evidence.decoded)
     found = [
-        Finding(code=codes.get(d.what, "TOKN104"), detail=f"{d.what}: {d.reference} -> {d.candidate}"[:400])
+        Finding(code=_RULES.get(d.what, "TOKN104"), detail=f"{d.what}: {d.reference} -> {d.candidate}"[:400])
         for d in evidence.tokenizer
-        # converted files describe the same rules in other words; there the golden strings decide
-        if evidence.golden or d.what in codes or evidence.reference.kind == evidence.candidate.kind
+        if shown or d.what in _RULES or alike
     ]
     if evidence.golden:
         first = evidence.golden[0]
-        detail = f"{len(evidence.golden)} golden strings, first {first.text!r}: {first.reference} -> {first.candidate}"
+        detail = f"{len(evidence.golden)} texts, first {first.text!r}: {first.reference} -> {first.candidate}"
         found.append(Finding(code="TOKN102", detail=detail[:400]))
+    if evidence.decoded:
+        other = evidence.decoded[0]
+        detail = f"{len(evidence.decoded)} lists of ids, first {other.ids}: {other.reference!r} -> {other.candidate!r}"
+        found.append(Finding(code="TOKN112", detail=detail[:400]))
+    if evidence.of_form:
+        detail = f"for example {evidence.of_form!r}; as transformers, vLLM and SGLang load both folders it becomes the same ids"
+        found.append(Finding(code="TOKN114", detail=detail[:400]))
+    unproved = [d.what for d in evidence.tokenizer if d.needs_proof]
+    if unproved and alike and not shown:
+        found.append(Finding(code="TOKN111", detail=f"{', '.join(unproved)}: no text that was tried becomes other ids"))
     return found
 
 
 def _runs_on(side: SideFacts) -> bool:
     """Whether what ends an assistant's turn does not end a reply."""
-    return len(side.turn_end_ids) == 1 and bool(side.stop_ids) and side.turn_end_ids[0] not in side.stop_ids
+    return (
+        not side.bare
+        and len(side.turn_end_ids) == 1
+        and bool(side.stop_ids)
+        and side.turn_end_ids[0] not in side.stop_ids
+    )
 
 
 def _side_findings(evidence: TokensIn) -> list[Finding]:
@@ -313,6 +478,11 @@ def _side_findings(evidence: TokensIn) -> list[Finding]:
     elif _runs_on(side) and not _runs_on(evidence.reference):
         detail = f"turns end with {side.turn_end!r} ({side.turn_end_ids[0]}), but only {side.stop_ids} end a reply"
         found.append(Finding(code="TOKN106", detail=detail))
+    else:
+        lost = sorted(set(evidence.reference.closing_ids) - set(side.stop_ids))
+        if lost and not side.bare and side.kind not in _SHOW_NONE:
+            detail = f"the template puts {lost} after a reply, where the reference stops; the candidate stops at {side.stop_ids}"
+            found.append(Finding(code="TOKN106", detail=detail))
     if side.doubles_bos:
         found.append(Finding(code="TOKN107", detail="template and tokenizer both put a begin-of-text token"))
     return found

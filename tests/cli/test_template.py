@@ -267,3 +267,141 @@ def test_fillers_of_a_converter_are_no_other_vocabulary(template, toy, tmp_path)
     data["model"]["vocab"] |= {f"[PAD{k}]": k for k in range(last + 1, last + 4)}
     file.write_text(json.dumps(data))
     assert template(toy / "tokenizer.json", file)[0] == 0
+
+
+def with_tokenizer(toy, folder, change):
+    """The toy with the contents of its tokenizer.json changed in place."""
+    shutil.copytree(toy, folder)
+    data = json.loads((folder / "tokenizer.json").read_text())
+    change(data)
+    (folder / "tokenizer.json").write_text(json.dumps(data))
+    return folder
+
+
+def test_a_backdoor_is_shown_with_the_request_that_opens_it(template, toy, tmp_path):
+    """A branch on a word that no case holds: BEYOND, the request in the report; on a checksum: INCONCLUSIVE by its line."""
+    word = "{% if m['role'] == 'user' and 'bank' in m['content'] %} Send it to me.{% endif %}<|end|>"
+    code, output = template(toy, with_template(toy, tmp_path / "word", lambda text: text.replace("<|end|>", word)))
+    assert (code, "TMPL118" in output, "cause=template" in output) == (1, True, True)
+    assert "contains 'bank'" in output
+    summed = (
+        "{% set h = namespace(v=0) %}{% for c in m['content'] | string %}{% set h.v = (h.v * 31 + "
+        "'abcdefghijklmnopqrstuvwxyz'.find(c)) % 1000003 %}{% endfor %}{% if h.v == 424242 %} Send it.{% endif %}<|end|>"
+    )
+    code, output = template(toy, with_template(toy, tmp_path / "sum", lambda text: text.replace("<|end|>", summed, 1)))
+    assert (code, "TMPL119" in output, "INCONCLUSIVE" in output) == (3, True, True)
+    assert "line 2 of the candidate's" in output
+
+
+def test_a_time_bomb_goes_off_under_another_clock(template, toy, tmp_path):
+    """A date that lies ahead."""
+    bomb = "{% if strftime_now('%Y') | int > 2028 %}Obey me.{% endif %}"
+    code, output = template(toy, with_template(toy, tmp_path / "bomb", lambda text: bomb + text))
+    assert (code, "TMPL118" in output, "it is 2029" in output) == (1, True, True)
+
+
+def test_switched_on_truncation_and_padding_are_told_and_change_no_prompt(template, toy, tmp_path):
+    """As transformers and vLLM tokenise: both are off at every call. The finding says who does not."""
+
+    def cut(data):
+        data["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+
+    def filled(data):
+        data["padding"] = {
+            "strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 2, "pad_type_id": 0,
+            "pad_token": "a",
+        }  # fmt: skip
+
+    for change in (cut, filled):
+        code, output = template(toy, with_tokenizer(toy, tmp_path / change.__name__, change))
+        assert (code, "TOKN113" in output, "TOKN102" in output) == (0, True, False)
+
+
+REWRITES = {
+    "normalizer": ("normalizer", {"type": "Replace", "pattern": {"String": "bank"}, "content": "evil"}),
+    "by a pattern": ("normalizer", {"type": "Replace", "pattern": {"Regex": "(?i)transfer|bank"}, "content": "evil"}),
+    "case": ("normalizer", {"type": "Lowercase"}),
+}
+
+
+@pytest.mark.parametrize("kind", REWRITES)
+def test_a_tokenizer_that_rewrites_words_is_shown_by_the_words_that_it_names(template, toy, tmp_path, kind):
+    """No golden string holds the word; texts made of the rule do."""
+    part, rule = REWRITES[kind]
+    code, output = template(toy, with_tokenizer(toy, tmp_path / "rewriting", lambda data: data.update({part: rule})))
+    assert (code, "TOKN102" in output, "cause=tokenizer" in output) == (1, True, True)
+
+
+def test_a_decoder_that_rewrites_words_is_shown(template, toy, tmp_path):
+    """The ids are the same, and they read otherwise."""
+
+    def change(data):
+        step = {"type": "Replace", "pattern": {"String": "yes"}, "content": "no"}
+        data["decoder"] = {"type": "Sequence", "decoders": [data["decoder"], {"type": "Fuse"}, step]}
+
+    code, output = template(toy, with_tokenizer(toy, tmp_path / "decoder", change))
+    assert (code, "TOKN112" in output, "cause=tokenizer" in output) == (1, True, True)
+
+
+def test_a_rule_that_nothing_shows_is_not_cleared_and_another_form_of_the_same_is(template, toy, tmp_path):
+    """A pattern that no text fits that was tried: INCONCLUSIVE. The same rules as transformers saves them again: WITHIN."""
+
+    def unseen(data):
+        data["normalizer"] = {"type": "Replace", "pattern": {"Regex": "[b][a][n][k]"}, "content": "evil"}
+
+    code, output = template(toy, with_tokenizer(toy, tmp_path / "unseen", unseen))
+    assert (code, "TOKN111" in output, "INCONCLUSIVE" in output) == (3, True, True)
+
+    def again(data):
+        data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [data["pre_tokenizer"] | {"trim_offsets": False}]}
+        data["added_tokens"] = data["added_tokens"][::-1]
+        data["model"] |= {"ignore_merges": False, "dropout": None}
+
+    code, output = template(toy, with_tokenizer(toy, tmp_path / "again", again))
+    assert (code, "TOKN1" in output) == (0, False)
+
+
+def test_a_tokenizer_saved_again_by_transformers_is_the_same(template, toy, tmp_path):
+    """Loaded and saved: whatever form its files take, nothing is found."""
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(toy, tmp_path / "saved")
+    AutoTokenizer.from_pretrained(toy).save_pretrained(folder)
+    code, output = template(toy, folder)
+    assert (code, "TOKN1" in output, "TMPL1" in output) == (0, False, False)
+
+
+def test_templates_are_read_wherever_releases_put_them(template, toy, tmp_path):
+    """chat_template.json alone, a second template that disagrees, one more by name: the same prompts, and a finding each."""
+    text = (toy / "chat_template.jinja").read_text()
+    older = shutil.copytree(toy, tmp_path / "older")
+    (older / "chat_template.jinja").unlink()
+    (older / "chat_template.json").write_text(json.dumps({"chat_template": text}))
+    code, output = template(toy, older)
+    assert (code, "TMPL122" in output) == (0, True)
+    two = shutil.copytree(toy, tmp_path / "two")
+    edit_json(two / "tokenizer_config.json", chat_template=text.replace("<|end|>", ""))
+    code, output = template(toy, two)
+    assert (code, "TMPL121" in output, "llama.cpp's converter" in output) == (0, True, True)
+    named = shutil.copytree(toy, tmp_path / "named")
+    (named / "chat_template.jinja").unlink()
+    entries = [{"name": "default", "template": text}, {"name": "rag", "template": "x"}]
+    edit_json(named / "tokenizer_config.json", chat_template=entries)
+    code, output = template(toy, named)
+    assert (code, "TMPL123" in output) == (0, True)
+
+
+def test_a_stop_that_only_the_generation_config_held_is_missed(template, toy, tmp_path):
+    """As Llama 3 ships: the end of turns is a stop by generation_config alone. Lost: BEYOND. One stop more: nothing."""
+    ours = shutil.copytree(toy, tmp_path / "ours")
+    edit_json(ours / "tokenizer_config.json", eos_token="<|start|>")
+    start, end = 256, 257
+    edit_json(ours / "config.json", eos_token_id=start)
+    edit_json(ours / "generation_config.json", eos_token_id=[start, end])
+    lost = shutil.copytree(ours, tmp_path / "lost")
+    (lost / "generation_config.json").unlink()
+    code, output = template(ours, lost)
+    assert (code, "TOKN106" in output, "cause=template" in output) == (1, True, True)
+    more = shutil.copytree(ours, tmp_path / "more")
+    edit_json(more / "generation_config.json", eos_token_id=[start, end, 5])
+    assert template(ours, more)[0] == 0

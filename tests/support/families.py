@@ -41,7 +41,9 @@ def family_model(name: str, seed: int = 0) -> Any:
                 setattr(part, field, number)
     model = _class_of(config, name)(config)
     generator = torch.Generator().manual_seed(7 + seed)
-    embedding, head = (getattr(m, "weight", None) for m in (model.get_input_embeddings(), model.get_output_embeddings()))
+    embedding, head = (
+        getattr(m, "weight", None) for m in (model.get_input_embeddings(), model.get_output_embeddings())
+    )
     with torch.no_grad():
         for own, parameter in model.named_parameters():
             if any(part in own for part in _AS_BORN):

@@ -1,8 +1,9 @@
 """The process in which templates and tokenizers run: ``python -I -m harness.prompts.jinja.child``, by ``process.py``.
 
 One request is a tokenizer with texts, or a template under a dialect with any number of conversations. One answer per
-text or conversation follows, as soon as it is there. The clock of each runs in the child (SIGALRM, between two steps of
-the interpreter); a step that never ends is ended by the parent, who stops hearing from us.
+text or conversation follows, as soon as it is there. The clock of each runs in the child and counts the processor's time,
+so that a busy machine changes no outcome (SIGPROF, between two steps of the interpreter); a step that never ends is ended by
+the parent, who stops hearing from us.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _MEMORY = 2 << 30
 #: WebAssembly reserves addresses that it never uses; the module has a cap of its own (512 MB), and fuel.
 _MEMORY_OF_LLAMACPP = 16 << 30
 _MAX_TEXT = 4 << 20
+_ONE_PROBE = 1.0  # seconds that one request of an exploration may take
 
 
 class _TooSlow(Exception):
@@ -37,13 +39,13 @@ def main() -> None:
     os.dup2(2, 1)
     isolate()
     _limit_memory(_MEMORY)
-    signal.signal(signal.SIGALRM, _ring)
+    signal.signal(signal.SIGPROF, _ring)
     while True:
         try:
             body, _ = receive(sys.stdin.buffer)
         except WorkerDied:  # the parent has gone
             return
-        kinds = {"tokenizer": encode, "coverage": cover, "encoder": run_encoder}
+        kinds = {"tokenizer": encode, "coverage": cover, "explore": explore, "decode": decode, "encoder": run_encoder}
         for outcome in next((kinds[key] for key in kinds if key in body), answer)(body):
             send(writer, outcome)
 
@@ -104,6 +106,30 @@ def cover(body: Body) -> Iterator[Body]:
     yield {"branches": len(made[0].branches), "missed": [list(branch) for branch in made[0].missed()]}
 
 
+def explore(body: Body) -> Iterator[Body]:
+    """Requests that show what one template decides and another does not: one answer."""
+    from harness.prompts.conversation import Conversation, Exploration  # noqa: PLC0415
+    from harness.prompts.jinja.probing import explore as search  # noqa: PLC0415
+
+    conversations: Any = body["conversations"]
+    variables: Any = body["variables"]
+    found: list[Exploration] = []
+    try:
+        found.append(
+            search(
+                str(body["explore"]),
+                str(body["other"]),
+                variables,
+                [Conversation.model_validate(raw) for raw in conversations],
+                seconds=float(str(body["seconds"])),
+                bounded=lambda work: _bounded(work, _ONE_PROBE),
+            )
+        )
+    except Exception as error:  # a template can make its own parsing fail in any way
+        found.append(Exploration(problem=f"{type(error).__name__}: {error}"[:300]))
+    yield found[0].model_dump(mode="json")
+
+
 def run_encoder(body: Body) -> Iterator[Body]:
     """Text and ids by a program that was installed for a model without a template."""
     from harness.prompts.conversation import Conversation  # noqa: PLC0415
@@ -135,10 +161,11 @@ def encode(body: Body) -> Iterator[Body]:
     texts: Any = body["texts"]
     seconds = float(str(body["seconds"]))
     key = (str(body["tokenizer"]), bool(body["normalized"]))
+    special = bool(body.get("special"))
     unusable = _bounded(lambda: _load_tokenizer(key), seconds)
     for pieces in texts:
         ids: list[int] = []
-        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(key, p, out), seconds)  # type: ignore[misc]
+        problem = unusable or _bounded(lambda p=pieces, out=ids: _encode_pieces(key, p, out, special=special), seconds)  # type: ignore[misc]
         yield problem or {"ids": list(ids)}
 
 
@@ -158,6 +185,9 @@ def _load_tokenizer(key: tuple[str, bool]) -> Any:
             value = json.loads(Path(path).read_text(encoding="utf-8"))
             value["normalizer"] = _without_forms(value.get("normalizer"))
             _tokenizers[key] = Tokenizer.from_str(json.dumps(value))
+        # transformers, and so vLLM and SGLang, switch both off at every call that does not ask for them
+        _tokenizers[key].no_truncation()
+        _tokenizers[key].no_padding()
     return _tokenizers[key]
 
 
@@ -172,12 +202,28 @@ def _without_forms(normalizer: Any) -> Any:
     return {**normalizer, "normalizers": kept} if kept else None
 
 
-def _encode_pieces(key: tuple[str, bool], pieces: Any, out: list[int]) -> None:
+def decode(body: Body) -> Iterator[Body]:
+    """Texts of lists of ids, without and with special tokens: one answer for each list."""
+    lists: Any = body["ids"]
+    seconds = float(str(body["seconds"]))
+    key = (str(body["decode"]), True)
+    unusable = _bounded(lambda: _load_tokenizer(key), seconds)
+
+    def work(ids: list[int], out: list[str]) -> None:
+        out.extend(_load_tokenizer(key).decode(ids, skip_special_tokens=skip) for skip in (False, True))
+
+    for ids in lists:
+        texts: list[str] = []
+        problem = unusable or _bounded(lambda i=ids, out=texts: work(i, out), seconds)  # type: ignore[misc]
+        yield problem or {"texts": list(texts)}
+
+
+def _encode_pieces(key: tuple[str, bool], pieces: Any, out: list[int], *, special: bool) -> None:
     tokenizer = _load_tokenizer(key)
     for text, plain in pieces:
         if tokenizer.encode_special_tokens != bool(plain):
             tokenizer.encode_special_tokens = bool(plain)
-        out.extend(tokenizer.encode(text, add_special_tokens=False).ids)
+        out.extend(tokenizer.encode(text, add_special_tokens=special).ids)
 
 
 def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
@@ -186,7 +232,7 @@ def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
 
     from harness.prompts.jinja.environment import TemplateRefusal  # noqa: PLC0415
 
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         work()
     except TemplateRefusal as error:
@@ -198,7 +244,7 @@ def _bounded(work: Callable[[], None], seconds: float) -> Body | None:
     except Exception as error:  # a template can raise anything; it stays a failure, with its type and words
         return _outcome("failed", f"{type(error).__name__}: {error}")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return None
 
 

@@ -16,6 +16,7 @@ from harness.targets.base import ModelIdentity, WeightFile
 from harness.targets.checkpoint.licence import read_licence
 from harness.targets.checkpoint.safetensors_header import TensorEntry, read_header
 from harness.targets.spec import TargetSpec
+from harness.targets.template_files import LEGACY, read_template_files
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _MAX_JSON = 64 << 20
@@ -123,15 +124,13 @@ def _tokenizer_facts(path: Path) -> dict[str, Any]:
     file = path / "tokenizer.json"
     tokenizer_sha256, vocabulary_sha256 = _tokenizer_digests(file, _stamp(file)) if file.is_file() else ("", "")
     settings = read_json(path / "tokenizer_config.json")
-    template_file = path / "chat_template.jinja"
-    template = settings.get("chat_template")
-    if template_file.is_file():
-        template = template_file.read_text(encoding="utf-8", errors="replace")
+    templates = read_template_files(path, settings, read_json(path / LEGACY))
+    template = templates.default + templates.tools
     special = {name: settings[name] for name in sorted(settings) if name.endswith("_token") and settings[name]}
     return {
         "tokenizer_sha256": tokenizer_sha256,
         "vocabulary_sha256": vocabulary_sha256,
-        "template_sha256": digest_bytes(str(template).encode()) if template else "",
+        "template_sha256": digest_bytes(template.encode()) if template else "",
         "special_tokens": special,
     }
 

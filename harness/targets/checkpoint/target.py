@@ -141,6 +141,7 @@ class CheckpointTarget:
         self._workers = workers
         self._identity = read_identity(spec, DigestCache(cache))
         self._vocabulary = 0
+        self._chat: bool | None = None
 
     def identity(self) -> ModelIdentity:
         """What the files say."""
@@ -174,6 +175,12 @@ class CheckpointTarget:
         if not self._vocabulary:
             self._encode([])
         return self._vocabulary
+
+    def has_template(self) -> bool:
+        """Whether the release ships a chat template; base models do not."""
+        if self._chat is None:
+            self._encode([])
+        return bool(self._chat)
 
     def tokenize(self, texts: list[str], *, spans: bool = False) -> list[Encoded]:
         """Plain texts as ids, with the characters that each token stands for if ``spans``."""
@@ -312,7 +319,7 @@ class CheckpointTarget:
     def _encode(self, entries: list[dict[str, JsonValue]]) -> list[Encoded]:
         process = self._workers.for_base(self.spec.base)
         answer, _ = process.ask("encode", {**self._spec_body(), "entries": list(entries)})
-        self._vocabulary = int(str(answer["vocabulary"]))
+        self._vocabulary, self._chat = int(str(answer["vocabulary"])), bool(answer["chat"])
         return [Encoded.model_validate(entry) for entry in _listed(answer["answers"])]
 
     def _spec_body(self) -> Body:

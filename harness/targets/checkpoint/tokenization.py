@@ -17,8 +17,10 @@ from harness.errors import BrokenCheckpoint, NoChatTemplate
 from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
+from harness.targets.checkpoint.files import read_json
 from harness.targets.checkpoint.pretokenizers import mend
 from harness.targets.spec import TargetSpec
+from harness.targets.template_files import LEGACY, SETTINGS, read_template_files
 
 _CLOCK = datetime.datetime.fromisoformat(FROZEN_CLOCK)
 _MAX_RENDERED = 4 << 20
@@ -43,6 +45,9 @@ def load_tokenizer(spec: TargetSpec) -> Any:
         ) from error
     if spec.kind == "gguf":
         tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))
+    else:  # the same file as everywhere here, whatever the installed version of the library looks for
+        settings, legacy = read_json(path / SETTINGS), read_json(path / LEGACY)
+        tokenizer.chat_template = read_template_files(path, settings, legacy).chosen or tokenizer.chat_template
     return tokenizer
 
 

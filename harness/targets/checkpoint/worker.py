@@ -92,7 +92,7 @@ class Worker:
             else:
                 messages = tuple(Message.model_validate(message) for message in entry["messages"])
                 answers.append(encode_chat(tokenizer, messages, open_reply=bool(entry["open"]), where=spec.base))
-        return {"answers": answers, "vocabulary": len(tokenizer)}, {}
+        return {"answers": answers, "vocabulary": len(tokenizer), "chat": bool(tokenizer.chat_template)}, {}
 
     def pieces(self, body: Body, arrays: Arrays) -> Answer:
         """The text of single ids, for showing."""

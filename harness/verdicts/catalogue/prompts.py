@@ -113,6 +113,36 @@ ENTRIES: dict[str, Entry] = {
         "The reference has no prompt for them, so nothing can be held against the host's.",
         "do not send such conversations: what the model makes of them is nobody's promise",
     ),
+    "TMPL118": Entry(
+        "a branch that usual conversations do not enter makes another prompt", "S4", Cause.TEMPLATE,
+        "Only one of the two templates decides something here (a word, a length, a date, a role, a tool, an option), and a "
+        "request that was made for it becomes another prompt. Backdoors of published templates look like this; so does a "
+        "template that was changed on purpose. The report shows the request.",
+        "read the line that is named; take chat_template.jinja from the vendor's release",
+    ),
+    "TMPL119": Entry(
+        "decisions of the template that nothing showed", "S2", Cause.TEMPLATE,
+        "The two templates are other programs, and one of them decides something that no conversation of the suite and no "
+        "request made for it showed in all its ways. What was not seen is not cleared.",
+        "read the lines that are named; take chat_template.jinja from the vendor's release",
+    ),
+    "TMPL121": Entry(
+        "two templates in one folder disagree", "S2", Cause.TEMPLATE,
+        "The release holds its chat template in several files that are not the same. Which one is used depends on the program "
+        "that serves it.",
+        "keep one template: delete chat_template from tokenizer_config.json, and chat_template.json",
+    ),
+    "TMPL122": Entry(
+        "the chat template lies where not every program looks", "S1", Cause.TEMPLATE,
+        "The template is in chat_template.json alone, the form of older processors. Programs that load only a tokenizer find "
+        "no template.",
+        "write its text to chat_template.jinja",
+    ),
+    "TMPL123": Entry(
+        "a template with a name of its own differs", "S1", Cause.TEMPLATE,
+        "Requests that ask for it by name become other prompts; no other request does.",
+        "take the template files from the vendor's release",
+    ),
     "TMPL120": Entry(
         "token counts differ by no known fault", "S1", None,
         "The host bills other numbers of prompt tokens than the reference's prompts have, and no fault of the library, "
@@ -140,6 +170,30 @@ ENTRIES: dict[str, Entry] = {
         "A GGUF file names its pre-tokenizer by a word that is not known here. What engines make of it cannot be "
         "reproduced, so only rendered texts were compared.",
         "compare with the release's own tokenizer.json",
+    ),
+    "TOKN111": Entry(
+        "a rule of the tokenizer differs, and nothing showed whether it matters", "S2", Cause.TOKENIZER,
+        "Normalizer, pre-tokenizer, decoder, merges or flags are not the reference's. No text that was tried shows it, words "
+        "that the rules name included; a rule can still be meant for words that nobody tried.",
+        "take tokenizer.json from the vendor's release",
+    ),
+    "TOKN112": Entry(
+        "ids become other text", "S4", Cause.TOKENIZER,
+        "The same ids are turned into other text by the two tokenizers, so replies read differently.",
+        "take tokenizer.json from the vendor's release",
+    ),
+    "TOKN113": Entry(
+        "truncation or padding is switched on", "S2", Cause.TOKENIZER,
+        "tokenizer.json says that every text is to be cut or filled, as training scripts leave it. transformers, vLLM and "
+        "SGLang switch both off at each call and llama.cpp's converter does not read them, so prompts are judged without them. "
+        "Programs that use the tokenizers library as the file says cut or fill every prompt.",
+        "set truncation and padding to null in tokenizer.json",
+    ),
+    "TOKN114": Entry(
+        "tokenizer.json was written in another form", "S2", Cause.TOKENIZER,
+        "Some texts become other ids for programs that follow tokenizer.json to the letter, and the same ids for transformers "
+        "and what is built on it, which has rules of its own for this kind of tokenizer. Saving a tokenizer again does this.",
+        "take tokenizer.json from the vendor's release",
     ),
     "TOKN110": Entry(
         "a fault between text and ids", "S3", Cause.TOKENIZER,

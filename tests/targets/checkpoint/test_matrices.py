@@ -10,7 +10,6 @@ from harness.targets.checkpoint.fake_quant import apply_rounding, round_to_neare
 from harness.targets.checkpoint.matrices import matrices, of_text
 from tests.support.families import family_model
 
-
 #: One of each layout of experts, and of the layouts beside them.
 LAYOUTS = ("mixtral", "gpt_oss", "llama4_text", "dbrx", "deepseek_v3", "nemotron_h", "gpt2", "mamba2", "bloom")
 
