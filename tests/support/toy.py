@@ -83,12 +83,14 @@ def edit_tensors(folder: Path, change: object) -> None:
     save_file(tensors, str(path), {"format": "pt"})
 
 
-def make_suite(folder: Path, documents: int = 12, chats: int = 2, asks: int = 2, length: int = 160) -> Path:
+def make_suite(
+    folder: Path, documents: int = 12, chats: int = 2, asks: int = 2, length: int = 160, band: int = 6
+) -> Path:
     """A small suite folder with every kind of item."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "suite.yaml").write_text(
         "name: tiny\nversion: 1\ntitle: Tiny\nlicence: Apache-2.0\npurpose: tests\nshows: [plumbing]\n"
-        "cannot_show: [anything else]\nskip_tokens: 8\nprofiles: {full: {band_documents: 6},"
+        f"cannot_show: [anything else]\nskip_tokens: 8\nprofiles: {{full: {{band_documents: {band}}},"
         " quick: {documents: 4, prompts: 1}}\n",
         encoding="utf-8",
     )
