@@ -31,7 +31,7 @@ ACTS = (
               help="Only put the demo's model into a folder of yours, to quantize and compare it.")  # fmt: skip
 @click.option("--profile", default="quick", show_default=True, help="The part of the suite: quick or full.")
 @click.option("--hosts", is_flag=True, help="Audit four real servers on this machine instead (needs the extra hosts).")
-@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--threads", default=0, help="Compute threads; 0 takes what this process may use.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 @click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import torch
 
+from harness.processors import threads_for
 from harness.targets.checkpoint.loading import Loaded, load
 from harness.targets.spec import TargetSpec
 
@@ -28,8 +29,8 @@ class KeptModels:
         if found is None:
             self._make(room if spec.runtime.device == "cpu" else 0)
             found = load(spec)
-        elif spec.runtime.threads:
-            torch.set_num_threads(spec.runtime.threads)
+        else:
+            torch.set_num_threads(threads_for(spec.runtime.threads))
         self._models[spec] = found
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from harness.errors import BrokenCheckpoint, MissingExtra
+from harness.processors import threads_for
 from harness.targets.checkpoint import narrow_products
 from harness.targets.checkpoint.fake_quant import apply_rounding
 from harness.targets.checkpoint.head import Head, find_head
@@ -50,8 +51,7 @@ class Loaded:
 
 def load(spec: TargetSpec) -> Loaded:
     """Load a model and prove its head."""
-    if spec.runtime.threads:
-        torch.set_num_threads(spec.runtime.threads)
+    torch.set_num_threads(threads_for(spec.runtime.threads))
     narrow_products.widen()
     model, changed = load_model(spec)
     try:
