@@ -14,23 +14,25 @@ from harness import __version__
 from harness.config import Places, writable
 from harness.errors import FidelityError, Interrupted
 from harness.gating.policies import Judgement, frozen, resolve
-from harness.observations.collect import collect_reference, collect_target
+from harness.observations.collect import collect_reference, collect_target, halt
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
-from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
+from harness.observations.facts import note_files, note_pieces, note_prompts
 from harness.observations.journal import Journal, Status
 from harness.observations.losses import note_losses
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import CacheChoice, ReferenceCache
+from harness.observations.weights import Weights
 from harness.prompts.sequences import Sequence
 from harness.reports.build import build_scorecard
 from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
 from harness.reports.tokens import tokens_of
 from harness.suites.load import load_suite, text_suite
-from harness.suites.model import Suite
+from harness.suites.model import Profile, Suite
 from harness.targets.alternatives import rebuild
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.memory import room_for_models
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime, parse_spec
 
@@ -53,6 +55,7 @@ class Request:
     candidates: tuple[Candidate, ...]
     suite: str = "core"
     profile: str = "full"
+    part: Profile | None = None  # of the suite, where none of its own profiles is meant; ``profile`` is then its name
     window: int = 0  # tokens; then ``suite`` is a text file, cut as llama.cpp's perplexity tool does
     runtime: Runtime = field(default_factory=Runtime)
     band: bool = True
@@ -74,6 +77,7 @@ class Session:
     cache: ReferenceCache
     workers: Workers
     places: Places
+    weights: Weights
 
     def open(self, planned: PlannedTarget) -> CheckpointTarget:
         """The target of a plan's entry; candidates that are open already are not opened twice."""
@@ -86,9 +90,9 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
     judgement = check_request(request)
     writable(places.results, "results")
     writable(places.cache, "cache")
-    with Workers() as workers:
+    with Workers(room_for_models()) as workers:
         suite = text_suite(Path(request.suite), request.window) if request.window else load_suite(request.suite)
-        profile = suite.profile(request.profile)
+        profile = request.part or suite.profile(request.profile)
         session = yield from open_session(request, places, workers)
         sequences = yield from encode_items(suite, profile, session.reference, session.cache)
         plan = _plan(request, session, suite, sequences, judgement)
@@ -133,7 +137,9 @@ def open_session(request: Request, places: Places, workers: Workers) -> Generato
     cache.prepare()
     if cache.kind == "sketch" and request.reference_cache == "auto":
         yield Noticed("the reference's head cannot be replayed apart from the model; it is kept as a sketch")
-    return Session(reference, candidates, cache, workers, places)
+    weights = Weights(reference, workers.room)
+    yield from weights.look(candidates[0])
+    return Session(reference, candidates, cache, workers, places, weights)
 
 
 def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop) -> Iterator[Event]:
@@ -146,18 +152,17 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
     note_files(journal, plan, suite, session.reference, session.candidates)
     for event in collect_reference(plan, session.cache):
         yield event
-        _halt(stop, journal)
+        halt(stop, journal)
     blocked = yield from note_prompts(journal, plan, suite, session.reference, session.candidates)
     for planned in plan.targets:
         if planned.key in blocked:
             yield Noticed(f"{planned.label} is not scored: {blocked[planned.key]}; its bits per byte are measured")
             note_losses(journal, plan, suite, planned, session.open(planned), session.reference)
             continue
+        yield from session.weights.note(journal, planned, session.open)
         for event in collect_target(plan, planned, session.open, session.cache, journal):
             yield event
-            _halt(stop, journal)
-        if planned.role == "candidate":
-            note_weights(journal, planned, session.open(planned), session.reference)
+            halt(stop, journal)
     note_pieces(journal, plan, session.reference)
     journal.set_status("complete")
 
@@ -183,15 +188,7 @@ def _plan(
         **session.reference.capabilities().versions,
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
-    scope = Scope(request.band, request.ladder, *frozen(judgement), request.rebuild, session.cache.estimator)
+    kept = session.cache.estimator
+    scope = Scope(request.band, request.ladder, *frozen(judgement), request.rebuild, kept, request.part)
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
-
-
-def _halt(stop: Stop, journal: Journal) -> None:
-    if stop.wanted:
-        raise Interrupted(
-            "stopped; everything that was finished is in the journal",
-            where=str(journal.folder),
-            fix="give the same command again to go on",
-        )

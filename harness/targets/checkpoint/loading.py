@@ -52,8 +52,12 @@ class Loaded:
 def load(spec: TargetSpec) -> Loaded:
     """Load a model and prove its head."""
     torch.set_num_threads(threads_for(spec.runtime.threads))
+    return proved(spec, *load_model(spec))
+
+
+def proved(spec: TargetSpec, model: Any, changed: int) -> Loaded:
+    """Prove the head of a model that has not run yet; ``changed`` is the number of matrices that were rounded by us."""
     narrow_products.widen()
-    model, changed = load_model(spec)
     try:
         head = find_head(model)
     except ImportError as error:

@@ -284,7 +284,9 @@ class CheckpointTarget:
     def weights(self, reference: Path) -> WeightEvidence:
         """This checkpoint's weights beside those in the reference's folder."""
         process = self._workers.for_base(self.spec.base)
-        answer, _ = process.ask("weights", {**self._spec_body(), "reference": str(reference)})
+        answer, _ = process.ask(
+            "weights", {**self._spec_body(), "reference": str(reference), "room": self._workers.room}
+        )
         return WeightEvidence.model_validate(answer["evidence"])
 
     def pieces(self, ids: list[int]) -> list[str]:

@@ -232,14 +232,13 @@ class Worker:
         return {}, {"losses": token_losses(self.model, _batch(arrays))}
 
     def weights(self, body: Body, arrays: Arrays) -> Answer:
-        """Hold a candidate's weights, freshly loaded, against the reference's files."""
-        from harness.targets.checkpoint.loading import load_model  # noqa: PLC0415
+        """Hold a candidate's weights, freshly loaded, against the reference's files; the model is kept to be run."""
+        from harness.targets.checkpoint.kept import KeptModels  # noqa: PLC0415
         from harness.targets.checkpoint.weights import weight_evidence  # noqa: PLC0415
 
         self.loaded = None
-        if self.kept:
-            self.kept.clear()
-        model, _ = load_model(read_spec(body))
+        self.kept = self.kept or KeptModels()
+        model = self.kept.unrun(read_spec(body), int(str(body["room"])))
         return {"evidence": weight_evidence(model, Path(str(body["reference"]))).model_dump(mode="json")}, {}
 
     def convert(self, body: Body, arrays: Arrays) -> Answer:
