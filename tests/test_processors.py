@@ -39,7 +39,14 @@ def grouped(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("max 100000", 8), ("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), ("", 8)],
+    [
+        ("max 100000", 8),
+        ("200000 100000", 2),
+        ("250000 100000", 2),
+        ("50000 100000", 1),
+        ("1600000 100000", 8),
+        ("", 8),
+    ],
 )
 def test_a_quota_of_version_2_counts_in_whole_processors(grouped, text, number):
     """Rounded down, at least one, and never more than the affinity."""
