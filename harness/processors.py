@@ -47,13 +47,11 @@ def _allowed() -> int:
 def _quotas(proc: Path) -> Iterator[float]:
     """The quota, in processors, of every control group above this process that has one."""
     for kind, folder, top in _groups(proc):
-        while True:
-            quota = _quota(kind, folder)
+        inside = folder.relative_to(top).parts
+        for depth in range(len(inside) + 1):  # a parent's quota holds for its children
+            quota = _quota(kind, top.joinpath(*inside[:depth]))
             if quota:
                 yield quota
-            if folder == top:
-                break
-            folder = folder.parent  # a parent's quota holds for its children
 
 
 def _groups(proc: Path) -> Iterator[tuple[str, Path, Path]]:

@@ -22,7 +22,8 @@ _START = 120.0  # seconds
 def local_host(gguf: Path, template: str = "", context: int = 4096, kv: str = "") -> Iterator[str]:
     """Serve a GGUF file on 127.0.0.1, its template replaced and its keys and values stored as ``kv`` where given.
 
-    One slot, as many threads as there are processors to use, on a port of its own choice; yields the address. The process ends with the block.
+    One slot, a thread per processor that may be used, on a port of its own choice; yields the address. The process ends with
+    the block.
     """
     if find_spec("xllamacpp") is None:
         raise MissingExtra("a local llama.cpp server needs xllamacpp", fix='pip install "fidelity-harness[hosts]"')
