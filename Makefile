@@ -80,6 +80,9 @@ fmt: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 
+bench-contention: $(READY)
+	$(BIN)/python bench/contention.py
+
 bench-logits: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'lm-eval[hf]==0.4.13'
 	$(BIN)/python bench/logit_throughput.py
