@@ -14,7 +14,7 @@ PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loa
 TEST_ENV = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 READY = $(VENV)/.ready
 # The demo needs a tenth of the packages that tests and checks need.
 DEMO_READY = $(VENV)/.demo-ready

@@ -39,7 +39,7 @@ _BENCHMARKS = {
         "Beside other programs",
         "make bench-contention",
         "A small comparison beside two busy loops over the same on idle ones. before: a thread per processor of the machine, "
-        "spinning while it waits; now: a thread per processor that may be used, waiting passively. Ratios of medians over rounds.",
+        "spinning while it waits; now: a thread per processor that may be used, waiting passively. Ratios of medians.",
     ),
     "narrow_products": (
         "Narrow products in fp32",

@@ -20,7 +20,7 @@ from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.probe import State, probe
 from harness.targets.endpoint.trials import try_all
 
-_START = 180.0
+_START = 900.0
 
 
 @pytest.fixture(scope="module")
