@@ -138,7 +138,8 @@ def open_session(request: Request, places: Places, workers: Workers) -> Generato
     if cache.kind == "sketch" and request.reference_cache == "auto":
         yield Noticed("the reference's head cannot be replayed apart from the model; it is kept as a sketch")
     weights = Weights(reference, workers.room)
-    yield from weights.look(candidates[0])
+    for first in candidates[:1]:
+        yield from weights.look(first)
     return Session(reference, candidates, cache, workers, places, weights)
 
 

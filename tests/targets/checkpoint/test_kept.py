@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from harness.targets.checkpoint import kept
 from harness.targets.checkpoint.kept import KeptModels
@@ -97,3 +98,15 @@ def test_a_model_that_was_only_read_makes_place_for_the_next(specs, loads):
     models.model(specs[0], 0)
     models.model(specs[1], 0)
     assert [one.kind for one in loads] == ["plain", "rtn", "plain", "rtn"]
+
+
+def test_threads_are_those_asked_for_or_those_that_may_be_used(specs, monkeypatch):
+    """Also of a model that was loaded with another number."""
+    before, models = torch.get_num_threads(), KeptModels()
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        for asked, found in ((2, 2), (0, 3), (1, 1)):
+            models.model(specs[0].with_runtime(threads=asked), 0)
+            assert torch.get_num_threads() == found
+    finally:
+        torch.set_num_threads(before)
