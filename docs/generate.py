@@ -35,12 +35,6 @@ _BENCHMARKS = {
         "reference into the cache; b: compare, reference cached; c: compare, reference not cached; d: lm-eval's rolling "
         "log-likelihood of the same text, its loop alone; e: the whole lm_eval command, once.",
     ),
-    "contention": (
-        "Beside other programs",
-        "make bench-contention",
-        "A small comparison beside two busy loops over the same on idle ones. before: a thread per processor of the machine, "
-        "spinning while it waits; now: a thread per processor that may be used, waiting passively. Ratios of medians.",
-    ),
     "narrow_products": (
         "Narrow products in fp32",
         "make bench-narrow",
