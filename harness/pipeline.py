@@ -5,6 +5,7 @@ plan -> files -> prompts -> collect -> judge -> render. Every stage yields event
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -12,16 +13,17 @@ from pathlib import Path
 
 from harness import __version__
 from harness.config import Places, writable
-from harness.errors import FidelityError, Interrupted, MissingExtra, TargetRefused
+from harness.errors import FidelityError, Interrupted, MissingExtra, TargetRefused, UsageError
 from harness.gating.policies import Judgement, frozen, resolve
-from harness.observations.collect import collect_reference, collect_target
+from harness.observations.collect import collect_reference, collect_target, halt
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
-from harness.observations.facts import note_files, note_pieces, note_prompts, note_weights
+from harness.observations.facts import note_files, note_pieces, note_prompts
 from harness.observations.journal import Journal, Status
 from harness.observations.losses import note_losses
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.planning import Scope, Wanted, encode_items, make_plan
 from harness.observations.reference_cache import CacheChoice, ReferenceCache
+from harness.observations.weights import Weights
 from harness.prompting.noted import note_tokens_in
 from harness.prompts.sequences import Sequence
 from harness.reports.build import build_scorecard
@@ -29,11 +31,12 @@ from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
 from harness.reports.tokens import tokens_of
 from harness.suites.load import load_suite, text_suite
-from harness.suites.model import Suite
-from harness.targets.alternatives import rebuild
+from harness.suites.model import Profile, Suite
+from harness.targets.alternatives import declared_claim, native_precision, rebuild
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.memory import room_for_models
 from harness.targets.opening import open_target
-from harness.targets.spec import Runtime, parse_spec
+from harness.targets.spec import Runtime, TargetSpec, parse_spec
 
 DEFAULT_LADDER = (8, 6, 5, 4, 3)
 
@@ -54,6 +57,7 @@ class Request:
     candidates: tuple[Candidate, ...]
     suite: str = "core"
     profile: str = "full"
+    part: Profile | None = None  # of the suite, where none of its own profiles is meant; ``profile`` is then its name
     window: int = 0  # tokens; then ``suite`` is a text file, cut as llama.cpp's perplexity tool does
     runtime: Runtime = field(default_factory=Runtime)
     band: bool = True
@@ -75,6 +79,7 @@ class Session:
     cache: ReferenceCache
     workers: Workers
     places: Places
+    weights: Weights
 
     def open(self, planned: PlannedTarget) -> CheckpointTarget:
         """The target of a plan's entry; candidates that are open already are not opened twice."""
@@ -87,9 +92,9 @@ def compare(request: Request, places: Places, stop: Stop) -> Generator[Event, No
     judgement = check_request(request)
     writable(places.results, "results")
     writable(places.cache, "cache")
-    with Workers() as workers:
+    with Workers(room_for_models()) as workers:
         suite = text_suite(Path(request.suite), request.window) if request.window else load_suite(request.suite)
-        profile = suite.profile(request.profile)
+        profile = request.part or suite.profile(request.profile)
         session = yield from open_session(request, places, workers)
         sequences = yield from encode_items(suite, profile, session.reference, session.cache)
         plan = _plan(request, session, suite, sequences, judgement)
@@ -134,7 +139,26 @@ def open_session(request: Request, places: Places, workers: Workers) -> Generato
     cache.prepare()
     if cache.kind == "sketch" and request.reference_cache == "auto":
         yield Noticed("the reference's head cannot be replayed apart from the model; it is kept as a sketch")
-    return Session(reference, candidates, cache, workers, places)
+    weights = Weights(reference, workers.room, _rebuilt(request, reference, candidates))
+    for first in candidates[:1]:
+        yield from weights.look(first)
+    return Session(reference, candidates, cache, workers, places, weights)
+
+
+def _rebuilt(
+    request: Request, reference: CheckpointTarget, candidates: list[CheckpointTarget]
+) -> dict[TargetSpec, list[TargetSpec]]:
+    """What rebuilds the claims of each candidate, as far as claims can be rebuilt."""
+    found: dict[TargetSpec, list[TargetSpec]] = {}
+    if not request.rebuild:
+        return found
+    native = native_precision(reference.identity())
+    for candidate, target in zip(request.candidates, candidates, strict=True):
+        claim = candidate.claim or declared_claim(target.spec, target.identity())[0]
+        with contextlib.suppress(UsageError):  # told where the plan is made
+            rebuilt = rebuild(claim, reference.spec, native) if claim else None
+            found.setdefault(target.spec, []).extend([rebuilt] if rebuilt else [])
+    return found
 
 
 def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop) -> Iterator[Event]:
@@ -147,7 +171,7 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
     note_files(journal, plan, suite, session.reference, session.candidates)
     for event in collect_reference(plan, session.cache):
         yield event
-        _halt(stop, journal)
+        halt(stop, journal)
     yield from note_tokens_in(journal, plan, session.reference, session.candidates, session.workers, session.places)
     blocked = yield from note_prompts(journal, plan, suite, session.reference, session.candidates)
     for planned in plan.targets:
@@ -156,9 +180,10 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
             note_losses(journal, plan, suite, planned, session.open(planned), session.reference)
             continue
         try:
+            yield from session.weights.note(journal, planned, session.open)
             for event in collect_target(plan, planned, session.open, session.cache, journal):
                 yield event
-                _halt(stop, journal)
+                halt(stop, journal)
         except (TargetRefused, MissingExtra) as error:
             if planned.role == "candidate":
                 raise
@@ -166,9 +191,6 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
             session.workers.drop(planned.spec.base)
             journal.note("left_out", planned.key, error.problem)
             yield Noticed(f"{planned.label} is left out: {error.problem}")
-            continue
-        if planned.role == "candidate":
-            note_weights(journal, plan, planned, session.open(planned), session.reference)
     note_pieces(journal, plan, session.reference)
     journal.set_status("complete")
 
@@ -194,15 +216,7 @@ def _plan(
         **session.reference.capabilities().versions,
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
-    scope = Scope(request.band, request.ladder, *frozen(judgement), request.rebuild, session.cache.estimator)
+    kept = session.cache.estimator
+    scope = Scope(request.band, request.ladder, *frozen(judgement), request.rebuild, kept, request.part)
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)
-
-
-def _halt(stop: Stop, journal: Journal) -> None:
-    if stop.wanted:
-        raise Interrupted(
-            "stopped; everything that was finished is in the journal",
-            where=str(journal.folder),
-            fix="give the same command again to go on",
-        )

@@ -12,7 +12,7 @@ export FIDELITY_CACHE=cache FIDELITY_RESULTS=runs
 [ -z "${CACHE:-}" ] || cp -r "$CACHE" cache
 
 # an honest bf16 copy; int8, nf4 and 4-bit round to nearest sold as bf16; nf4 that says so
-"$fidelity" demo
+"$fidelity" demo --profile quick
 
 # the same weights with a template that leaves out the default system message
 "$fidelity" demo --model-to SmolLM2-135M-Instruct

@@ -49,7 +49,6 @@ def runs(folder):
     )
 
 
-@pytest.mark.slow
 def test_a_marker_fails_with_findings_and_not_with_a_dump(repository):
     """The message holds verdict, gates with intervals, findings and the way to the report; no traceback, no dict."""
     done = repository(MARKED)

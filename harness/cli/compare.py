@@ -43,7 +43,7 @@ from harness.targets.spec import Runtime
 @click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
               help="Number format in which both sides run.")  # fmt: skip
 @click.option("--batch", default=1, show_default=True, help="Sequences per forward pass, the same on both sides.")
-@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--threads", default=0, help="Compute threads; 0 takes what this process may use.")
 @click.option("--band/--no-band", default=True, help="Measure the honest band in the same run.")
 @click.option("--ladder", default=",".join(map(str, DEFAULT_LADDER)), show_default=True, metavar="BITS",
               help="Round-to-nearest rungs to measure, or 'none'.")  # fmt: skip

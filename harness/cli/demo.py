@@ -11,10 +11,13 @@ from harness.cli.display import make_display
 from harness.cli.execution import execute
 from harness.config import Places, writable
 from harness.pipeline import Candidate, Request
+from harness.suites.model import Profile
 from harness.targets.demo_model import NAME, build_demo_reference, demo_reference
 from harness.targets.spec import Runtime
 from harness.verdicts.model import Cause, Outcome
 
+#: What the demo measures: enough for all five verdicts. Replies of ten prompts are sampled together.
+PART = Profile(documents=10, prompts=10, band_documents=5)
 #: (change, what it is sold as, the verdict that is right, its cause)
 ACTS = (
     ("dtype:bf16", "bf16", Outcome.WITHIN, None),
@@ -29,9 +32,9 @@ ACTS = (
 @click.option("--model-file", type=click.Path(path_type=Path), help="The demo's wheel or GGUF, for offline use.")
 @click.option("--model-to", type=click.Path(path_type=Path), metavar="DIR",
               help="Only put the demo's model into a folder of yours, to quantize and compare it.")  # fmt: skip
-@click.option("--profile", default="quick", show_default=True, help="The part of the suite: quick or full.")
+@click.option("--profile", default="demo", show_default=True, help="The part of the suite: demo, quick or full.")
 @click.option("--hosts", is_flag=True, help="Audit four real servers on this machine instead (needs the extra hosts).")
-@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--threads", default=0, help="Compute threads; 0 takes what this process may use.")
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 @click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
@@ -67,6 +70,7 @@ def command(
         reference=base,
         candidates=tuple(Candidate(f"{change}:{base}", claim) for change, claim, _, _ in ACTS),
         profile=profile,
+        part=PART if profile == "demo" else None,
         runtime=Runtime(threads=threads),
         fresh=fresh,
         command=f"fidelity demo --profile {profile}",

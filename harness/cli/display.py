@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from harness.observations.events import (
     Event,
+    Found,
     Noticed,
     PlanReady,
     StageStarted,
@@ -134,7 +135,7 @@ class Live(Silent):
             self._progress.update(self._task, description=self._label, state=f"loading ({event.role})")
         elif isinstance(event, TokensScored):
             self._progress.update(self._task, advance=event.tokens, state="scoring")
-        elif isinstance(event, TargetFinished | Noticed):
+        elif isinstance(event, TargetFinished | Noticed | Found):
             self._progress.console.print(describe(event, 0, 0), markup=False, highlight=False)
 
 
@@ -154,3 +155,5 @@ def describe(event: Event, done: int, total: int) -> str:
             return f"  {safe_line(label)} done in {seconds:.1f} s"
         case Noticed(text):
             return f"  note: {safe_line(text)}"
+        case Found(label, text):
+            return f"[so far] {safe_line(label)}: {safe_line(text)}"

@@ -11,6 +11,7 @@ import click
 
 from harness.config import Places, writable
 from harness.errors import StorageError
+from harness.processors import threads_for
 
 _PARTS = (
     ("torch", "torch", "local checkpoints", "local"),
@@ -31,6 +32,7 @@ def command() -> int:
     """Say what is installed, which checks can run here, and how to get the rest."""
     click.echo(
         f"python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        f" (computing on {threads_for()} threads)"
     )
     for name, _, purpose, extra in _PARTS:
         try:

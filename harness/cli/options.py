@@ -14,7 +14,7 @@ _OPTIONS = (
     click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, auto (transformers' device_map)."),
     click.option("--dtype", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
                  help="Number format in which checkpoints run."),
-    click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers."),
+    click.option("--threads", default=0, help="Compute threads; 0 takes what this process may use."),
     click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the candidates' key."),
     click.option("--concurrency", default=4, show_default=True, help="Requests on their way to an endpoint at once, at most."),
     click.option("--budget", default="", metavar="CAPS",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--charge", default=0.0, help="That charge, in nats per reply; --suspect measures it.")
 @click.option("--price", default=0.0, help="Price of a million tokens of output, in any currency.")
-@click.option("--threads", default=0, help="Compute threads; 0 takes what the machine offers.")
+@click.option("--threads", default=0, help="Compute threads; 0 takes what this process may use.")
 def command(
     reference: str,
     suspect: str,

@@ -24,7 +24,7 @@ from harness.reports.prompt_card import print_prompt_card
 )
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
 @click.option("--impact", is_flag=True, help="Measure what differences cost, in KL on the reference's weights.")
-@click.option("--threads", default=0, help="Compute threads for --impact; 0 takes what the machine offers.")
+@click.option("--threads", default=0, help="Compute threads for --impact; 0 takes what this process may use.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole card here.")
 def command(
     reference: str,

@@ -13,8 +13,10 @@ import resource
 import sys
 from pathlib import Path
 
+from harness.processors import waiting_passively
+
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_KEPT_PREFIXES = ("CUDA_", "OMP_", "MKL_", "NVIDIA_", "KMP_", "ROCR_", "HIP_")
+_KEPT_PREFIXES = ("CUDA_", "OMP_", "GOMP_", "MKL_", "NVIDIA_", "KMP_", "ROCR_", "HIP_")
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -33,9 +35,9 @@ _CLONE_NEWNET = 0x40000000
 
 
 def child_environment() -> dict[str, str]:
-    """An allowlist of the parent's environment: no tokens, no keys, no proxies; hub access switched off."""
+    """An allowlist of the parent's environment: no tokens, no keys, no proxies; hub access switched off; pools that sleep."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
-    return kept | _QUIET
+    return waiting_passively(kept) | _QUIET
 
 
 def isolate() -> dict[str, str]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from harness.errors import FidelityError, IncompatibleCandidate, NumericsError
-from harness.observations.events import Event, TargetFinished, TargetStarted, TokensScored
+from harness.errors import FidelityError, IncompatibleCandidate, Interrupted, NumericsError
+from harness.observations.events import Event, Found, Stop, TargetFinished, TargetStarted, TokensScored
 from harness.observations.journal import Journal
 from harness.observations.plan import Plan, PlannedTarget
 from harness.observations.reference_cache import ReferenceCache
@@ -20,6 +20,17 @@ from harness.targets.rows import Rows
 Opener = Callable[[PlannedTarget], CheckpointTarget]
 
 _LOWEST_KL = -1e-6
+_FIRST = 3  # documents after which a first number is told
+
+
+def halt(stop: Stop, journal: Journal) -> None:
+    """End the run where the user asked for it; raises Interrupted."""
+    if stop.wanted:
+        raise Interrupted(
+            "stopped; everything that was finished is in the journal",
+            where=str(journal.folder),
+            fix="give the same command again to go on",
+        )
 
 
 def collect_reference(plan: Plan, cache: ReferenceCache) -> Iterator[Event]:
@@ -61,17 +72,30 @@ def collect_target(
             fix="its embedding was cut; compare it with a reference of the same vocabulary",
         )
     journal.note("capabilities", planned.key, capabilities.model_dump(mode="json"))
+    first: list[Rows] = []
     for batch in batches:
         attempt = journal.begin(planned.key, [sequence.key for sequence in batch])
         try:
             names = [reference_keys[sequence.key] for sequence in batch]
             rows = target.score(Batch.of(batch), cache.folder, names, plan.vocabulary)
-            journal.finish(attempt, planned.key, _split(rows, batch))
+            parts = _split(rows, batch)
+            journal.finish(attempt, planned.key, parts)
         except FidelityError as error:
             journal.fail(attempt, error.problem)
             raise
         yield TokensScored(planned.label, sum(sequence.scored for sequence in batch))
+        if planned.role == "candidate" and len(first) < _FIRST:
+            first += parts.values()
+            if len(first) >= _FIRST:
+                yield from _told(planned.label, first)
     yield TargetFinished(planned.label, time.monotonic() - started)
+
+
+def _told(label: str, first: list[Rows]) -> Iterator[Event]:
+    """The mean divergence over the first documents: a number and no verdict, because the rest may look otherwise."""
+    values = np.concatenate([rows["kl_ref_cand"] for rows in first])
+    if np.isfinite(values).all():
+        yield Found(label, f"{values.mean():.2g} nat per token from the reference, on its first {len(first)} documents")
 
 
 def _cache_names(plan: Plan, cache: ReferenceCache) -> dict[str, str]:

@@ -60,7 +60,15 @@ class Noticed:
     text: str
 
 
-Event = StageStarted | PlanReady | TargetStarted | TokensScored | TargetFinished | Noticed
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A first fact about a target: measured, and not yet judged."""
+
+    label: str
+    text: str
+
+
+Event = StageStarted | PlanReady | TargetStarted | TokensScored | TargetFinished | Noticed | Found
 
 
 class Stop:

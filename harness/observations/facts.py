@@ -6,14 +6,13 @@ from collections.abc import Generator
 
 import numpy as np
 
-from harness.errors import IncompatibleCandidate, NoChatTemplate
+from harness.errors import NoChatTemplate
 from harness.observations.events import Event, StageStarted
 from harness.observations.journal import Journal
-from harness.observations.plan import Plan, PlannedTarget
+from harness.observations.plan import Plan
 from harness.suites.model import Item, Suite
 from harness.targets.base import Encoded
 from harness.targets.checkpoint.target import CheckpointTarget
-from harness.targets.weight_evidence import WeightEvidence
 
 _SHOWN_IDS = 20_000
 
@@ -78,20 +77,6 @@ def encode_all(target: CheckpointTarget, items: list[Item]) -> dict[str, Encoded
         rendered = target.render([item.messages for item in part], open_reply=open_reply)
         encoded.update(zip((item.id for item in part), rendered, strict=True))
     return encoded
-
-
-def note_weights(
-    journal: Journal, plan: Plan, planned: PlannedTarget, target: CheckpointTarget, reference: CheckpointTarget
-) -> None:
-    """Store the tensor-by-tensor comparison of a candidate's weights with the reference's, and with its rebuilt claims'."""
-    if journal.noted("weights", planned.key) is not None:
-        return
-    rebuilt = {c.rebuild: plan.target(c.rebuild).spec for c in plan.claims if c.candidate == planned.key and c.rebuild}
-    try:
-        evidence = target.weights(reference.spec, rebuilt)
-    except IncompatibleCandidate as error:
-        evidence = WeightEvidence(tensors=(), unmatched=(), problem=error.problem)
-    journal.note("weights", planned.key, evidence.model_dump(mode="json"))
 
 
 def note_pieces(journal: Journal, plan: Plan, reference: CheckpointTarget) -> None:

@@ -46,6 +46,7 @@ class Scope:
     baseline: str = ""
     rebuild: bool = True  # whether claimed precisions are rebuilt from the reference; gates need none of it
     estimator: str = "exact"
+    part: Profile | None = None  # where none of the suite's own profiles is meant
 
 
 def encode_items(
@@ -122,7 +123,7 @@ def make_plan(
     scope: Scope,
 ) -> Plan:
     """List every target, once each, with the part of the sequences that it is scored on."""
-    profile = suite.head.profiles[profile_name]
+    profile = scope.part or suite.head.profiles[profile_name]
     identity = reference.identity()
     native = native_precision(identity)
     targets: dict[str, PlannedTarget] = {}

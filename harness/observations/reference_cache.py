@@ -23,6 +23,7 @@ from harness.config import writable
 from harness.errors import IncompatibleCandidate, NumericsError
 from harness.identity import digest_json, short
 from harness.observations.journal import storage, write_atomically
+from harness.processors import threads_for
 from harness.prompts.sequences import Sequence
 from harness.targets.base import Capabilities
 from harness.targets.batches import Batch
@@ -63,7 +64,7 @@ class ReferenceCache:
                 capabilities.dtype,
                 runtime.attention,
                 runtime.device,
-                runtime.threads or os.cpu_count() or 1,
+                threads_for(runtime.threads),
                 dict(capabilities.versions),
                 platform.machine(),
                 *([] if self.kind == "hidden" else [self.kind]),

@@ -153,7 +153,7 @@ def _card(
         unscored="" if table is not None else unscored,
         bits_per_byte=bits_per_byte(losses),
         declared=declared_claim(planned.spec, identity)[0],
-        rebuilt_key=claimed.rebuild,
+        rebuilt_key=plan.target(claimed.rebuild).spec.text if claimed.rebuild else "",
         longest=max((len(sequence.ids) for sequence in plan.items()), default=0),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
     )

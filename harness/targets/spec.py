@@ -34,7 +34,7 @@ class Runtime:
     dtype: str = "auto"
     attention: str = "auto"  # auto: what the model prefers; sdpa or eager
     batch: int = 1
-    threads: int = 0  # 0: as many as the machine offers
+    threads: int = 0  # 0: ``OMP_NUM_THREADS``, or as many as this process may use
 
 
 @dataclass(frozen=True, slots=True)

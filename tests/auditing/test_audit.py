@@ -58,6 +58,16 @@ def test_an_honest_host_is_not_accused_and_the_audit_is_judged_again_bit_for_bit
         AuditFolder(folder).weigh_again()
 
 
+def test_a_four_bit_host_is_found_by_what_it_writes(smollm, smollm_gguf, tmp_path):
+    """In a few replies of a real server, against the reference and the build that it serves."""
+    file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
+    with local_host(file) as address:
+        card, folder = audit(smollm, address, tmp_path, requests=5, bank=BANK[:1])
+    assert (card.outcome, card.cause) == ("BEYOND", "quantization")
+    assert card.facts.logprobs.builds[0].name == "ggufq:Q4_0"
+    assert (folder / "report.html").exists()
+
+
 @pytest.mark.slow
 def test_a_four_bit_host_is_found_and_named_by_the_command(smollm, smollm_gguf, tmp_path):
     """``fidelity compare REFERENCE URL``: exit 1, cause quantization, in the first requests, with a certified effect."""

@@ -14,7 +14,7 @@ def asked(address: str, seed: int | None) -> str:
     body = json.dumps({} if seed is None else {"seed": seed}).encode()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(address + "/v1/chat/completions", body, {"Content-Type": "application/json"})
-    with opener.open(request, timeout=10) as answer:
+    with opener.open(request, timeout=600) as answer:
         return answer.read().decode()
 
 

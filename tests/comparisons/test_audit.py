@@ -130,6 +130,7 @@ def test_an_accused_honest_control_takes_every_verdict_back(world):
         assert all("honest control" in axis.reason for axis in axes)
 
 
+@pytest.mark.slow
 def test_honest_hosts_are_accused_no_more_often_than_alpha(world):
     """All three processes together: alpha for identity, and alpha for integrity."""
     wrong = 0

@@ -21,7 +21,7 @@ def run(folder, *arguments):
     env = os.environ | {"FIDELITY_CACHE": str(Places.default().cache), "FIDELITY_RESULTS": str(folder / "results")}
     env.pop("PYTEST_XDIST_TESTRUNUID", None)
     return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, env=env, text=True, capture_output=True,
-                          timeout=900, check=False)  # fmt: skip
+                          timeout=3600, check=False)  # fmt: skip
 
 
 @pytest.mark.slow

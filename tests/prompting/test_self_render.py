@@ -11,8 +11,6 @@ from harness.targets.endpoint.client import Client
 from tests.support.dishonest import injecting, without, without_system
 from tests.support.hosts import host, pass_on
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def inspect(smollm):
@@ -38,6 +36,7 @@ def unseen(base, change=lambda body: body):
     return host(answer)
 
 
+@pytest.mark.slow
 def test_an_honest_host_is_within_and_shows_itself_which_faults_would_have_shown(inspect, llamacpp):
     """Without a page of its engine: the tier is chosen by itself, and the weights, which are 4-bit here, do not matter."""
     with unseen(llamacpp) as running:
@@ -83,6 +82,7 @@ def forgetful(body):
     return body | {"messages": kept} if kept else body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("vice", "fault"),
     [
@@ -101,6 +101,7 @@ def test_each_vice_of_a_gateway_is_named_by_its_answers(inspect, wide, vice, fau
     assert [finding for finding in card.findings if not finding.detail.startswith(fault or "none")] == []
 
 
+@pytest.mark.slow
 def test_a_prompt_that_nobody_knows_is_told_and_not_accused(inspect, llamacpp):
     """It could as well be another model behind one of both forms."""
     with unseen(llamacpp, injecting("You are a pirate.")) as running:
@@ -110,6 +111,7 @@ def test_a_prompt_that_nobody_knows_is_told_and_not_accused(inspect, llamacpp):
     assert len(card.evidence.differing) == len(card.evidence.measured) >= 8
 
 
+@pytest.mark.slow
 def test_a_host_without_completions_is_not_testable_this_way(inspect, llamacpp):
     """Nor one that bills something else than it was given; nothing more is asked of either."""
 

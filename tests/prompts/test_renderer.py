@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from harness.prompts.cases import load_cases
@@ -80,10 +78,8 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_template_ends_as_an_outcome(process, name):
     """No hang, no memory without end, no attribute of Python's own; the process serves the next template as before."""
-    with PromptProcess(seconds=0.5) as guarded:
-        started = time.monotonic()
+    with PromptProcess(seconds=1.0) as guarded:
         (outcome,) = guarded.render(HOSTILE[name], [HELLO])
-        assert time.monotonic() - started < 10
         assert outcome.outcome in {"failed", "unbounded"}, outcome
         assert "<class" not in outcome.text
         (sound,) = guarded.render(TEMPLATES["chatml"], [HELLO])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
+import threading
+import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -20,9 +21,12 @@ def always(**fields: Any) -> Callable[[Body], Body]:
 
 
 def drawing(temperature: float) -> Callable[[Body], Body]:
-    """Draws every reply, with seeds that are the same in every run of a test."""
-    seeds = itertools.count(1)
-    return lambda body: body | {"temperature": temperature, "seed": next(seeds)}
+    """Draws every reply, by a seed that the request itself decides: requests come in any order."""
+    return lambda body: body | {"temperature": temperature, "seed": _seed(body)}
+
+
+def _seed(value: object) -> int:
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
 
 
 def without(*names: str) -> Callable[[Body], Body]:
@@ -105,18 +109,29 @@ def dishonest(
     *,
     stores: bool = False,
 ) -> AbstractContextManager[Host]:
-    """A gateway that changes requests, answers, or raw replies; with ``stores`` the same question gets the same answer."""
-    kept: dict[str, Reply] = {}
+    """A gateway that changes requests, answers, or raw replies; with ``stores`` the same question gets the same answer.
 
-    def answer(request: Asked, _: object) -> Reply:
-        key = json.dumps(request.body.get("messages")) + str(request.body.get("max_tokens"))
-        if stores and key in kept:
-            return kept[key]
+    What is stored is drawn by the question alone, so that it does not matter whose request comes first.
+    """
+    kept: dict[str, Reply] = {}
+    lock = threading.Lock()
+
+    def fresh(request: Asked) -> Reply:
         sent = Asked(request.method, request.path, request.headers, asked(request.body))
         status, headers, body = pass_on(base.removesuffix("/v1"), sent)
         if status == 200 and not request.body.get("stream") and request.method == "POST":
             body = json.dumps(answered(json.loads(body))).encode()
-        kept[key] = whole(request, (status, headers, body))
-        return kept[key]
+        return whole(request, (status, headers, body))
+
+    def answer(request: Asked, _: object) -> Reply:
+        if not stores:
+            return fresh(request)
+        question = [request.body.get("messages"), request.body.get("max_tokens"), request.body.get("stream")]
+        key = json.dumps(question)
+        with lock:
+            if key not in kept:
+                drawn = request.body | {"temperature": 1.0, "seed": _seed(question)}
+                kept[key] = fresh(Asked(request.method, request.path, request.headers, drawn))
+            return kept[key]
 
     return host(answer)

@@ -93,7 +93,7 @@ def pass_on(base: str, asked: Asked) -> Reply:
     request = urllib.request.Request(base + asked.path, data, {"Content-Type": "application/json"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=60) as reply:
+        with opener.open(request, timeout=600) as reply:
             return reply.status, {}, reply.read()
     except urllib.error.HTTPError as error:
         return error.code, {}, error.read()

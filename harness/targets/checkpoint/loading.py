@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from harness.errors import BrokenCheckpoint, MissingExtra
+from harness.processors import threads_for
 from harness.targets.checkpoint import narrow_products
 from harness.targets.checkpoint.auto_class import auto_class
 from harness.targets.checkpoint.fake_quant import apply_rounding
@@ -51,10 +52,13 @@ class Loaded:
 
 def load(spec: TargetSpec) -> Loaded:
     """Load a model and prove its head."""
-    if spec.runtime.threads:
-        torch.set_num_threads(spec.runtime.threads)
+    torch.set_num_threads(threads_for(spec.runtime.threads))
+    return proved(spec, *load_model(spec))
+
+
+def proved(spec: TargetSpec, model: Any, changed: int) -> Loaded:
+    """Prove the head of a model that has not run yet; ``changed`` is the number of matrices that were rounded by us."""
     narrow_products.widen()
-    model, changed = load_model(spec)
     try:
         head = find_head(model)
     except ImportError as error:

@@ -73,7 +73,7 @@ def mend(backend: Any, gguf: Path) -> bool:
     """
     from tokenizers import Regex, normalizers, pre_tokenizers  # noqa: PLC0415
 
-    kind, name, space = (_stated(gguf, key) for key in ("model", "pre", "add_space_prefix"))
+    kind, name, space = _stated(gguf, "model", "pre", "add_space_prefix")
     if kind == "llama":  # SentencePiece: blanks become a mark, and one is put in front unless the file says otherwise
         marks = [normalizers.Prepend("▁")] if space is not False else []
         backend.normalizer = normalizers.Sequence([*marks, normalizers.Replace(" ", "▁")])
@@ -90,9 +90,10 @@ def mend(backend: Any, gguf: Path) -> bool:
     return True
 
 
-def _stated(gguf: Path, key: str) -> Any:
-    """One field of the file's tokenizer; None where it says nothing."""
+def _stated(gguf: Path, *keys: str) -> list[Any]:
+    """Fields of the file's tokenizer; None where it says nothing. Opening a file reads every word of its vocabulary."""
     from gguf import GGUFReader  # noqa: PLC0415
 
-    field = GGUFReader(str(gguf)).fields.get(f"tokenizer.ggml.{key}")
-    return None if field is None else field.contents()
+    fields = GGUFReader(str(gguf)).fields
+    found = (fields.get(f"tokenizer.ggml.{key}") for key in keys)
+    return [None if field is None else field.contents() for field in found]

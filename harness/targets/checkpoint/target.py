@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -294,13 +294,14 @@ class CheckpointTarget:
         """Store the output head as a file of plain tensors."""
         self._loaded().ask("save_head", {"path": str(path)})
 
-    def weights(self, reference: TargetSpec, claims: Mapping[str, TargetSpec]) -> WeightEvidence:
-        """This checkpoint's weights beside the reference's, and beside what claimed precisions (by name) make of those."""
+    def weights(self, reference: TargetSpec, claims: Sequence[TargetSpec] = ()) -> WeightEvidence:
+        """This checkpoint's weights beside the reference's, and beside what rebuilt claims make of those."""
         process = self._workers.for_base(self.spec.base)
         body: Body = {
             **self._spec_body(),
             "reference": asdict(reference),
-            "claims": {name: asdict(spec) for name, spec in claims.items()},
+            "claims": {claim.text: asdict(claim) for claim in claims},
+            "room": self._workers.room,
         }
         answer, _ = process.ask("weights", body)
         return WeightEvidence.model_validate(answer["evidence"])

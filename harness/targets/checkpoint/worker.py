@@ -232,17 +232,17 @@ class Worker:
         return {}, {"losses": token_losses(self.model, _batch(arrays))}
 
     def weights(self, body: Body, arrays: Arrays) -> Answer:
-        """Hold a candidate's weights, freshly loaded, against the reference's."""
+        """Hold a candidate's weights, freshly loaded, against the reference's; the model is kept to be run."""
+        from harness.targets.checkpoint.kept import KeptModels  # noqa: PLC0415
         from harness.targets.checkpoint.loading import load_model  # noqa: PLC0415
         from harness.targets.checkpoint.weights import reference_files, weight_evidence  # noqa: PLC0415
 
         self.loaded = None
-        if self.kept:
-            self.kept.clear()
+        self.kept = self.kept or KeptModels()
         reference, raw = spec_from(body["reference"]), body["claims"]
         assert isinstance(raw, dict)
         claims = {name: spec_from(spec) for name, spec in raw.items()}
-        model, _ = load_model(read_spec(body))
+        model = self.kept.unrun(read_spec(body), int(str(body["room"])))
         ours: Any = reference_files(Path(reference.base), model) if reference.kind == "plain" else None
         if ours is None:
             ours, _ = load_model(reference)

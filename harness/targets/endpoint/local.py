@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import MissingExtra, TargetRefused
+from harness.processors import threads_for, waiting_passively
 
 _START = 120.0  # seconds
 
@@ -20,14 +22,16 @@ _START = 120.0  # seconds
 def local_host(gguf: Path, template: str = "", context: int = 4096, kv: str = "") -> Iterator[str]:
     """Serve a GGUF file on 127.0.0.1, its template replaced and its keys and values stored as ``kv`` where given.
 
-    One slot and one thread, on a port of its own choice; yields the address. The process ends with the block.
+    One slot, on a port of its own choice; yields the address. Prompts are read by as many threads as there are processors to
+    use, replies written by one: token by token, threads would mostly wait for each other. The process ends with the block.
     """
     if find_spec("xllamacpp") is None:
         raise MissingExtra("a local llama.cpp server needs xllamacpp", fix='pip install "fidelity-harness[hosts]"')
-    settings = {"gguf": str(gguf), "template": template, "context": context, "kv": kv}
+    settings = {"gguf": str(gguf), "template": template, "context": context, "kv": kv, "threads": threads_for()}
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", __name__],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=waiting_passively(os.environ),
     )  # fmt: skip
     assert process.stdin and process.stdout
     try:
@@ -57,7 +61,7 @@ def _serve() -> None:
     settings.port = 0
     settings.n_ctx = asked["context"]
     settings.n_parallel = 1
-    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+    settings.cpuparams.n_threads, settings.cpuparams_batch.n_threads = 1, asked["threads"]
     settings.warmup = False
     if asked["kv"]:
         settings.cache_type_k = settings.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{asked['kv']}")

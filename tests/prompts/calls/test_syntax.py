@@ -210,10 +210,10 @@ def test_a_template_cannot_make_its_reader_hang():
     shape = many + "]{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}<end>{% endfor %}"
     found = learn_syntax(renderer(shape))
     assert isinstance(found, str) or found.model_dump_json().count("u0000") <= 2
-    started = time.monotonic()
+    started = time.process_time()
     if not isinstance(found, str):
         read_calls("[T" + "-" * 2000 + "functions." * 200, found, TOOLS)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2  # of this process, however busy the machine is
 
 
 def test_a_bare_object_is_a_call_only_if_it_is_the_reply():

@@ -34,7 +34,7 @@ CUTS = {
 def test_each_rule_cuts_as_its_tokenizer_does(monkeypatch, tmp_path, name):
     """Words, endings, digits and signs of one text, by the rule behind each name."""
     stated = {"model": "gpt2", "pre": name, "add_space_prefix": None}
-    monkeypatch.setattr(pretokenizers, "_stated", lambda _, key: stated[key])
+    monkeypatch.setattr(pretokenizers, "_stated", lambda _, *keys: [stated[key] for key in keys])
     backend = Tokenizer(models.BPE())
     assert mend(backend, tmp_path)
     assert [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str("it's 1234 ok!")] == CUTS[name]
@@ -45,7 +45,7 @@ def test_each_rule_cuts_as_its_tokenizer_does(monkeypatch, tmp_path, name):
 def test_sentencepiece_files_put_a_blank_in_front_unless_they_say_otherwise(monkeypatch, tmp_path, space, pieces):
     """llama.cpp's default is a blank in front of every text."""
     stated = {"model": "llama", "pre": "default", "add_space_prefix": space}
-    monkeypatch.setattr(pretokenizers, "_stated", lambda _, key: stated[key])
+    monkeypatch.setattr(pretokenizers, "_stated", lambda _, *keys: [stated[key] for key in keys])
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     assert mend(backend, tmp_path)
@@ -59,5 +59,5 @@ def test_sentencepiece_files_put_a_blank_in_front_unless_they_say_otherwise(monk
 def test_unknown_rules_are_left_alone_and_said_to_be_unknown(monkeypatch, tmp_path, kind, name):
     """Nothing is guessed."""
     stated = {"model": kind, "pre": name, "add_space_prefix": None}
-    monkeypatch.setattr(pretokenizers, "_stated", lambda _, key: stated[key])
+    monkeypatch.setattr(pretokenizers, "_stated", lambda _, *keys: [stated[key] for key in keys])
     assert not mend(Tokenizer(models.BPE()), tmp_path)

@@ -17,6 +17,7 @@ from harness.targets.endpoint.retry import AGAIN, wait_before_retry
 from tests.support.hosts import host
 
 NOON = datetime.datetime(2026, 1, 15, 12, tzinfo=datetime.UTC)
+ROOMY = Limits(attempt=30.0, request=60.0, size=100_000)  # on a busy machine a plain answer may take seconds
 SMALL = Limits(attempt=0.6, request=2.0, size=100_000)
 
 
@@ -25,7 +26,7 @@ async def no_sleep(_):
 
 
 def client(running, **options):
-    return Client(parse_address(running.address), **{"limits": SMALL, "sleep": no_sleep, **options})
+    return Client(parse_address(running.address), **{"limits": ROOMY, "sleep": no_sleep, **options})
 
 
 def test_an_answer_comes_back_as_bytes_and_as_fields():
@@ -51,7 +52,7 @@ def test_a_dripping_host_meets_the_deadline():
         handler.send_response(200)
         handler.send_header("content-length", "1000000")
         handler.end_headers()
-        for _ in range(200):
+        while True:  # until the client hangs up, which is what is shown
             try:
                 handler.wfile.write(b" ")
                 handler.wfile.flush()
@@ -59,14 +60,12 @@ def test_a_dripping_host_meets_the_deadline():
                 return
             time.sleep(0.05)
 
-    started = time.monotonic()
     with (
         host(drip) as running,
-        client(running, jitter=lambda: 0.0) as asker,
+        client(running, limits=SMALL, jitter=lambda: 0.0) as asker,
         pytest.raises(EndpointUnreachable, match="no whole answer"),
     ):
         asker.get("/props")
-    assert time.monotonic() - started < 2 * SMALL.request + 1
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -169,16 +168,19 @@ def test_a_request_that_is_put_off_until_the_budget_ends_is_lost_and_not_repeate
 
 
 def test_many_waiting_requests_keep_their_order_and_their_places():
-    """Two at once of forty: all are answered, never more than two on their way, first come first served."""
+    """Two at once of forty: all are answered, never more than two on their way, first come first served.
+
+    The host answers two requests when both have come, so that who is on the way together does not depend on its speed.
+    """
     import threading
 
-    under_way, most, lock = [0], [0], threading.Lock()
+    under_way, most, lock, both = [0], [0], threading.Lock(), threading.Barrier(2)
 
     def answer(*_):
         with lock:
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
-        time.sleep(0.005)
+        both.wait(60)
         with lock:
             under_way[0] -= 1
         return 200, {}, b"{}"
@@ -191,7 +193,7 @@ def test_many_waiting_requests_keep_their_order_and_their_places():
     assert sorted(found) == list(range(40))
     assert most[0] <= 2
     places = [asked.body["n"] for asked in running.asked]
-    assert all(abs(place - n) <= 2 for place, n in enumerate(places))
+    assert [set(places[n : n + 2]) for n in range(0, 40, 2)] == [{n, n + 1} for n in range(0, 40, 2)]
 
 
 def test_the_key_is_sent_and_shown_nowhere(monkeypatch):
@@ -200,7 +202,7 @@ def test_the_key_is_sent_and_shown_nowhere(monkeypatch):
     echo = b'{"error": {"message": "bad key: Bearer sk-planted-1234"}}'
     with host(lambda *_: (401, {"x-echo": "sk-planted-1234"}, echo)) as running:
         address = parse_address(running.address, "THEIR_KEY")
-        with Client(address, limits=SMALL) as asker, pytest.raises(EndpointRefused) as refused:
+        with Client(address, limits=ROOMY) as asker, pytest.raises(EndpointRefused) as refused:
             asker.chat({})
     assert running.asked[0].headers["authorization"] == "Bearer sk-planted-1234"
     assert "planted" not in str(refused.value) + repr(address) + address.shown
@@ -252,7 +254,7 @@ def test_retries_end_and_never_wait_longer_than_there_is_time(status, header, at
 
 def test_a_host_that_is_slow_all_along_is_left():
     """Every answer comes in time, and there are too many of them."""
-    limits = Limits(attempt=0.6, request=2.0, session=0.3, size=1000)
+    limits = Limits(attempt=30.0, request=60.0, session=0.3, size=1000)
 
     def slow(*_):
         time.sleep(0.1)

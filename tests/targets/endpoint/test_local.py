@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from harness.errors import EndpointUnreachable, TargetRefused
@@ -14,9 +15,13 @@ async def no_sleep(_):
     pass
 
 
-def test_a_server_answers_inside_its_block_and_not_after_it(smollm_gguf):
-    """On 127.0.0.1, with the template that it was given."""
+def test_a_server_answers_inside_its_block_and_not_after_it(smollm_gguf, monkeypatch):
+    """On 127.0.0.1, with the template that it was given; its threads sleep where they have nothing to do."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    before = psutil.Process().children()
     with local_host(smollm_gguf, "{{ messages[0]['content'] }}", context=256, kv="Q8_0") as address:
+        (process,) = (one for one in psutil.Process().children() if one not in before)
+        assert process.environ()["OMP_WAIT_POLICY"] == "passive"
         assert address.startswith("http://127.0.0.1:")
         with Client(parse_address(address)) as client:
             assert client.get("/props").fields()["chat_template"] == "{{ messages[0]['content'] }}"

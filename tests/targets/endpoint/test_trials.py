@@ -13,6 +13,7 @@ from harness.verdicts.parameters import judge_parameters, parameter_findings
 from tests.support.dishonest import always, at_most, broken_stream, cut_front, dishonest, drawing, lie, without
 
 QUICK = draw_trials(4096, thorough=False)
+SLOW = pytest.mark.slow
 
 
 def tried(address, *names):
@@ -37,15 +38,21 @@ def test_an_honest_server_does_as_it_is_told(llamacpp):
     assert facts.requests <= 28
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("vice", "trials", "row", "state", "code"),
     [
         ({"asked": always(temperature=0)}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
-        ({"asked": drawing(1.0)}, ("greedy", "sampled", "plain"), "temperature", "ignored", "INTG513"),
-        ({"stores": True}, ("greedy", "sampled"), "temperature", "ignored", "INTG513"),
-        ({"asked": without("top_p")}, ("greedy", "top_p"), "top_p", "ignored", ""),
-        ({"asked": without("top_k")}, ("greedy", "top_k"), "top_k", "ignored", ""),
+        pytest.param(
+            {"asked": drawing(1.0)},
+            ("greedy", "sampled", "plain"),
+            "temperature",
+            "ignored",
+            "INTG513",
+            marks=SLOW,
+        ),
+        pytest.param({"stores": True}, ("greedy", "sampled"), "temperature", "ignored", "INTG513", marks=SLOW),
+        pytest.param({"asked": without("top_p")}, ("greedy", "top_p"), "top_p", "ignored", "", marks=SLOW),
+        pytest.param({"asked": without("top_k")}, ("greedy", "top_k"), "top_k", "ignored", "", marks=SLOW),
         ({"whole": broken_stream}, ("greedy", "streamed"), "streams the same text", "no", "INTG516"),
         ({"answered": lie(finish_reason="stop")}, ("short",), "finish_reason", "ignored", "INTG517"),
     ],

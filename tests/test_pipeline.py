@@ -1,0 +1,61 @@
+"""The main job on a real 135M chat model, in small: few texts, an honest copy, one by bitsandbytes. More: test_known_answers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness.config import Places
+from harness.observations.events import Found, Stop, TargetStarted
+from harness.pipeline import Candidate, Request, compare
+from harness.suites.model import Profile
+from harness.targets.spec import Runtime
+from harness.verdicts.model import Cause, Outcome
+from tests.support.toy import cut_core
+
+
+@pytest.fixture(scope="module")
+def run(smollm, tmp_path_factory):
+    """The events and the scorecard of one run."""
+    root = tmp_path_factory.mktemp("short")
+    request = Request(
+        reference=str(smollm),
+        candidates=(
+            Candidate(f"dtype:bf16:{smollm}", "bf16"),
+            Candidate(f"bnb:nf4:{smollm}", "bf16"),
+            Candidate(f"bnb:nf4:{smollm}", "nf4"),
+        ),
+        suite=str(cut_core(root / "suite", documents=6, letters=160)),
+        profile="short",
+        part=Profile(documents=6, prompts=1, band_documents=3),
+        runtime=Runtime(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))),
+        ladder=(4,),
+    )
+    events, steps = [], compare(request, Places(root / "results", Places.default().cache), Stop())
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as end:
+            return events, end.value
+
+
+def test_an_honest_copy_is_within_and_a_quantized_one_is_beyond_unless_it_says_so(run):
+    """The same 4-bit weights are WITHIN as nf4 and BEYOND as bf16, with the cause."""
+    _, card = run
+    found = [(one.verdict.outcome, one.verdict.cause) for one in card.candidates]
+    assert found == [(Outcome.WITHIN, None), (Outcome.BEYOND, Cause.QUANTIZATION), (Outcome.WITHIN, None)]
+    assert card.suite.profile == "short"
+
+
+def test_first_facts_come_before_anything_is_scored_and_are_no_verdicts(run):
+    """Counts of weights as soon as they were read, a mean divergence after the first documents."""
+    events, _ = run
+    first = next(place for place, event in enumerate(events) if isinstance(event, Found))
+    assert first < next(place for place, event in enumerate(events) if isinstance(event, TargetStarted))
+    said = [(event.label, event.text) for event in events if isinstance(event, Found)]
+    assert [label for label, _ in said] == ["dtype:bf16", "dtype:bf16", "bnb:nf4", "bnb:nf4"]
+    assert said[0][1] == "of 272 weight tensors 61 are the reference's, 211 are its own in another number format"
+    assert "210 of them on a coarse grid" in said[2][1]
+    assert all("nat per token from the reference, on its first 3 documents" in said[place][1] for place in (1, 3))
+    assert not [text for _, text in said if "WITHIN" in text or "BEYOND" in text]
