@@ -140,12 +140,19 @@ def _card(
         unscored="" if table is not None else unscored,
         bits_per_byte=bits_per_byte(losses),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
+        unused=_unused(journal, planned),
     )
     evidence = assemble(measured, sticks)
     verdict, findings = decide(evidence)
     if unfinished:
         verdict = partial_verdict(verdict, _progress(journal, plan))
     return CandidateCard(identity=identity, evidence=evidence, verdict=verdict, findings=tuple(findings))
+
+
+def _unused(journal: Journal, planned: PlannedTarget) -> tuple[str, ...]:
+    """What of the files the loaded candidate did not use; runs that were stored before this was asked say nothing."""
+    noted: Any = journal.noted("capabilities", planned.key)
+    return tuple(noted.get("unused", ())) if noted else ()
 
 
 def _ranking(plan: Plan, tables: dict[str, TokenTable]) -> Ranking | None:

@@ -23,6 +23,7 @@ from harness.evidence.ladder import equivalent_bits
 from harness.targets.base import ModelIdentity
 from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
+from harness.verdicts.file_findings import stated_findings
 from harness.verdicts.gates.policy import Policy
 from harness.verdicts.gates.reading import PolicyReading, Yard, read_policy
 
@@ -78,6 +79,7 @@ class Measured:
     unscored: str = ""
     bits_per_byte: BitsPerByte | None = None
     in_memory: bool = field(default=False)  # quantized by us at the user's request
+    unused: tuple[str, ...] = ()  # what of its files the loaded model does not use, in words
 
 
 def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
@@ -100,6 +102,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "weights": read_weights(measured.weights),
         "honest": tuple(member for member, _ in readings),
         "unscored": measured.unscored,
+        "stated": tuple(stated_findings(measured.identity, measured.unused)),
         "bits_per_byte": measured.bits_per_byte,
     }
     if table is None:

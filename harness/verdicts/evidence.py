@@ -10,6 +10,7 @@ from harness.comparisons.model import CheckResult, Difference, Result, Slice
 from harness.comparisons.prompts import PromptReading
 from harness.comparisons.weights import WeightReading
 from harness.verdicts.gates.reading import PolicyReading
+from harness.verdicts.model import Finding
 
 
 class LadderReading(Result):
@@ -53,6 +54,7 @@ class CandidateEvidence(Result):
     all_zero: bool
     bits_per_byte: BitsPerByte | None = None  # where the vocabularies differ
     unscored: str = ""  # why no distribution was measured
+    stated: tuple[Finding, ...] = ()  # what of the candidate's files was not used or not applied
 
     def check(self, key: str) -> CheckResult | None:
         """A check by key."""

@@ -100,8 +100,8 @@ def _recognised(stored: Stored, settings: Settings) -> Format | None:
         return torchao.FORMAT
     if any(bitsandbytes.STATE in name for name in dtypes):
         return bitsandbytes.FORMAT
-    if stored.layers(".qweight") and settings.get("bits", settings.get("w_bit")):
-        return format_of(settings)
+    if stored.layers(".qweight") and "bits" in settings:
+        return awq.FORMAT if {"zero_point", "version"} & set(settings) else gptq.FORMAT
     if any(dtype in fp8.CODES and fp8.scale_of(stored, name) for name, dtype in dtypes.items()):
         return fp8.FORMAT
     return None
