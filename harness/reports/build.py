@@ -140,7 +140,7 @@ def _card(
         unscored="" if table is not None else unscored,
         bits_per_byte=bits_per_byte(losses),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
-        unused=_unused(journal, planned),
+        unused=_unused(journal, planned.key),
     )
     evidence = assemble(measured, sticks)
     verdict, findings = decide(evidence)
@@ -149,9 +149,9 @@ def _card(
     return CandidateCard(identity=identity, evidence=evidence, verdict=verdict, findings=tuple(findings))
 
 
-def _unused(journal: Journal, planned: PlannedTarget) -> tuple[str, ...]:
+def _unused(journal: Journal, key: str) -> tuple[str, ...]:
     """What of the files the loaded candidate did not use; runs that were stored before this was asked say nothing."""
-    noted: Any = journal.noted("capabilities", planned.key)
+    noted: Any = journal.noted("capabilities", key)
     return tuple(noted.get("unused", ())) if noted else ()
 
 

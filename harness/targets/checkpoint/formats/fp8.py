@@ -78,9 +78,9 @@ def fitted(grid: Tensor, codes: Tensor, blocks: tuple[int, ...], spread: object)
         return spread(grid, codes.shape, ())  # type: ignore[operator, no-any-return]
 
 
-def claim(_: Settings) -> str:
-    """``fp8``, whatever shares a scale."""
-    return "fp8"
+def claim(settings: Settings) -> str:
+    """``fp8``, whatever shares a scale; ``mxfp8`` for blocks of 32 with exponents."""
+    return "mxfp8" if str(settings.get("quant_method", "")).lower() == "mxfp8" else "fp8"
 
 
 def activations(settings: Settings) -> str:
