@@ -82,9 +82,9 @@ def largest_error(folder: Path, truth: dict[str, torch.Tensor]) -> float:
     if set(dense) - {"lm_head.weight"} != set(truth) - {"lm_head.weight"}:
         return float("inf")
     worst = 0.0
-    for name in truth:
+    for name, value in truth.items():
         if name in dense:
-            expected, found = truth[name].float(), dense[name].float()
+            expected, found = value.float(), dense[name].float()
             if expected.shape != found.shape:
                 return float("inf")
             worst = max(worst, float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)))

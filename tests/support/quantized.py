@@ -448,7 +448,8 @@ RECIPES: dict[str, Recipe] = {
         "int4g32", metadata=torchao_metadata("Int4Tensor"),
     ),
     "torchao intx": Recipe(
-        torchao("IntxUnpackedToInt8Tensor"), {"quant_method": "torchao", "quant_type": {"default": {"_type": "IntxWeightOnlyConfig"}}},
+        torchao("IntxUnpackedToInt8Tensor"),
+        {"quant_method": "torchao", "quant_type": {"default": {"_type": "IntxWeightOnlyConfig"}}},
         "", metadata=torchao_metadata("IntxUnpackedToInt8Tensor"),
     ),
     **{
