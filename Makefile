@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-narrow bench-reports examples clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-formats bench-narrow bench-reports examples clean
 
 setup: $(READY)
 
@@ -119,6 +119,9 @@ bench-narrow: $(READY)
 
 bench-presets: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/preset_bits.py
+
+bench-formats: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/formats.py
 
 bench-reports: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/reports.py $(RUN)

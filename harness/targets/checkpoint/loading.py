@@ -103,7 +103,7 @@ def _from_folder(spec: TargetSpec) -> Any:
     except _LOADER_ERRORS as error:
         raise _unloadable(error, spec) from error
     _refuse_incomplete(info, state, spec.base)
-    model.fidelity_unused = judge_unused(_unused(state), dense, type(model).__name__, _layers(config), spec.base)
+    model.fidelity_unused = judge_unused(_unused(state), dense, model, spec.base)
     dense.close()
     model.generation_config = _generation(model, folder)
     return model
@@ -250,10 +250,6 @@ def _unloadable(error: Exception, spec: TargetSpec) -> BrokenCheckpoint:
 
 def _unused(state: dict[str, LazyTensor]) -> list[str]:
     return [name for name, tensor in state.items() if not tensor.read]
-
-
-def _layers(config: Any) -> int:
-    return int(getattr(config.get_text_config(), "num_hidden_layers", 0) or 0)
 
 
 def _refuse_incomplete(info: dict[str, Any], state: dict[str, LazyTensor], where: str) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
 
-from harness.targets.checkpoint.loading import load
+from harness.errors import MissingExtra
+from harness.targets.checkpoint.loading import load, load_model
 from harness.targets.spec import parse_spec
 
 SCHEMES = {
@@ -65,3 +69,13 @@ def test_compressed_tensors_become_the_weights_that_were_packed(toy, tmp_path, l
     assert torch.allclose(dense, expected, rtol=2**-8, atol=1e-6)
     assert (dense != weight).any()
     assert loaded.head is not None
+
+
+def test_a_missing_package_names_the_extra_that_brings_it(toy, monkeypatch):
+    """bnb:nf4 without bitsandbytes says which extra of this package to install; the extra exists and holds it."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(MissingExtra) as missing:
+        load_model(parse_spec(f"bnb:nf4:{toy}"))
+    assert missing.value.fix == "pip install 'fidelity-harness[bitsandbytes]'"
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert any(one.startswith("bitsandbytes") for one in project["project"]["optional-dependencies"]["bitsandbytes"])

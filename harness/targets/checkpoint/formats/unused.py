@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import BrokenCheckpoint
 
@@ -20,19 +20,22 @@ _SCALES = re.compile(
 )
 _BESIDE = re.compile(
     r"(^|\.)(vision\w*|visual|audio\w*|image\w*|multi_modal_projector|mm_projector|embed_vision|embed_audio|talker|token2wav"
-    r"|code2wav|mtp\w*|medusa\w*|eagle\w*|v_head|value_head|score|classifier|nextn\w*|speech\w*)(\.|$)"
+    r"|code2wav|connector|perceiver\w*|resampler|qformer|abstractor|aligner|projector|mm_\w+|vpm|apm|tts|code_predictor"
+    r"|depth_decoder|mtp\w*|medusa\w*|eagle\w*|v_head|value_head|score|classifier|nextn\w*|speech\w*)(\.|$)"
 )
 _LAYER = re.compile(r"(^|\.)(layers|h|blocks|block)\.(\d+)\.")
 
 
-def judge_unused(
-    names: Sequence[str], dense: DenseCheckpoint, model_class: str, layers: int, where: str
-) -> tuple[str, ...]:
+def judge_unused(names: Sequence[str], dense: DenseCheckpoint, model: Any, where: str) -> tuple[str, ...]:
     """Sort unused tensors into kinds and say what they are; raises BrokenCheckpoint for what would have computed."""
+    layers = int(getattr(model.config.get_text_config(), "num_hidden_layers", 0) or 0)
+    by_design = [re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()]
     kinds: dict[str, list[str]] = {}
     computing: list[str] = []
     for name in names:
         kind = _kind(name, dense, layers)
+        if not kind and not _SCALES.search(name) and any(pattern.search(name) for pattern in by_design):
+            kind = "tensors that the library's architecture leaves out by design"
         if kind:
             kinds.setdefault(kind, []).append(name)
         else:
@@ -47,8 +50,8 @@ def judge_unused(
         )
     if computing:
         raise BrokenCheckpoint(
-            f"{len(computing)} weights inside the layers are unknown to {model_class} ({', '.join(computing[:3])}, ...); a "
-            "model without them is not the one in the file",
+            f"{len(computing)} weights inside the layers are unknown to {type(model).__name__} ({', '.join(computing[:3])}, ...); "
+            "a model without them is not the one in the file",
             where=where,
             fix="config.json switches off what these weights need, or names another architecture; take it from the release "
             "that the weights are of",

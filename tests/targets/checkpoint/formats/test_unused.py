@@ -59,6 +59,19 @@ def test_harmless_leftovers_are_told_and_load(copy):
     assert stated_findings(identity(copy, copy.parent), loaded.unused)[-1].code == "FILE112"
 
 
+def test_what_the_library_leaves_out_by_design_is_told(copy, monkeypatch):
+    """An architecture may declare weights that it never uses, such as keys of layers that share a cache."""
+    from transformers import LlamaForCausalLM
+
+    monkeypatch.setattr(
+        LlamaForCausalLM, "_keys_to_ignore_on_load_unexpected", [r"layers\.1\.shared_k_proj"], raising=False
+    )
+    add(copy, **{"model.layers.1.shared_k_proj.weight": torch.ones(2, 2)})
+    assert load(parse_spec(str(copy))).unused == (
+        "tensors that the library's architecture leaves out by design: 1 (model.layers.1.shared_k_proj.weight)",
+    )
+
+
 def test_a_clean_folder_leaves_nothing(toy, tmp_path):
     """No finding is made of a folder that is used whole."""
     assert load(parse_spec(str(toy))).unused == ()
