@@ -50,8 +50,8 @@ def judge_unused(names: Sequence[str], dense: DenseCheckpoint, model: Any, where
         )
     if computing:
         raise BrokenCheckpoint(
-            f"{len(computing)} weights inside the layers are unknown to {type(model).__name__} ({', '.join(computing[:3])}, ...); "
-            "a model without them is not the one in the file",
+            f"{len(computing)} weights inside the layers are unknown to {type(model).__name__} "
+            f"({', '.join(computing[:3])}, ...); a model without them is not the one in the file",
             where=where,
             fix="config.json switches off what these weights need, or names another architecture; take it from the release "
             "that the weights are of",
