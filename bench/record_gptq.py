@@ -78,7 +78,7 @@ def compare(kept: dict[str, torch.Tensor], facts: dict[str, str]) -> None:
     """Our reader beside gptqmodel's kernel, in units of bf16's last place."""
     from _table import write
 
-    from harness.targets.checkpoint.gptq import dequantize
+    from harness.targets.checkpoint.formats.gptq import dequantize
 
     rows = []
     for name in sorted({key.rpartition(".")[0] for key in kept}):

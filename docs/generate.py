@@ -58,6 +58,13 @@ _BENCHMARKS = {
         "Bias: the sketch's mean over the exact mean, minus 1. kl_error: the relative standard error that the report "
         "prints without knowing the truth. certain_share: the part of the KL that the sketch proves.",
     ),
+    "formats": (
+        "Formats of quantized checkpoints",
+        "make bench-formats",
+        "A random Llama with rows of 512 in every format, packed without the product's code. error: the largest difference of a "
+        "weight as read, over the largest weight; error_576: the same for a matrix of 576 by 1536; own and as_bf16: the outcome "
+        "under the declared claim and sold as bf16. No error rate is claimed.",
+    ),
     "gptq_reader": (
         "The GPTQ reader beside gptqmodel's own kernel",
         "make bench-gptq",

@@ -9,7 +9,7 @@ from harness.comparisons.parameters import ParameterFacts, parameter_facts
 from harness.errors import BudgetSpent, EndpointRefused, TargetRefused
 from harness.prompts.trials import draw_trials
 from harness.reports.audit_card import AuditPlan
-from harness.targets.checkpoint.files import read_json
+from harness.targets.checkpoint.json_files import read_json
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.probe import Profile, State, probe
 from harness.targets.endpoint.trials import try_all

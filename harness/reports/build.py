@@ -156,12 +156,19 @@ def _card(
         rebuilt_key=plan.target(claimed.rebuild).spec.text if claimed.rebuild else "",
         longest=max((len(sequence.ids) for sequence in plan.items()), default=0),
         in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
+        unused=_unused(journal, planned.key),
     )
     evidence = assemble(measured, sticks)
     verdict, findings = decide(evidence)
     if unfinished:
         verdict = partial_verdict(verdict, _progress(journal, plan))
     return CandidateCard(identity=identity, evidence=evidence, verdict=verdict, findings=tuple(findings))
+
+
+def _unused(journal: Journal, key: str) -> tuple[str, ...]:
+    """What of the files the loaded candidate did not use; runs that were stored before this was asked say nothing."""
+    noted: Any = journal.noted("capabilities", key)
+    return tuple(noted.get("unused", ())) if noted else ()
 
 
 def _ranking(plan: Plan, tables: dict[str, TokenTable]) -> Ranking | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import JsonValue
-
 from harness.errors import UsageError
 from harness.targets.base import ModelIdentity
+from harness.targets.checkpoint.formats.registry import claim_of
 from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_TYPES, TargetSpec
 
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -106,47 +105,9 @@ def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]
         return f"gguf:{spec.detail}", "its specification"
     if spec.kind == "dtype":
         return spec.detail, "its specification"
-    claim = _from_config(identity.quantization)
-    return (claim, "its quantization config") if claim else ("", "")
-
-
-def _from_config(config: dict[str, JsonValue]) -> str:
-    method = str(config.get("quant_method", "")).lower()
-    if method in {"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"}:
-        if config.get("load_in_8bit") or config.get("_load_in_8bit"):
-            return "int8"
-        return str(config.get("bnb_4bit_quant_type", "fp4"))
-    if method in {"fp8", "fbgemm_fp8"}:
-        return "fp8"
-    if method == "compressed-tensors":
-        return _from_compressed_tensors(config)
-    bits = config.get("bits", config.get("w_bit"))
-    if method in {"gptq", "awq"} or (not method and bits):
-        size = str(config.get("group_size", config.get("q_group_size", 128)))
-        if not size.lstrip("-").isdigit() or str(bits) not in {"2", "3", "4", "5", "6", "7", "8"}:
-            return ""
-        return _integers(str(bits), int(size))
-    return ""
-
-
-def _from_compressed_tensors(config: dict[str, JsonValue]) -> str:
-    """One scheme for all layers, of weights alone: rounded activations are not rebuilt here, so they are not judged."""
-    found = config.get("config_groups")
-    groups = [group for group in found.values() if isinstance(group, dict)] if isinstance(found, dict) else []
-    if any(group.get("input_activations") or group.get("output_activations") for group in groups):
-        return ""
-    schemes = [group.get("weights") for group in groups]
-    if not schemes or any(not isinstance(s, dict) or s != schemes[0] for s in schemes):
-        return ""
-    weights = schemes[0]
-    assert isinstance(weights, dict)
-    bits, group = weights.get("num_bits"), weights.get("group_size")
-    if weights.get("type") == "float":
-        return "fp8" if bits == 8 else ""
-    if weights.get("type") != "int" or bits not in {2, 3, 4, 5, 6, 7, 8}:
-        return ""
-    return _integers(str(bits), group if isinstance(group, int) else -1)
-
-
-def _integers(bits: str, group: int) -> str:
-    return f"int{bits}g{group}" if group > 1 else f"int{bits}{_CHANNEL}"
+    claim = claim_of(identity.quantization)
+    if claim:
+        return claim, "its quantization config"
+    if not identity.quantization and identity.weight_format == "FP8":
+        return "fp8", "the number format of its weights"
+    return "", ""

@@ -51,6 +51,14 @@ class ModelIdentity(Frozen):
     generation: dict[str, JsonValue]
     licence: Licence
     missing: tuple[str, ...]
+    weight_format: str = ""  # the format that quantized weights are stored in, by its usual name
+    declared_in: str = ""  # the file that declares it
+    activations: str = ""  # declared rounding of activations, which is not applied here, in words
+    cache: str = ""  # declared rounding of keys and values, which is not applied here
+    code: tuple[str, ...] = ()  # classes of its own that config.json names; they are never run
+    beside: tuple[
+        str, ...
+    ] = ()  # weight files that are not part of the model: adapters, files that the index does not list
     digest: str  # over weights, config and tokenizer: equal digests are the same model
 
 
@@ -74,6 +82,7 @@ class Capabilities(Frozen):
     matrices_rounded: int
     versions: dict[str, str]
     isolation: dict[str, str]
+    unused: tuple[str, ...] = ()  # what of the files the loaded model does not use, in words
 
 
 class Target(Protocol):

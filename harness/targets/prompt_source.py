@@ -16,7 +16,8 @@ from harness.errors import BrokenCheckpoint, MissingExtra, TargetNotFound
 from harness.identity import digest_bytes, digest_file, digest_json, short
 from harness.prompts.encoders import encoder_version
 from harness.redact import safe_line
-from harness.targets.checkpoint.files import read_json, stop_ids
+from harness.targets.checkpoint.files import stop_ids
+from harness.targets.checkpoint.json_files import read_json
 from harness.targets.checkpoint.target import Workers
 from harness.targets.tekken import is_tekken, tokenizer_from_tekken
 from harness.targets.template_files import (

@@ -23,6 +23,7 @@ from harness.evidence.ladder import equivalent_bits
 from harness.targets.base import ModelIdentity
 from harness.targets.weight_evidence import WeightEvidence
 from harness.verdicts.evidence import CandidateEvidence, LadderReading
+from harness.verdicts.file_findings import stated_findings
 from harness.verdicts.gates.policy import Policy
 from harness.verdicts.gates.reading import PolicyReading, Yard, read_policy
 from harness.verdicts.tokens_in import JudgedPrompts
@@ -83,6 +84,7 @@ class Measured:
     declared: str = ""  # the precision that the candidate itself declares, as a claim
     rebuilt_key: str = ""  # the rebuilt claim's name in the plan
     longest: int = 0  # tokens of the longest item that was scored
+    unused: tuple[str, ...] = ()  # what of its files the loaded model does not use, in words
 
 
 def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
@@ -108,6 +110,7 @@ def assemble(measured: Measured, sticks: Yardsticks) -> CandidateEvidence:
         "tokens_in": measured.tokens_in,
         "honest": tuple(member for member, _ in readings),
         "unscored": measured.unscored,
+        "stated": tuple(stated_findings(measured.identity, measured.unused)),
         "bits_per_byte": measured.bits_per_byte,
     }
     if table is None:

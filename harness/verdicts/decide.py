@@ -8,7 +8,7 @@ from harness.evidence.equivalence import clusters_needed, detectable_ratio
 from harness.numbers import number
 from harness.verdicts.attribution import cause_of, distribution_findings, without_charges
 from harness.verdicts.evidence import CandidateEvidence
-from harness.verdicts.file_findings import file_findings, not_exercised, with_prompts
+from harness.verdicts.file_findings import file_findings, not_applied, not_exercised, with_prompts
 from harness.verdicts.gates.telling import gate_sentence
 from harness.verdicts.identity import judge_identity
 from harness.verdicts.model import AxisVerdict, Cause, Finding, Outcome, Verdict, worst
@@ -21,6 +21,7 @@ MARGIN = 2.0
 def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     """The verdict on one candidate under its claim, and the findings behind it."""
     findings = with_prompts(file_findings(list(evidence.differences)) + _prompt_findings(evidence), evidence.tokens_in)
+    findings += evidence.stated
     findings += distribution_findings(evidence)
     integrity = _integrity(evidence, findings)
     displacement = _displacement(evidence, findings)
@@ -36,6 +37,7 @@ def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     lead = lead or next((axis for axis in axes if axis.outcome is outcome), displacement)
     others = [str(a.cause) for a in axes if a.outcome is Outcome.BEYOND and a.cause not in {None, lead.cause}]
     sentence = lead.reason + (f" Also: {', '.join(sorted(set(others)))}." if others else "")
+    sentence += not_applied(findings)
     verdict = Verdict(
         outcome=outcome, cause=lead.cause, sentence=sentence, overturn=_overturn(outcome, evidence), axes=axes
     )

@@ -10,6 +10,7 @@ from harness.comparisons.model import CheckResult, Difference, Result, Slice
 from harness.comparisons.prompts import PromptReading
 from harness.comparisons.weights import WeightReading
 from harness.verdicts.gates.reading import PolicyReading
+from harness.verdicts.model import Finding
 from harness.verdicts.tokens_in import JudgedPrompts
 
 
@@ -57,6 +58,7 @@ class CandidateEvidence(Result):
     tokens_in: JudgedPrompts | None = None  # where template, tokenizer or stops are not the reference's files
     unscored: str = ""  # why no distribution was measured
     longest: int = 0  # tokens of the longest item that was scored
+    stated: tuple[Finding, ...] = ()  # what of the candidate's files was not used or not applied
 
     def check(self, key: str) -> CheckResult | None:
         """A check by key."""

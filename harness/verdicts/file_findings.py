@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.comparisons.model import Difference
+from harness.targets.base import ModelIdentity
 from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.model import Finding
 from harness.verdicts.tokens_in import JudgedPrompts
@@ -44,6 +45,29 @@ def with_prompts(found: list[Finding], prompts: JudgedPrompts | None) -> list[Fi
     kept = [f for f in found if not (f.code == "TOKN104" and f.detail.startswith("tokenizer.rules"))]
     known = {finding.code for finding in kept}
     return [*kept, *(finding for finding in prompts.findings if finding.code not in known)]
+
+
+def stated_findings(identity: ModelIdentity, unused: tuple[str, ...]) -> list[Finding]:
+    """What a candidate's files hold or declare that was not used or not applied; ``unused`` is told by the loaded model."""
+    outside = identity.declared_in if identity.declared_in not in {"", "config.json"} else ""
+    facts = {
+        "FILE108": ", ".join(identity.code),
+        "FILE109": ", ".join(identity.beside),
+        "FILE110": identity.activations,
+        "FILE111": identity.cache,
+        "FILE112": "; ".join(unused),
+        "FILE113": f"{outside}: {identity.weight_format}" if outside else "",
+    }
+    return [Finding(code=code, detail=detail[:500]) for code, detail in facts.items() if detail]
+
+
+def not_applied(findings: list[Finding]) -> str:
+    """The clause of the verdict that says which declared rounding was not applied; empty where there is none."""
+    names = {"FILE110": "activations", "FILE111": "keys and values"}
+    told = [f"{names[one.code]} ({one.detail})" for one in findings if one.code in names]
+    if not told:
+        return ""
+    return f" Judged by its weights alone: its declared rounding of {' and of '.join(told)} was not applied."
 
 
 def _code_of(field: str) -> str:

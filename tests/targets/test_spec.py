@@ -86,7 +86,10 @@ def test_per_channel_and_odd_group_sizes_are_read(toy, tmp_path):
 
 
 def test_compressed_tensors_are_read_where_all_layers_share_a_scheme(toy, tmp_path):
-    """Integers by bits and group, floats of 8 bits as fp8; mixed schemes and other floats are not guessed."""
+    """Integers by bits and group, floats of 8 bits as fp8; mixed schemes and other floats are not guessed.
+
+    Rounded activations do not change the claim of the weights; they are told apart.
+    """
     from harness.targets.checkpoint.files import DigestCache, read_identity
 
     identity = read_identity(parse_spec(str(toy)), DigestCache(tmp_path))
@@ -103,7 +106,7 @@ def test_compressed_tensors_are_read_where_all_layers_share_a_scheme(toy, tmp_pa
     assert claim(four) == claim(four, four) == "int4g128"
     assert claim({"num_bits": 8, "type": "int", "group_size": None}) == "int8-channel"
     assert claim({"num_bits": 8, "type": "float"}) == "fp8"
-    assert claim({"num_bits": 8, "type": "int", "group_size": None}, activations={"num_bits": 8}) == ""
+    assert claim({"num_bits": 8, "type": "int", "group_size": None}, activations={"num_bits": 8}) == "int8-channel"
     assert (
         claim({"num_bits": 4, "type": "float"}) == claim(four, {**four, "num_bits": 8}) == claim() == claim(None) == ""
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,21 @@ from pydantic import JsonValue
 from harness.errors import BrokenCheckpoint, TargetNotFound, UnsafeCheckpoint
 from harness.identity import digest_bytes, digest_file, digest_json
 from harness.targets.base import ModelIdentity, WeightFile
+from harness.targets.checkpoint.formats.plan import make_plan, read_declaration
+from harness.targets.checkpoint.formats.stored import stored_of
+from harness.targets.checkpoint.json_files import read_json
 from harness.targets.checkpoint.licence import read_licence
-from harness.targets.checkpoint.safetensors_header import TensorEntry, read_header
+from harness.targets.checkpoint.native import is_native
+from harness.targets.checkpoint.safetensors_header import TensorEntry
+from harness.targets.checkpoint.weight_files import find_weights
 from harness.targets.spec import TargetSpec
 from harness.targets.template_files import LEGACY, read_template_files
 
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_MAX_JSON = 64 << 20
 _EXPECTED = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md")
 #: Configuration that says how the file was made, not what it computes.
 _IGNORED_CONFIG = {"transformers_version", "_name_or_path", "_model_name_or_path", "dtype", "torch_dtype", "use_cache",
-                   "quantization_config", "architectures", "initializer_range", "pretraining_tp"}  # fmt: skip
+                   "quantization_config", "compression_config", "quantization", "auto_map", "architectures", "initializer_range",
+                   "pretraining_tp"}  # fmt: skip
 
 
 def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
@@ -44,12 +49,15 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
             fix="give the folder that holds config.json and *.safetensors (for a GGUF file write gguf:FILE)",
         )
     config = read_json(path / "config.json")
-    refuse_code(config, path)
-    files, tensors = _weights(path, digests)
+    code = named_code(config, path)
+    weights = find_weights(path)
+    plan = make_plan(stored_of(weights, str(config.get("model_type", "")), str(path)), read_declaration(path, config))
+    tensors = weights.entries.values()
+    files = [WeightFile(name=file.name, bytes=file.stat().st_size, sha256=digests.of(file)) for file in weights.files]
     tokenizer = _tokenizer_facts(path)
     generation = read_json(path / "generation_config.json")
     plain_config = {name: value for name, value in config.items() if name not in _IGNORED_CONFIG}
-    quantization = config.get("quantization_config") or read_json(path / "quantize_config.json")
+    quantization = plan.declaration.settings
     architectures = config.get("architectures")
     return ModelIdentity(
         spec=spec.shown,
@@ -60,11 +68,17 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
         dtype=_main_dtype(tensors),
         architecture=str(architectures[0]) if isinstance(architectures, list) and architectures else "",
         config=plain_config,
-        quantization=quantization if isinstance(quantization, dict) else {},
+        quantization=quantization,
         stop_ids=stop_ids(config, generation),
         generation={k: v for k, v in generation.items() if k not in {"transformers_version", "_from_model_config"}},
         licence=read_licence(path),
         missing=tuple(name for name in _EXPECTED if not (path / name).is_file()),
+        weight_format=plan.format.name if plan.format else "",
+        declared_in=plan.declaration.file,
+        activations=plan.activations,
+        cache=plan.cache,
+        code=code,
+        beside=weights.beside,
         digest=digest_json(
             [[file.sha256 for file in files], plain_config, quantization, tokenizer["tokenizer_sha256"]]
         ),
@@ -72,48 +86,46 @@ def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
     )
 
 
-def refuse_code(config: dict[str, JsonValue], path: Path) -> None:
-    """Refuse configurations that name code to run or private switches of the loader."""
-    text = json.dumps(config)
-    private = sorted(name for name in config if name.startswith("_attn") or name.startswith("_experts"))
-    if "auto_map" in text or "trust_remote_code" in text or private:
-        what = "code of its own (auto_map)" if "auto_map" in text else f"private loader settings ({', '.join(private)})"
+def named_code(config: dict[str, JsonValue], path: Path) -> tuple[str, ...]:
+    """Classes of a release's own that config.json names, which are never run.
+
+    Raises UnsafeCheckpoint where the library does not know the architecture itself, or where config.json holds private
+    switches of the loader.
+    """
+    private = sorted(name for name in config if name.startswith(("_attn", "_experts")) or name == "trust_remote_code")
+    if private:
         raise UnsafeCheckpoint(
-            f"config.json asks the loader to use {what}",
+            f"config.json holds private settings of the loader ({', '.join(private)})",
+            where=str(path / "config.json"),
+            fix=f"take {private[0]} out of config.json; the release does not need it",
+        )
+    found = sorted(_code(config))
+    if found and not is_native(str(config.get("model_type", ""))):
+        raise UnsafeCheckpoint(
+            "config.json asks the loader to use code of its own (auto_map)",
             where=str(path / "config.json"),
             fix="remote code is never run here; use a release that the transformers library supports natively",
         )
+    return tuple(found)
 
 
-def _weights(path: Path, digests: DigestCache) -> tuple[list[WeightFile], list[TensorEntry]]:
-    found = sorted(path.glob("*.safetensors"))
-    index = path / "model.safetensors.index.json"
-    if index.is_file():
-        mapping = read_json(index).get("weight_map")
-        listed = set(mapping.values()) if isinstance(mapping, dict) else set()
-        absent = sorted(str(name) for name in listed if not (path / str(name)).is_file())
-        if absent:
-            raise BrokenCheckpoint(
-                f"{len(absent)} weight files of the index are missing ({absent[0]}, ...)",
-                where=str(path),
-                fix="finish the download",
-            )
-    if not found:
-        pickles = sorted(file.name for file in path.iterdir() if file.suffix in _PICKLES)
-        if pickles:
-            raise UnsafeCheckpoint(
-                f"the weights are pickles ({pickles[0]}); opening them can run any code",
-                where=str(path),
-                fix='convert them on a machine that you can lose: python -c "import torch, safetensors.torch as s; '
-                "s.save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')\"",
-            )
-        raise BrokenCheckpoint("the folder has no weights", where=str(path), fix="it needs *.safetensors files")
-    tensors = [entry for file in found for entry in read_header(file)]
-    files = [WeightFile(name=file.name, bytes=file.stat().st_size, sha256=digests.of(file)) for file in found]
-    return files, tensors
+def _code(value: JsonValue) -> set[str]:
+    """What every ``auto_map`` inside a configuration names."""
+    found: set[str] = set()
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "auto_map":
+                named = list(inner.values()) if isinstance(inner, dict) else [inner]
+                found |= {str(one) for one in named}
+            else:
+                found |= _code(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            found |= _code(inner)
+    return found
 
 
-def _main_dtype(tensors: list[TensorEntry]) -> str:
+def _main_dtype(tensors: Iterable[TensorEntry]) -> str:
     sizes: dict[str, int] = {}
     for entry in tensors:
         sizes[entry.dtype] = sizes.get(entry.dtype, 0) + entry.count
@@ -157,21 +169,6 @@ def stop_ids(config: dict[str, JsonValue], generation: dict[str, JsonValue]) -> 
             if isinstance(value, int):
                 ids.add(value)
     return tuple(sorted(ids))
-
-
-def read_json(path: Path) -> dict[str, JsonValue]:
-    """A JSON object, empty where there is no file; raises UnsafeCheckpoint or BrokenCheckpoint for what is not one."""
-    if not path.is_file():
-        return {}
-    if path.stat().st_size > _MAX_JSON:
-        raise UnsafeCheckpoint("this JSON file is larger than 64 MiB", where=str(path))
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=str)  # Infinity stays a word
-    except (ValueError, RecursionError) as error:
-        raise BrokenCheckpoint("this file is not JSON", where=str(path), fix="fetch it again") from error
-    if not isinstance(value, dict):
-        raise BrokenCheckpoint("this file should hold a JSON object", where=str(path), fix="fetch it again")
-    return value
 
 
 def _gguf_identity(spec: TargetSpec, path: Path, digests: DigestCache) -> ModelIdentity:

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import gc
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.errors import BrokenCheckpoint, MissingExtra
+from harness.errors import BrokenCheckpoint, MissingExtra, UnsafeCheckpoint
 from harness.processors import threads_for
 from harness.targets.checkpoint import narrow_products
 from harness.targets.checkpoint.auto_class import auto_class
 from harness.targets.checkpoint.fake_quant import apply_rounding
+from harness.targets.checkpoint.formats.dense import DenseCheckpoint, LazyTensor, dense_reference
+from harness.targets.checkpoint.formats.unused import judge_unused
 from harness.targets.checkpoint.head import Head, find_head
 from harness.targets.checkpoint.kv_cache import round_cache_of
 from harness.targets.spec import TargetSpec
 
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_EXTRAS = {
-    "bitsandbytes": "bitsandbytes",
-    "quanto": "optimum-quanto (pip install optimum-quanto)",  # before optimum, whose name it holds
-    "gptqmodel": "gptq",
-    "optimum": "gptq",
-    "gguf": "gguf",
-    "accelerate": "local",
-    "compressed_tensors": "compressed-tensors",
-    "torchao": "torchao (pip install torchao)",
-    "hqq": "hqq (pip install hqq)",
-    "aqlm": "aqlm (pip install aqlm[cpu])",
-}
+_STORED_DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+_EXTRAS = {"bitsandbytes": "bitsandbytes", "gguf": "gguf", "accelerate": "local"}
+_LOADER_ERRORS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError)
 
 
 @dataclass(slots=True)
@@ -43,6 +35,7 @@ class Loaded:
     head: Head | None
     changed: int  # matrices rounded by us
     shares: bool | None = None  # whether an opening can be computed once for several continuations; None: not tried
+    unused: tuple[str, ...] = field(default=())  # what of the files the model does not use, in words
 
     @property
     def vocabulary(self) -> int:
@@ -65,20 +58,19 @@ def proved(spec: TargetSpec, model: Any, changed: int) -> Loaded:
         raise _missing_extra(error) from error
     except Exception as error:
         raise BrokenCheckpoint(
-            f"this checkpoint loads but does not run here: {type(error).__name__}: {str(error)[:200]}",
-            where=spec.base,
-            fix="its quantization may need another device; --device cuda, or give a dequantised copy",
+            f"this checkpoint loads but does not run here: {type(error).__name__}: {str(error)[:200]}", where=spec.base
         ) from error
     gc.collect()
-    return Loaded(spec, model, head, changed)
+    return Loaded(spec, model, head, changed, unused=getattr(model, "fidelity_unused", ()))
 
 
 def load_model(spec: TargetSpec) -> tuple[Any, int]:
     """Load and, where the specification says so, quantize; refuses incomplete and non-finite weights.
 
-    Returns the model, which has not run yet, and the number of matrices that were rounded by us.
+    Returns the model, which has not run yet, and the number of matrices that were rounded by us. What of the files it
+    does not use is told in words as its ``fidelity_unused``.
     """
-    model = _from_files(spec)
+    model = _from_gguf(spec) if spec.kind == "gguf" else _from_folder(spec)
     model.eval()
     model.requires_grad_(False)  # noqa: FBT003
     changed = 0
@@ -90,110 +82,200 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     return model, changed
 
 
-def _from_files(spec: TargetSpec) -> Any:
-    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415
+def _from_folder(spec: TargetSpec) -> Any:
+    """A model from dense weights, whatever format the folder is in; adapters and code beside them are not touched."""
+    folder = Path(spec.base)
+    dense = dense_reference(folder)
+    if spec.kind == "gptq" and not (dense.plan.format and dense.plan.format.name in {"GPTQ", "AutoRound"}):
+        raise BrokenCheckpoint(
+            "this is not a GPTQ checkpoint: neither config.json nor quantize_config.json declares one",
+            where=spec.base,
+            fix="for other formats give the folder without the gptq: prefix",
+        )
+    config = _configuration(spec)
+    options = _options(spec, _dtype(spec, config, dense))
+    state = dense.lazily()
+    try:
+        config, model_class = _class_of(config, spec)
+        model, info = model_class.from_pretrained(None, config=config, state_dict=state, **options)
+    except ImportError as error:
+        raise _missing_extra(error) from error
+    except _LOADER_ERRORS as error:
+        raise _unloadable(error, spec) from error
+    _refuse_incomplete(info, state, spec.base)
+    model.fidelity_unused = judge_unused(_unused(state), dense, model, spec.base)
+    dense.close()
+    model.generation_config = _generation(model, folder)
+    return model
 
+
+def _configuration(spec: TargetSpec) -> Any:
+    """The folder's configuration without its quantization, by the library's own classes only."""
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    try:
+        config = AutoConfig.from_pretrained(spec.base, trust_remote_code=False, local_files_only=True)
+    except ImportError as error:
+        raise _missing_extra(error) from error
+    except _LOADER_ERRORS as error:
+        if "trust_remote_code" in str(error):
+            raise UnsafeCheckpoint(
+                "config.json asks the loader to use code of its own (auto_map)",
+                where=spec.base,
+                fix="remote code is never run here; use a release that the transformers library supports natively",
+            ) from error
+        raise _unloadable(error, spec) from error
+    for part in (config, config.get_text_config()):
+        for name in ("quantization_config", "compression_config", "quantization"):
+            if hasattr(part, name):
+                delattr(part, name)
+    return config
+
+
+def _class_of(config: Any, spec: TargetSpec) -> tuple[Any, Any]:
+    """The class of the model and the configuration that it takes: its own, or that of the text model inside."""
+    from transformers import PreTrainedModel  # noqa: PLC0415
+
+    auto = auto_class(config)
+    with torch.device("meta"):
+        make = (
+            getattr(auto, "from_config", None) or auto._from_config
+        )  # a class of its own, where no auto class knows it
+        built = make(config)
+    if not isinstance(built, PreTrainedModel):
+        raise BrokenCheckpoint("the library builds no model of this configuration", where=spec.base)
+    inner = config if isinstance(config, type(built.config)) else config.get_text_config()
+    return inner, type(built)
+
+
+def _dtype(spec: TargetSpec, config: Any, dense: DenseCheckpoint) -> torch.dtype:
+    """The number format to compute in: what was asked for, else what the configuration or the file says."""
+    if spec.kind == "dtype":
+        return _TORCH_DTYPES[spec.detail]
+    if spec.runtime.dtype in _TORCH_DTYPES:
+        return _TORCH_DTYPES[spec.runtime.dtype]
+    if spec.kind == "bnb":
+        return torch.bfloat16
+    if spec.kind == "gptq":
+        return torch.float32
+    declared = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
+    if isinstance(declared, torch.dtype) and declared in _STORED_DTYPES.values():
+        return declared
+    sizes: dict[torch.dtype, int] = {}
+    for name in dense.plan.plain:
+        entry = dense.files.entries[name]
+        if entry.dtype in _STORED_DTYPES:
+            kind = _STORED_DTYPES[entry.dtype]
+            sizes[kind] = sizes.get(kind, 0) + entry.count
+    return max(sizes, key=lambda kind: sizes[kind]) if sizes else torch.float32
+
+
+def _options(spec: TargetSpec, dtype: torch.dtype) -> dict[str, Any]:
+    options: dict[str, Any] = {"output_loading_info": True, "dtype": dtype}
+    if spec.runtime.attention != "auto":
+        options["attn_implementation"] = spec.runtime.attention
+    if spec.runtime.device != "cpu":
+        options["device_map"] = spec.runtime.device
+    if spec.kind == "bnb":
+        options |= _bitsandbytes(spec, dtype)
+    return options
+
+
+def _generation(model: Any, folder: Path) -> Any:
+    """The folder's generation settings, or those that the configuration implies."""
+    from transformers import GenerationConfig  # noqa: PLC0415
+
+    if not (folder / "generation_config.json").is_file():
+        return model.generation_config
+    try:
+        return GenerationConfig.from_pretrained(str(folder), local_files_only=True)
+    except _LOADER_ERRORS:  # settings that the library refuses; its own loader goes on without them, too
+        return model.generation_config
+
+
+def _from_gguf(spec: TargetSpec) -> Any:
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+    path = Path(spec.base)
     options: dict[str, Any] = {
         "trust_remote_code": False,
         "local_files_only": True,
         "output_loading_info": True,
-        "dtype": _TORCH_DTYPES.get(spec.runtime.dtype, "auto"),
+        "gguf_file": path.name,
+        "dtype": _TORCH_DTYPES.get(spec.runtime.dtype, torch.float32),
     }
     if spec.runtime.attention != "auto":
         options["attn_implementation"] = spec.runtime.attention
     if spec.runtime.device != "cpu":
         options["device_map"] = spec.runtime.device
-    folder = spec.base
-    if spec.kind == "dtype":
-        options["dtype"] = _TORCH_DTYPES[spec.detail]
-    elif spec.kind == "bnb":
-        options |= _bitsandbytes(spec)
-    elif spec.kind == "gguf":
-        path = Path(spec.base)
-        folder = str(path.parent)
-        options |= {"gguf_file": path.name}
-        options["dtype"] = _TORCH_DTYPES.get(spec.runtime.dtype, torch.float32)
-    if spec.kind == "gptq":
-        from harness.targets.checkpoint.gptq import load_gptq  # noqa: PLC0415
-
-        return load_gptq(Path(spec.base), _TORCH_DTYPES.get(spec.runtime.dtype), spec.runtime)
-    if spec.kind != "gguf":
-        options["use_safetensors"] = True
-    if spec.kind in {"plain", "dtype"}:
-        options |= _unpacked(Path(spec.base))
     try:
-        kind = AutoModelForCausalLM
-        if spec.kind != "gguf":
-            kind = auto_class(AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True))
-        model, info = kind.from_pretrained(folder, **options)
+        model, info = AutoModelForCausalLM.from_pretrained(str(path.parent), **options)
     except ImportError as error:
         raise _missing_extra(error) from error
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
-        raise BrokenCheckpoint(
-            f"transformers cannot load this checkpoint: {str(error).strip().splitlines()[0][:300]}",
-            where=spec.base,
-            fix="check that the download is complete and that config.json belongs to these weights",
-        ) from error
-    _refuse_incomplete(info, spec.base)
+    except _LOADER_ERRORS as error:
+        raise _unloadable(error, spec) from error
+    _refuse_incomplete(info, {}, spec.base)
     return model
 
 
-def _unpacked(folder: Path) -> dict[str, Any]:
-    """Ask formats that can be unpacked on loading for dense weights: what is judged is their values, not a kernel."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    method = (config.get("quantization_config") or {}).get("quant_method")
-    if method == "compressed-tensors":
-        from transformers import CompressedTensorsConfig  # noqa: PLC0415
-
-        return {"quantization_config": CompressedTensorsConfig(run_compressed=False)}
-    if method == "fp8":
-        from transformers import FineGrainedFP8Config  # noqa: PLC0415
-
-        return {"quantization_config": FineGrainedFP8Config(dequantize=True)}
-    if method == "mxfp4":
-        from transformers import Mxfp4Config  # noqa: PLC0415
-
-        return {"quantization_config": Mxfp4Config(dequantize=True)}
-    return {}
-
-
-def _bitsandbytes(spec: TargetSpec) -> dict[str, Any]:
+def _bitsandbytes(spec: TargetSpec, dtype: torch.dtype) -> dict[str, Any]:
     try:
         import bitsandbytes  # noqa: F401, PLC0415
     except ImportError as error:
         raise _missing_extra(error) from error
     from transformers import BitsAndBytesConfig  # noqa: PLC0415
 
-    dtype = _TORCH_DTYPES.get(spec.runtime.dtype, torch.bfloat16)
     if spec.detail == "int8":
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
         config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=spec.detail, bnb_4bit_compute_dtype=dtype)
-    device = spec.runtime.device
-    return {"quantization_config": config, "dtype": dtype, "device_map": device}
+    return {"quantization_config": config, "device_map": spec.runtime.device}
 
 
 def _missing_extra(error: ImportError) -> MissingExtra:
     text = str(error)
     name = next((extra for module, extra in _EXTRAS.items() if module in text.replace("-", "_")), "")
-    fix = (
-        f"pip install 'fidelity-harness[{name}]'" if name and " " not in name else f"install {name or 'what it names'}"
-    )
-    if name == "gptq":
-        fix = f"give it as gptq:PATH, which reads GPTQ's format without further packages; or {fix}"
+    fix = f"pip install 'fidelity-harness[{name}]'" if name else "install the package that it names"
     return MissingExtra(f"this checkpoint needs a package that is not installed: {text.splitlines()[0][:200]}", fix=fix)
 
 
-def _refuse_incomplete(info: dict[str, Any], where: str) -> None:
+def _unloadable(error: Exception, spec: TargetSpec) -> BrokenCheckpoint:
+    text = str(error).strip()
+    fix = "check that config.json belongs to these weights"
+    if "does not recognize this architecture" in text:
+        fix = "a newer transformers library may know it: pip install -U transformers"
+    return BrokenCheckpoint(
+        f"transformers cannot load this checkpoint: {text.splitlines()[0][:300] if text else type(error).__name__}",
+        where=spec.base,
+        fix=fix,
+    )
+
+
+def _unused(state: dict[str, LazyTensor]) -> list[str]:
+    return [name for name, tensor in state.items() if not tensor.read]
+
+
+def _refuse_incomplete(info: dict[str, Any], state: dict[str, LazyTensor], where: str) -> None:
     missing = sorted(info.get("missing_keys") or ())
     mismatched = sorted(str(entry[0]) for entry in info.get("mismatched_keys") or ())
-    if missing or mismatched:
-        names = ", ".join((missing + mismatched)[:3])
-        raise BrokenCheckpoint(
-            f"{len(missing) + len(mismatched)} weights are missing or of the wrong shape ({names}, ...)",
-            where=where,
-            fix="transformers would fill them with random numbers; fetch the complete checkpoint",
+    if not missing and not mismatched:
+        return
+    names = ", ".join((missing + mismatched)[:3])
+    unknown = _unused(state)
+    if mismatched and not missing:
+        fix = "config.json tells another size than the file has; take both from the same release"
+    elif len(unknown) >= len(missing):
+        fix = (
+            f"the file has other names ({', '.join(sorted(unknown)[:2])}, ...): config.json names another architecture "
+            "than these weights are of, or they were renamed; take both from the same release"
         )
+    else:
+        fix = "transformers would fill them with random numbers; fetch the complete checkpoint"
+    raise BrokenCheckpoint(
+        f"{len(missing) + len(mismatched)} weights are missing or of the wrong shape ({names}, ...)",
+        where=where,
+        fix=fix,
+    )
 
 
 def _refuse_non_finite(model: Any) -> None:

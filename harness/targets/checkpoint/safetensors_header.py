@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 
@@ -30,6 +31,21 @@ class TensorEntry:
 
 def read_header(path: Path) -> list[TensorEntry]:
     """List the tensors of one file; raises BrokenCheckpoint if it is cut short, UnsafeCheckpoint if it is a bomb."""
+    return _read(path, _stamp(path))[0]
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the header carries beside the tensors; raises as ``read_header`` does."""
+    return _read(path, _stamp(path))[1]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _: tuple[int, int]) -> tuple[list[TensorEntry], dict[str, str]]:
     size = path.stat().st_size
     with path.open("rb") as handle:
         raw = handle.read(8)
@@ -45,7 +61,7 @@ def read_header(path: Path) -> list[TensorEntry]:
         text = handle.read(length)
     try:
         header = json.loads(text)
-        header.pop("__metadata__", None)
+        metadata = header.pop("__metadata__", None)
         entries = [
             (TensorEntry(name, str(body["dtype"]), tuple(int(n) for n in body["shape"])), int(body["data_offsets"][1]))
             for name, body in header.items()
@@ -58,7 +74,8 @@ def read_header(path: Path) -> list[TensorEntry]:
         raise UnsafeCheckpoint(f"the file lists {len(entries):,} tensors", where=str(path))
     if entries and 8 + length + max(end for _, end in entries) > size:
         raise _cut_short(path, size)
-    return [entry for entry, _ in entries]
+    carried = {str(name): str(value) for name, value in metadata.items()} if isinstance(metadata, dict) else {}
+    return [entry for entry, _ in entries], carried
 
 
 def _cut_short(path: Path, size: int) -> BrokenCheckpoint:

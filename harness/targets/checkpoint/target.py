@@ -73,7 +73,7 @@ class WorkerProcess:
         return WorkerDied(
             f"the isolated process of the checkpoint ended during '{request}' ({how})",
             where=tail.splitlines()[-1] if tail else "",
-            fix=fix or "the same command resumes; if it happens again, do not trust this checkpoint",
+            fix=fix or "the same command resumes; if it happens again, the last line above says where it ended",
         )
 
     def _last_words(self) -> str:
@@ -167,6 +167,7 @@ class CheckpointTarget:
                 "matrices_rounded": info["changed"],
                 "versions": hello["versions"],
                 "isolation": hello["isolation"],
+                "unused": info["unused"],
             }
         )
 

@@ -17,7 +17,7 @@ from harness.errors import BrokenCheckpoint, NoChatTemplate
 from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
-from harness.targets.checkpoint.files import read_json
+from harness.targets.checkpoint.json_files import read_json
 from harness.targets.checkpoint.pretokenizers import mend
 from harness.targets.spec import TargetSpec
 from harness.targets.template_files import LEGACY, SETTINGS, read_template_files

@@ -76,6 +76,7 @@ class Worker:
             "dtype": str(model.dtype).removeprefix("torch."),
             "changed": self.loaded.changed,
             "attention": str(getattr(model.config, "_attn_implementation", "")),
+            "unused": list(self.loaded.unused),
         }, {}
 
     def encode(self, body: Body, arrays: Arrays) -> Answer:

@@ -42,6 +42,41 @@ ENTRIES: dict[str, Entry] = {
         "For example bf16 instead of fp32. Rounding to bf16 belongs to the honest band.",
         "nothing",
     ),
+    "FILE108": Entry(
+        "the configuration names code of its own", "S1", None,
+        "config.json names classes to be fetched and run (auto_map). They are never run here: the library knows the "
+        "architecture itself, and its own classes read the weights.",
+        "nothing, if the library's own architecture is the release's; take auto_map out of config.json to be sure",
+    ),
+    "FILE109": Entry(
+        "files beside the weights were left out", "S1", None,
+        "Adapters (LoRA), weight files that the index does not list, or pickles lie beside the weights. They are not part of "
+        "the model that was judged, whatever packages are installed.",
+        "remove them, or merge an adapter that is meant into the weights",
+    ),
+    "FILE110": Entry(
+        "declared rounding of activations was not applied", "S1", None,
+        "The files say that inputs of layers are rounded when served (W8A8, FP8, NVFP4). The weights were dequantized and "
+        "judged alone, so what a host serves may be further from the reference.",
+        "serve it and compare the host (http://HOST:PORT/v1#MODEL) to judge weights and activations together",
+    ),
+    "FILE111": Entry(
+        "declared rounding of keys and values was not applied", "S1", None,
+        "The files declare a quantized KV cache or carry its scales. Keys and values were kept as they are.",
+        "serve it and compare the host, or compare kv:e4m3:REFERENCE to see what rounding them costs",
+    ),
+    "FILE112": Entry(
+        "tensors of the files are not used", "S0", None,
+        "Tables that the library computes itself, layers that predict further tokens, towers for images or sound, or heads "
+        "for other tasks. They take no part in the next token of a text.",
+        "nothing",
+    ),
+    "FILE113": Entry(
+        "the quantization is declared beside config.json alone", "S1", None,
+        "The file that declares it is one that some engines read and others do not; those read codes as if they were "
+        "weights.",
+        "add quantization_config to config.json",
+    ),
     "FILE201": Entry(
         "weights lie on a coarser grid", "S2", Cause.QUANTIZATION,
         "In most matrices the values sit on a quantization grid that the reference's do not sit on, whatever number "

@@ -78,9 +78,9 @@ def test_pickled_weights_are_refused_with_the_conversion_command(copy, tmp_path)
     assert "save_file" in caught.value.fix
 
 
-@pytest.mark.parametrize("key", ["auto_map", "_attn_implementation_internal", "trust_remote_code"])
-def test_configs_that_name_code_are_refused(copy, tmp_path, key):
-    """Remote code, loader switches and trust flags inside a config never reach the loader."""
+@pytest.mark.parametrize("key", ["_experts_implementation", "_attn_implementation_internal", "trust_remote_code"])
+def test_configs_that_steer_the_loader_are_refused(copy, tmp_path, key):
+    """Loader switches and trust flags inside a config never reach the loader."""
     edit_json(copy / "config.json", **{key: {"AutoModel": "evil.Model"}})
     with pytest.raises(UnsafeCheckpoint):
         identity(copy, tmp_path)
@@ -114,6 +114,20 @@ def test_an_index_with_absent_files_is_incomplete(copy, tmp_path):
     (copy / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00002-of-00002.safetensors"}}')
     with pytest.raises(BrokenCheckpoint, match="00002"):
         identity(copy, tmp_path)
+
+
+def test_an_index_that_belongs_to_other_files_is_refused(copy, tmp_path):
+    """A tensor that none of its files holds, and a file outside the folder; without the index the folder is read."""
+    index = copy / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model.safetensors"}}')
+    with pytest.raises(BrokenCheckpoint, match="in none of its files"):
+        identity(copy, tmp_path)
+    (tmp_path / "other.safetensors").write_bytes(b"")
+    index.write_text('{"weight_map": {"a": "../other.safetensors"}}')
+    with pytest.raises(UnsafeCheckpoint, match="another folder"):
+        identity(copy, tmp_path)
+    index.unlink()
+    assert identity(copy, tmp_path).beside == ()
 
 
 def test_licences_in_plain_words(tmp_path):

@@ -1,9 +1,11 @@
-"""Checkpoints in other packages' formats: unpacked to dense weights, or refused with the package that is missing."""
+"""Checkpoints in other packages' formats: unpacked to dense weights, whatever packages are installed."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +13,6 @@ import torch
 from harness.errors import MissingExtra
 from harness.targets.checkpoint.loading import load, load_model
 from harness.targets.spec import parse_spec
-from tests.support.toy import edit_json
 
 SCHEMES = {
     "pack-quantized": {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "group", "group_size": 32},
@@ -70,23 +71,11 @@ def test_compressed_tensors_become_the_weights_that_were_packed(toy, tmp_path, l
     assert loaded.head is not None
 
 
-MISSING = {
-    "awq": ("gptqmodel", {"bits": 4, "group_size": 64, "version": "gemm", "zero_point": True}, "gptq"),
-    "hqq": ("hqq", {"quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}}, "pip install hqq"),
-    "torchao": ("torchao", {"quant_type": {"default": {"_type": "Int8WeightOnlyConfig", "_data": {}}}}, "torchao"),
-    "quanto": ("optimum", {"weights": "int8"}, "pip install optimum-quanto"),
-    "gptq": ("gptqmodel", {"bits": 4, "group_size": 32}, "gptq:PATH"),
-}
-
-
-@pytest.mark.parametrize("method", MISSING)
-def test_a_format_whose_package_is_missing_names_it(toy, tmp_path, method):
-    """Each format that needs a package says which, in the fix line."""
-    package, settings, fix = MISSING[method]
-    if importlib.util.find_spec(package):
-        pytest.skip(f"{package} is installed here")
-    folder = shutil.copytree(toy, tmp_path / method)
-    edit_json(folder / "config.json", quantization_config={"quant_method": method, **settings})
-    with pytest.raises(MissingExtra) as refused:
-        load_model(parse_spec(str(folder)))
-    assert fix in refused.value.fix
+def test_a_missing_package_names_the_extra_that_brings_it(toy, monkeypatch):
+    """bnb:nf4 without bitsandbytes says which extra of this package to install; the extra exists and holds it."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(MissingExtra) as missing:
+        load_model(parse_spec(f"bnb:nf4:{toy}"))
+    assert missing.value.fix == "pip install 'fidelity-harness[bitsandbytes]'"
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert any(one.startswith("bitsandbytes") for one in project["project"]["optional-dependencies"]["bitsandbytes"])

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from harness.errors import BrokenCheckpoint
-from harness.targets.checkpoint.gptq import dequantize, unpack
+from harness.targets.checkpoint.formats.codes import unpack_stream
+from harness.targets.checkpoint.formats.gptq import dequantize
 from harness.targets.checkpoint.loading import load_model
 from harness.targets.spec import parse_spec
 from tests.support.toy import edit_json
@@ -77,7 +78,7 @@ def test_every_layout_unpacks_to_the_weights_that_were_packed(bits, symmetric, a
 
 def recorded():
     """Layouts that gptqmodel wrote (``make bench-gptq``): packed tensors, and what its own kernel makes of them."""
-    tensors = load_file(str(Path(__file__).parents[2] / "data" / "gptq.safetensors"))
+    tensors = load_file(str(Path(__file__).parents[3] / "data" / "gptq.safetensors"))
     return {
         name: {part: tensors[f"{name}.{part}"] for part in PARTS} for name in {k.rpartition(".")[0] for k in tensors}
     }
@@ -98,7 +99,7 @@ def test_what_gptqmodel_wrote_is_read_as_gptqmodel_reads_it(name):
 def test_three_bit_codes_cross_word_borders():
     """32 codes fill exactly three words, and the two that straddle are whole."""
     codes = np.arange(32)[:, None] % 8
-    assert unpack(pack(codes, 3).t(), 3).flatten().tolist() == codes[:, 0].tolist()
+    assert unpack_stream(pack(codes, 3).t(), 3).flatten().tolist() == codes[:, 0].tolist()
 
 
 def test_a_folder_in_gptq_format_loads_as_a_dense_model(toy, tmp_path):
