@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from harness.comparisons.model import Difference
 from harness.targets.base import ModelIdentity
+from harness.targets.rope import same_turns
 
 #: Configuration fields that change what the model computes, by family; see docs/findings.
 OUTPUT_FIELDS = (
@@ -27,14 +28,18 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
     """List differing facts, most telling first: computation, tokenizer, template, stops, settings, licence."""
     found: list[Difference] = []
 
+    silent = {*reference.silent, *candidate.silent}
+
     def compare(field: str, ours: JsonValue, theirs: JsonValue) -> None:
-        if ours != theirs:
+        if ours != theirs and field.partition(".")[0] not in silent:
             found.append(Difference(field=field, reference=_words(ours), candidate=_words(theirs)))
 
     if reference.config and candidate.config:
         compare("architecture", reference.architecture, candidate.architecture)
         ours, theirs = normalise_rope(reference.config), normalise_rope(candidate.config)
         for name in OUTPUT_FIELDS:
+            if name == "rope_parameters" and same_turns(ours, theirs):  # the same rule in other words
+                continue
             if name in ours and name in theirs:  # an absent field stands for a default that only the library knows
                 compare(f"config.{name}", ours[name], theirs[name])
         compare("config.vocab_size", ours.get("vocab_size"), theirs.get("vocab_size"))

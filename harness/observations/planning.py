@@ -178,8 +178,10 @@ def _claim(
         return Claimed(candidate=key, precision=method, source="its quantization config", problem=problem)
     if not precision:
         precision, source = native, "the reference's number format"
+    candidate = entry.target.spec
+    own = candidate.kind == "gguf" and precision == declared_claim(candidate, entry.target.identity())[0]
     try:
-        spec = rebuild(precision, reference, native)
+        spec = rebuild(precision, reference, native, candidate.base if own else "")
     except UsageError as error:
         if entry.claim:
             raise

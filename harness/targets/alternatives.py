@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from harness.errors import UsageError
 from harness.targets.base import ModelIdentity
-from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_TYPES, TargetSpec
+from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_RECIPES, GGUF_TYPES, GgufDetail, TargetSpec
 
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
@@ -16,7 +16,8 @@ _WHOLE_ROW = 1 << 20  # a group longer than any row: one scale per row
 _CHANNEL = "-channel"  # how that is written in a claim
 
 CLAIMS = (
-    *DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "int4g128 and its like", "int8-channel",
+    *DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "gguf:Q4_K_M and its like",
+    "int4g128 and its like", "int8-channel",
 )  # fmt: skip
 
 
@@ -68,13 +69,23 @@ def derived(reference: TargetSpec, kind: str, detail: str) -> TargetSpec:
     return TargetSpec(kind, detail, reference.base, reference.runtime, reference.alias)
 
 
-def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None:
+def rebuild(claim: str, reference: TargetSpec, native: str, file: str = "", importance: str = "") -> TargetSpec | None:
     """The specification that rebuilds a claimed precision from the reference; None if the claim is the reference.
 
+    Args:
+        claim: what a candidate is sold as.
+        reference: from which it is rebuilt.
+        native: the reference's own number format, as a claim.
+        file: a GGUF file that is sold as what its own tensors are; its types are the claim's.
+        importance: the importance matrix with which the weights were quantized, if one was published.
+
     Raises UsageError for a claim that cannot be read.
+
     """
     if claim == native:
         return None
+    if file and claim.startswith("gguf:"):
+        return derived(reference, "ggufq", GgufDetail("", file, importance).text)
     if claim in DTYPES:
         return derived(reference, "dtype", claim)
     if claim == "fp8":
@@ -82,8 +93,8 @@ def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None
     if claim in BNB_MODES:
         return derived(reference, "bnb", claim)
     kind, _, detail = claim.partition(":")
-    if kind == "gguf" and detail in GGUF_TYPES:
-        return derived(reference, "ggufq", detail)
+    if kind == "gguf" and detail in {*GGUF_TYPES, *GGUF_RECIPES}:
+        return derived(reference, "ggufq", GgufDetail(detail, "", importance).text)
     if claim.startswith("int") and claim[3:4].isdigit():
         bits, _, group = claim.replace(_CHANNEL, f"g{_WHOLE_ROW}")[3:].partition("g")
         if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or (group.isdigit() and int(group) > 1)):
@@ -106,6 +117,8 @@ def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]
         return f"gguf:{spec.detail}", "its specification"
     if spec.kind == "dtype":
         return spec.detail, "its specification"
+    if spec.kind == "gguf":
+        return str(identity.quantization.get("claim") or native_precision(identity)), "the types of its tensors"
     claim = _from_config(identity.quantization)
     return (claim, "its quantization config") if claim else ("", "")
 

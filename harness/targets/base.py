@@ -51,6 +51,8 @@ class ModelIdentity(Frozen):
     generation: dict[str, JsonValue]
     licence: Licence
     missing: tuple[str, ...]
+    silent: tuple[str, ...] = ()  # facts for which the format has no words, so that they are no difference
+    contradiction: str = ""  # what the files say of their own number formats and their tensors are not
     digest: str  # over weights, config and tokenizer: equal digests are the same model
 
 

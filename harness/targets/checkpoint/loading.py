@@ -13,9 +13,10 @@ import torch
 from harness.errors import BrokenCheckpoint, MissingExtra
 from harness.targets.checkpoint import narrow_products
 from harness.targets.checkpoint.fake_quant import apply_rounding
+from harness.targets.checkpoint.gguf_types import apply_types
 from harness.targets.checkpoint.head import Head, find_head
 from harness.targets.checkpoint.kv_cache import attention_with
-from harness.targets.spec import TargetSpec
+from harness.targets.spec import GGUF_TYPES, TargetSpec
 
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _EXTRAS = {
@@ -77,7 +78,9 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     model.eval()
     model.requires_grad_(False)  # noqa: FBT003
     changed = 0
-    if spec.kind in {"rtn", "fp8", "ggufq"}:
+    if spec.kind == "ggufq" and spec.detail not in GGUF_TYPES:
+        changed = apply_types(model, spec.detail)
+    elif spec.kind in {"rtn", "fp8", "ggufq"}:
         changed = apply_rounding(model, spec.kind, spec.detail)
     _refuse_non_finite(model)
     return model, changed
@@ -103,17 +106,15 @@ def _from_files(spec: TargetSpec) -> Any:
         options["attn_implementation"] = attention_with(spec.detail)
     elif spec.kind == "bnb":
         options |= _bitsandbytes(spec)
-    elif spec.kind == "gguf":
-        path = Path(spec.base)
-        folder = str(path.parent)
-        options |= {"gguf_file": path.name}
-        options["dtype"] = _TORCH_DTYPES.get(spec.runtime.dtype, torch.float32)
+    if spec.kind == "gguf":
+        from harness.targets.checkpoint.gguf_loading import load_gguf  # noqa: PLC0415
+
+        return load_gguf(Path(spec.base), _TORCH_DTYPES.get(spec.runtime.dtype), spec.runtime)
     if spec.kind == "gptq":
         from harness.targets.checkpoint.gptq import load_gptq  # noqa: PLC0415
 
         return load_gptq(Path(spec.base), _TORCH_DTYPES.get(spec.runtime.dtype), spec.runtime)
-    if spec.kind != "gguf":
-        options["use_safetensors"] = True
+    options["use_safetensors"] = True
     if spec.kind in {"plain", "dtype"}:
         options |= _unpacked(Path(spec.base))
     try:

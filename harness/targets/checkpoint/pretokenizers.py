@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.targets.gguf_file import first_part, read_gguf
+
 _ENDINGS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = _ENDINGS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -92,7 +94,4 @@ def mend(backend: Any, gguf: Path) -> bool:
 
 def _stated(gguf: Path, key: str) -> Any:
     """One field of the file's tokenizer; None where it says nothing."""
-    from gguf import GGUFReader  # noqa: PLC0415
-
-    field = GGUFReader(str(gguf)).fields.get(f"tokenizer.ggml.{key}")
-    return None if field is None else field.contents()
+    return read_gguf(first_part(gguf)).metadata.get(f"tokenizer.ggml.{key}")

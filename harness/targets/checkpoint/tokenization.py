@@ -18,6 +18,7 @@ from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
 from harness.targets.checkpoint.pretokenizers import mend
+from harness.targets.gguf_file import read_gguf
 from harness.targets.spec import TargetSpec
 
 _CLOCK = datetime.datetime.fromisoformat(FROZEN_CLOCK)
@@ -31,6 +32,7 @@ def load_tokenizer(spec: TargetSpec) -> Any:
     path = Path(spec.base)
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     if spec.kind == "gguf":
+        path = read_gguf(path).parts[0]  # of several parts the first holds the vocabulary
         options["gguf_file"] = path.name
         path = path.parent
     try:
