@@ -57,6 +57,10 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
     compare("weights.parameters", reference.parameters, candidate.parameters)
     compare("licence.name", reference.licence.name, candidate.licence.name)
     compare("licence.file", reference.licence.file_sha256[:12], candidate.licence.file_sha256[:12])
+    compare("contradiction", "", candidate.contradiction)
+    compare("importance", "", candidate.importance)
+    if reference.quantization.get("quant_method") == "gguf":
+        found.append(Difference(field="reference", reference=str(reference.quantization.get("claim")), candidate="-"))
     compare("missing", list(reference.missing), list(candidate.missing))
     return found
 

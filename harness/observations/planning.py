@@ -46,6 +46,7 @@ class Scope:
     baseline: str = ""
     rebuild: bool = True  # whether claimed precisions are rebuilt from the reference; gates need none of it
     estimator: str = "exact"
+    importance: str = ""  # a file, for claims that are rebuilt by llama.cpp's quantizer
 
 
 def encode_items(
@@ -131,7 +132,7 @@ def make_plan(
         alternative.name: add(alternative.name, alternative.spec, "band", identity.digest) for alternative in band
     }
     claims = [
-        _claim(key, entry, reference.spec, native, identity, add if scope.rebuild else None)
+        _claim(key, entry, reference.spec, native, identity, add if scope.rebuild else None, scope.importance)
         for key, entry in zip(keys, wanted, strict=True)
     ]
     rungs = {
@@ -167,6 +168,7 @@ def _claim(
     native: str,
     identity: ModelIdentity,
     add: Callable[[str, TargetSpec, Role, str], str] | None,
+    importance: str,
 ) -> Claimed:
     precision, source = (entry.claim, "the command line") if entry.claim else ("", "")
     if not precision:
@@ -181,7 +183,8 @@ def _claim(
     candidate = entry.target.spec
     own = candidate.kind == "gguf" and precision == declared_claim(candidate, entry.target.identity())[0]
     try:
-        spec = rebuild(precision, reference, native, candidate.base if own else "")
+        file, kinds = (candidate.base, _kinds(declared)) if own else ("", ())
+        spec = rebuild(precision, reference, native, file, kinds, importance)
     except UsageError as error:
         if entry.claim:
             raise
@@ -200,6 +203,12 @@ def _claim(
         source=source,
         rebuild=add(f"claim {precision}", spec, "claim", identity.digest),
     )
+
+
+def _kinds(declared: dict[str, JsonValue]) -> tuple[str, ...]:
+    """The tensor types of a GGUF file."""
+    types = declared.get("types")
+    return tuple(types) if isinstance(types, dict) else ()
 
 
 def _planned(key: str, label: str, spec: TargetSpec, role: Role, digest: str, *, wide: bool) -> PlannedTarget:

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from harness.errors import UsageError
 from harness.targets.base import ModelIdentity
+from harness.targets.gguf_recipe import NEEDS_IMPORTANCE
 from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_RECIPES, GGUF_TYPES, GgufDetail, TargetSpec
 
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -35,8 +36,8 @@ def native_precision(identity: ModelIdentity) -> str:
 
 
 def buildable(reference: TargetSpec) -> bool:
-    """Whether other precisions can be derived from this reference: only from a plain checkpoint folder."""
-    return reference.kind == "plain"
+    """Whether other precisions can be derived from this reference: from a plain checkpoint folder, or a GGUF file."""
+    return reference.kind in {"plain", "gguf"}
 
 
 def honest_band(reference: TargetSpec, native: str) -> list[Alternative]:
@@ -69,7 +70,9 @@ def derived(reference: TargetSpec, kind: str, detail: str) -> TargetSpec:
     return TargetSpec(kind, detail, reference.base, reference.runtime, reference.alias)
 
 
-def rebuild(claim: str, reference: TargetSpec, native: str, file: str = "", importance: str = "") -> TargetSpec | None:
+def rebuild(
+    claim: str, reference: TargetSpec, native: str, file: str = "", kinds: tuple[str, ...] = (), importance: str = ""
+) -> TargetSpec | None:
     """The specification that rebuilds a claimed precision from the reference; None if the claim is the reference.
 
     Args:
@@ -77,13 +80,16 @@ def rebuild(claim: str, reference: TargetSpec, native: str, file: str = "", impo
         reference: from which it is rebuilt.
         native: the reference's own number format, as a claim.
         file: a GGUF file that is sold as what its own tensors are; its types are the claim's.
+        kinds: the types of that file's tensors.
         importance: the importance matrix with which the weights were quantized, if one was published.
 
-    Raises UsageError for a claim that cannot be read.
+    Raises UsageError for a claim that cannot be read, or cannot be made without an importance matrix.
 
     """
     if claim == native:
         return None
+    if not importance and claim.startswith("gguf:"):
+        _refuse_without_importance(claim.removeprefix("gguf:"), kinds)
     if file and claim.startswith("gguf:"):
         return derived(reference, "ggufq", GgufDetail("", file, importance).text)
     if claim in DTYPES:
@@ -100,6 +106,15 @@ def rebuild(claim: str, reference: TargetSpec, native: str, file: str = "", impo
         if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or (group.isdigit() and int(group) > 1)):
             return derived(reference, "rtn", f"{bits}g{group or DEFAULT_GROUP}")
     raise UsageError(f"the claim {claim!r} cannot be rebuilt from the reference", fix=f"use one of {', '.join(CLAIMS)}")
+
+
+def _refuse_without_importance(name: str, kinds: tuple[str, ...]) -> None:
+    asked = sorted({*kinds, name} & NEEDS_IMPORTANCE)
+    if asked:
+        raise UsageError(
+            f"{asked[0]} is only made with an importance matrix, so the claim cannot be rebuilt without one",
+            fix="give the file that was published beside the weights: --imatrix FILE",
+        )
 
 
 def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]:

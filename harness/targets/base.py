@@ -52,6 +52,7 @@ class ModelIdentity(Frozen):
     licence: Licence
     missing: tuple[str, ...]
     silent: tuple[str, ...] = ()  # facts for which the format has no words, so that they are no difference
+    importance: str = ""  # what the files say of an importance matrix with which they were quantized
     contradiction: str = ""  # what the files say of their own number formats and their tensors are not
     digest: str  # over weights, config and tokenizer: equal digests are the same model
 

@@ -53,6 +53,7 @@ def gguf_identity(spec: TargetSpec, digest_of: Callable[[Path], str]) -> ModelId
         licence=licence,
         missing=(),
         silent=_SILENT if licence.name else (*_SILENT, "licence"),
+        importance=_importance(file),
         contradiction=claim.contradiction,
         digest=digest_json([entry.sha256 for entry in weights]),
     )
@@ -66,6 +67,12 @@ def _stated(file: GgufFile, config: dict[str, Any]) -> dict[str, Any]:
     if stated.get("head_dim") == stated.get("hidden_size", 0) // (stated.get("num_attention_heads") or 1):
         stated.pop("head_dim", None)
     return stated
+
+
+def _importance(file: GgufFile) -> str:
+    named = {"file": "file", "dataset": "data", "chunks_count": "chunks"}
+    stated = {said: file.metadata.get(f"quantize.imatrix.{key}") for key, said in named.items()}
+    return ", ".join(f"{said} {str(v).rpartition('/')[2][:60]}" for said, v in stated.items() if v is not None)
 
 
 def _licence(file: GgufFile) -> Licence:

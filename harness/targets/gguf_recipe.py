@@ -26,6 +26,8 @@ FILE_TYPES: dict[int, tuple[str, str]] = {
 }  # fmt: skip
 RECIPES: dict[str, str] = {name: kind for name, kind in FILE_TYPES.values() if kind not in {"F32", "F16", "BF16"}}
 
+#: Types that llama.cpp makes with an importance matrix only, and recipes that it refuses to follow without one.
+NEEDS_IMPORTANCE = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"})
 _FALLBACKS = {
     **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
     **dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),

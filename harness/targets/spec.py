@@ -108,6 +108,11 @@ class TargetSpec:
         return self.shown.rpartition(":")[0] if self.detail else self.kind
 
     @property
+    def in_gguf(self) -> bool:
+        """Whether the weights lie in a GGUF file, changed by us or not."""
+        return self.kind == "gguf" or (self.derived and self.base.endswith(".gguf"))
+
+    @property
     def derived(self) -> bool:
         """Whether this target is built from another checkpoint by us."""
         return self.kind in {"dtype", "bnb", "rtn", "fp8", "ggufq", "kv"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from harness.comparisons.model import Difference
 from harness.verdicts.model import Finding
 
+_STATED = ("contradiction", "importance", "reference")  # one side says so; there is nothing to hold it against
+
 
 def file_findings(differences: list[Difference]) -> list[Finding]:
     """Turn differing facts of the files into findings, one per fact that has a code."""
@@ -12,7 +14,10 @@ def file_findings(differences: list[Difference]) -> list[Finding]:
     for difference in differences:
         code = _code_of(difference.field)
         if code:
-            detail = f"{difference.field}: {difference.reference} -> {difference.candidate}"
+            ours, theirs = difference.reference, difference.candidate
+            detail = f"{difference.field}: {ours} -> {theirs}"
+            if difference.field in _STATED:
+                detail = ours if difference.field == "reference" else theirs
             found.append(Finding(code=code, detail=detail[:500]))
     return found
 
@@ -32,6 +37,9 @@ def _code_of(field: str) -> str:
         "stop_ids": "FILE103",
         "quantization": "FILE102",
         "weights.dtype": "FILE107",
+        "contradiction": "FILE108",
+        "importance": "FILE109",
+        "reference": "FILE110",
         "licence.name": "FILE106",
         "licence.file": "FILE106",
         "missing": "FILE105",

@@ -22,7 +22,7 @@ from harness.targets.gguf_file import TYPES
 NEEDS_IMPORTANCE = ("IQ1_S", "IQ2_XXS", "IQ2_XS")
 #: Types that the gguf package quantizes byte for byte as llama.cpp does.
 IN_PYTHON = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
-_FIX = "pip install 'fidelity-harness[gguf]'"
+_FIX = "pip install 'fidelity-harness[kquants]'"
 
 
 def round_trip(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.errors import BrokenCheckpoint, MissingExtra
+from harness.errors import BrokenCheckpoint, IncompatibleCandidate, MissingExtra
 from harness.targets.checkpoint import narrow_products
 from harness.targets.checkpoint.fake_quant import apply_rounding
 from harness.targets.checkpoint.gguf_types import apply_types
@@ -106,10 +106,8 @@ def _from_files(spec: TargetSpec) -> Any:
         options["attn_implementation"] = attention_with(spec.detail)
     elif spec.kind == "bnb":
         options |= _bitsandbytes(spec)
-    if spec.kind == "gguf":
-        from harness.targets.checkpoint.gguf_loading import load_gguf  # noqa: PLC0415
-
-        return load_gguf(Path(spec.base), _TORCH_DTYPES.get(spec.runtime.dtype), spec.runtime)
+    if spec.in_gguf:
+        return _from_gguf(spec, options)
     if spec.kind == "gptq":
         from harness.targets.checkpoint.gptq import load_gptq  # noqa: PLC0415
 
@@ -129,6 +127,22 @@ def _from_files(spec: TargetSpec) -> Any:
         ) from error
     _refuse_incomplete(info, spec.base)
     return model
+
+
+def _from_gguf(spec: TargetSpec, options: dict[str, Any]) -> Any:
+    """A GGUF file, or what is built from one that is the reference."""
+    from harness.targets.checkpoint.gguf_loading import load_gguf  # noqa: PLC0415
+
+    if spec.kind == "bnb":
+        raise IncompatibleCandidate(
+            "bitsandbytes quantizes checkpoint folders, and the reference is a GGUF file",
+            fix="give the release's own folder as the reference",
+        )
+    dtype = options["dtype"] if isinstance(options["dtype"], torch.dtype) else None
+    runtime = spec.runtime
+    if spec.kind == "kv":
+        runtime = replace(runtime, attention=str(options["attn_implementation"]))
+    return load_gguf(Path(spec.base), dtype, runtime)
 
 
 def _unpacked(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def load_tokenizer(spec: TargetSpec) -> Any:
 
     path = Path(spec.base)
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    if spec.kind == "gguf":
+    if spec.in_gguf:
         path = read_gguf(path).parts[0]  # of several parts the first holds the vocabulary
         options["gguf_file"] = path.name
         path = path.parent
@@ -43,7 +43,7 @@ def load_tokenizer(spec: TargetSpec) -> Any:
             where=spec.base,
             fix="the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
         ) from error
-    if spec.kind == "gguf":
+    if spec.in_gguf:
         tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))
     return tokenizer
 
