@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-narrow bench-reports examples clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-kquants bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-narrow bench-reports examples clean
 
 setup: $(READY)
 
@@ -81,6 +81,9 @@ bench-faults: $(READY)
 
 bench-gguf: $(READY)
 	$(BIN)/python bench/gguf_tokenizers.py
+
+bench-kquants: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/gguf_kquants.py
 
 bench-live: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/live_prompts.py

@@ -124,7 +124,10 @@ def _vocabulary(writer: Any, folder: Path, config: dict[str, Any]) -> None:
     writer.add_token_types(
         [3 if i in special else 5 if word.startswith("[PAD") else 1 for i, word in enumerate(listed)]
     )
-    writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in tokenizer["model"]["merges"]])
+    merges = [m if isinstance(m, str) else " ".join(m) for m in tokenizer["model"]["merges"]]
+    if merges:
+        writer.add_token_merges(merges)
+    writer.add_token_scores([0.0] * len(listed))  # from which the library makes merges where there are none
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
     template = folder / "chat_template.jinja"

@@ -55,7 +55,11 @@ def translated(toy, tmp_path, **options):
         (YARN | {"attention_factor": 1.0}, YARN_FIELDS | {"rope.scaling.attn_factor": 1 / (0.1 * math.log(4) + 1)}, {}),
         ({"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}, {"rope.scaling.factor": 2.0}, {}),
         ({"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}, {"rope.scale_linear": 2.0}, {}),
-        ({"rope_type": "default", "rope_theta": 10000.0}, {"rope.scaling.type": "none", "rope.scaling.factor": 8.0}, {}),
+        (
+            {"rope_type": "default", "rope_theta": 10000.0},
+            {"rope.scaling.type": "none", "rope.scaling.factor": 8.0},
+            {},
+        ),
         ({"rope_type": "default", "rope_theta": 10000.0}, {"rope.freq_base": None}, {}),
     ],
 )

@@ -41,7 +41,9 @@ def load_tokenizer(spec: TargetSpec) -> Any:
         raise BrokenCheckpoint(
             f"the tokenizer cannot be loaded: {str(error).strip().splitlines()[0][:200]}",
             where=spec.base,
-            fix="the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
+            fix="convert the model again with a current llama.cpp"
+            if spec.in_gguf
+            else "the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
         ) from error
     if spec.in_gguf:
         tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))

@@ -16,7 +16,7 @@ ROWS = (np.random.default_rng(0).standard_normal((6, 512)) * 0.04).astype(np.flo
 SQNR = {
     "Q4_0": 21, "Q4_1": 21, "Q5_0": 27, "Q5_1": 27, "Q8_0": 44, "Q2_K": 10, "Q3_K": 15.5, "Q4_K": 22, "Q5_K": 28,
     "Q6_K": 34, "IQ4_NL": 21.5, "IQ4_XS": 21.5, "IQ3_S": 15, "IQ3_XXS": 12, "IQ2_S": 10, "IQ2_XS": 9.5, "IQ2_XXS": 8,
-    "IQ1_S": 5.5, "IQ1_M": 5.5, "MXFP4": 17, "TQ2_0": 4, "TQ1_0": 4,
+    "IQ1_S": 5.5, "IQ1_M": 5.5, "MXFP4": 17,
 }  # fmt: skip
 
 
@@ -32,6 +32,13 @@ def test_every_type_comes_back_as_near_as_its_bits_allow(kind):
     importance = np.ones(512, dtype=np.float32) if kind.startswith(("IQ1", "IQ2")) else None
     error = round_trip(ROWS, kind, importance) - ROWS
     assert 10 * np.log10((ROWS**2).sum() / (error**2).sum()) > SQNR[kind]
+
+
+@pytest.mark.parametrize("kind", ["TQ1_0", "TQ2_0"])
+def test_ternary_types_keep_ternary_weights(kind):
+    """They are made for weights of three values, and come near no others."""
+    rows = np.sign(ROWS).astype(np.float32) * (np.abs(ROWS) > 0.02) * np.float32(0.03125)
+    assert np.allclose(round_trip(rows, kind), rows, rtol=1e-3)
 
 
 def test_bf16_and_fp16_are_rounded_as_torch_does():
@@ -67,6 +74,6 @@ def test_without_the_library_simple_types_still_work(monkeypatch):
 
 
 def test_all_types_are_known():
-    """No type of the format was forgotten in the table of errors but floats, integers and the two that are newer."""
+    """No type of the format was forgotten in the table of errors but floats, integers, ternary ones and two newer ones."""
     left = set(TYPES) - set(SQNR) - {"F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64"}
-    assert left == {"NVFP4", "Q1_0"}
+    assert left == {"NVFP4", "Q1_0", "TQ1_0", "TQ2_0"}
