@@ -120,7 +120,7 @@ def check_request(request: Request) -> Judgement | None:
     if judgement:
         judgement.check_run(request.ladder, band=request.band)
     for candidate in request.candidates:
-        if candidate.claim:
+        if candidate.claim and "+" not in candidate.claim:  # a mixture of types can only be the candidate's own
             rebuild(candidate.claim, parse_spec(request.reference), "", importance=request.importance)
     if request.importance:
         read_importance(Path(request.importance))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -99,8 +99,9 @@ def rebuild(
     if claim in BNB_MODES:
         return derived(reference, "bnb", claim)
     kind, _, detail = claim.partition(":")
-    if kind == "gguf" and detail in {*GGUF_TYPES, *GGUF_RECIPES}:
-        return derived(reference, "ggufq", GgufDetail(detail, "", importance).text)
+    asked = gguf_detail(detail)
+    if kind == "gguf" and (asked.file or asked.name in {*GGUF_TYPES, *GGUF_RECIPES}):
+        return derived(reference, "ggufq", replace(asked, importance=asked.importance or importance).text)
     if claim.startswith("int") and claim[3:4].isdigit():
         bits, _, group = claim.replace(_CHANNEL, f"g{_WHOLE_ROW}")[3:].partition("g")
         if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or (group.isdigit() and int(group) > 1)):

@@ -95,7 +95,7 @@ def _names(file: GgufFile, family: Family) -> dict[str, str]:
         block = _BLOCK.match(tensor.name)
         stem, _, suffix = (block[2] if block else tensor.name).rpartition(".")
         known = (family.blocks if block else family.tops).get(stem)
-        if known is None:
+        if known is None or suffix not in {"weight", "bias"}:
             unknown.append(tensor.name)
             continue
         prefix = layers.format(n=block[1]) if block else ""

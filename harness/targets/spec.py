@@ -88,12 +88,15 @@ class TargetSpec:
     @property
     def shown(self) -> str:
         """The specification without the folders above the checkpoint: reports are passed on, home folders are not."""
-        detail = self.detail
-        if self.kind == "ggufq" and "=" in detail:
-            asked = gguf_detail(detail)
-            detail = f"like={asked.file.rpartition('/')[2]}" if asked.file else asked.name
-            detail += ",imatrix" if asked.importance else ""
-        return replace(self, base=self.name, detail=detail).text
+        return replace(self, base=self.name, detail=self._shown_detail).text
+
+    @property
+    def _shown_detail(self) -> str:
+        if self.kind != "ggufq" or "=" not in self.detail:
+            return self.detail
+        asked = gguf_detail(self.detail)
+        head = f"like={asked.file.rpartition('/')[2]}" if asked.file else asked.name
+        return head + (",imatrix" if asked.importance else "")
 
     @property
     def name(self) -> str:
@@ -105,7 +108,7 @@ class TargetSpec:
         """A short name for tables: the change for derived targets, the last part of the path for others."""
         if self.kind in {"plain", "gguf", "gptq"}:
             return self.name
-        return self.shown.rpartition(":")[0] if self.detail else self.kind
+        return f"{self.kind}:{self._shown_detail}" if self.detail else self.kind
 
     @property
     def in_gguf(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.targets.alternatives import buildable, declared_claim, rebuild
+from harness.targets.bank import bank_members
 from harness.targets.checkpoint.files import DigestCache, read_identity
 from harness.targets.gguf_claims import own_claim
 from harness.targets.gguf_file import GgufFile, GgufTensor
@@ -82,6 +83,14 @@ def test_recipes_are_claims_without_a_file():
     assert gguf_detail(built.detail).importance == "imatrix.gguf"
     with pytest.raises(UsageError, match="cannot be rebuilt"):
         rebuild("gguf:Q4_Z", reference, "bf16")
+
+
+def test_recipes_are_builds_that_a_host_may_serve():
+    """The bank takes them by name; Q6_K lies about as near to the reference as 8 bits do."""
+    members = bank_members(("ggufq:Q4_K_M", "ggufq:Q6_K", "ggufq:IQ4_XS"), parse_spec("model"))
+    assert [(member.family, member.near) for member in members] == [
+        ("quantization", False), ("quantization", True), ("quantization", False),
+    ]  # fmt: skip
 
 
 def test_a_gguf_file_can_be_the_reference():

@@ -103,6 +103,7 @@ def test_a_file_that_lost_its_rotation_differs_by_name(toy, tmp_path):
         ({"rope.scaling.type": "ntk"}, {}, "rope.scaling.type is 'ntk'"),
         ({"attention.value_length": 32}, {}, "values 32 wide"),
         ({}, {"blk.0.attn_sinks.weight": [0.0] * 4}, "blk.0.attn_sinks.weight"),
+        ({}, {"blk.0.ffn_up.scale": [1.0]}, "blk.0.ffn_up.scale"),
         ({}, {"rope_factors_long.weight": [1.0] * 8}, "one of the two sets"),
         ({}, {"rope_freqs.weight": [1.0] * 5}, "holds 5 numbers"),
     ],
