@@ -9,7 +9,16 @@ from pydantic import JsonValue
 from harness.errors import UsageError
 from harness.targets.base import ModelIdentity
 from harness.targets.gguf_recipe import NEEDS_IMPORTANCE
-from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_RECIPES, GGUF_TYPES, GgufDetail, TargetSpec
+from harness.targets.spec import (
+    BNB_MODES,
+    DEFAULT_GROUP,
+    DTYPES,
+    GGUF_RECIPES,
+    GGUF_TYPES,
+    GgufDetail,
+    TargetSpec,
+    gguf_detail,
+)
 
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
