@@ -29,7 +29,7 @@ _IGNORED_CONFIG = {"transformers_version", "_name_or_path", "_model_name_or_path
 def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
     """Everything the files say; raises TargetNotFound, UnsafeCheckpoint or BrokenCheckpoint with a way out."""
     path = Path(spec.base)
-    if spec.kind == "gguf":
+    if spec.in_gguf:
         return gguf_identity(spec, digests.of)
     if not path.exists():
         raise TargetNotFound(
