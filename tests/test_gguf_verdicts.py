@@ -42,7 +42,7 @@ def test_a_file_is_judged_by_its_tensors_and_by_its_rotation(runner, toy, tiny_s
         ("turned.gguf", "fp16"): (Outcome.BEYOND, Cause.NUMERICS),
         ("own.gguf", "gguf:Q8_0"): (Outcome.BEYOND, Cause.QUANTIZATION),
     }
-    assert ["FILE108" in codes(one) for one in card.candidates] == [False, True, False, False]
+    assert ["FILE114" in codes(one) for one in card.candidates] == [False, True, False, False]
     turned = next(one for one in card.candidates if one.evidence.label == "turned.gguf")
     assert any(finding.code == "FILE101" and "rope" in finding.detail for finding in turned.findings)
 
@@ -57,7 +57,7 @@ def test_a_quantized_file_can_be_the_reference(runner, toy, tiny_suite, tmp_path
     )
     found = [one.verdict.outcome for one in card.candidates]
     assert found == [Outcome.WITHIN, Outcome.BEYOND]
-    assert all("FILE110" in codes(one) for one in card.candidates)
+    assert all("FILE116" in codes(one) for one in card.candidates)
     assert any("itself quantized (gguf:Q8_0)" in str(event) for event in runner.events if isinstance(event, Noticed))
 
 
