@@ -19,7 +19,7 @@ READY = $(VENV)/.ready
 # The demo needs a tenth of the packages that tests and checks need.
 DEMO_READY = $(VENV)/.demo-ready
 
-.PHONY: setup demo demo-hosts test test-slow test-all test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-probes bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-formats bench-narrow bench-reports bench-contention examples clean
+.PHONY: setup demo demo-hosts test test-slow test-all test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-probes bench-faults bench-gguf bench-kquants bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-formats bench-narrow bench-reports bench-contention examples clean
 
 setup: $(READY)
 
@@ -107,6 +107,9 @@ bench-faults: $(READY)
 
 bench-gguf: $(READY)
 	$(BIN)/python bench/gguf_tokenizers.py
+
+bench-kquants: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/gguf_kquants.py
 
 bench-live: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/live_prompts.py

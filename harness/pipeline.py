@@ -34,6 +34,7 @@ from harness.suites.load import load_suite, text_suite
 from harness.suites.model import Profile, Suite
 from harness.targets.alternatives import declared_claim, native_precision, rebuild
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
+from harness.targets.importance import read_importance
 from harness.targets.memory import room_for_models
 from harness.targets.opening import open_target
 from harness.targets.spec import Runtime, TargetSpec, parse_spec
@@ -63,6 +64,7 @@ class Request:
     band: bool = True
     ladder: tuple[int, ...] = DEFAULT_LADDER
     rebuild: bool = True  # claimed precisions, from the reference
+    importance: str = ""  # the importance matrix with which GGUF candidates were quantized
     gates: tuple[str, ...] = ()  # expressions, presets or a policy file
     baseline: Path | None = None
     reference_cache: CacheChoice = "auto"
@@ -124,8 +126,10 @@ def check_request(request: Request) -> Judgement | None:
     if judgement:
         judgement.check_run(request.ladder, band=request.band)
     for candidate in request.candidates:
-        if candidate.claim:
-            rebuild(candidate.claim, parse_spec(request.reference), "")
+        if candidate.claim and "+" not in candidate.claim:  # a mixture of types can only be the candidate's own
+            rebuild(candidate.claim, parse_spec(request.reference), "", importance=request.importance)
+    if request.importance:
+        read_importance(Path(request.importance))
     return judgement
 
 
@@ -135,6 +139,11 @@ def open_session(request: Request, places: Places, workers: Workers) -> Generato
     reference = open_target(parse_spec(request.reference, request.runtime), workers, places.cache)
     candidates = [open_target(parse_spec(c.spec, request.runtime), workers, places.cache) for c in request.candidates]
     yield StageStarted("reference", f"loading {reference.spec.label} in an isolated process")
+    declared = reference.identity().quantization
+    if declared.get("quant_method") == "gguf":
+        yield Noticed(
+            f"the reference is itself quantized ({declared['claim']}): what is measured is the distance from it"
+        )
     cache = ReferenceCache(places.cache, reference, reference.capabilities(), request.reference_cache)
     cache.prepare()
     if cache.kind == "sketch" and request.reference_cache == "auto":
@@ -217,6 +226,8 @@ def _plan(
     }
     wanted = [Wanted(t, c.claim) for t, c in zip(session.candidates, request.candidates, strict=True)]
     kept = session.cache.estimator
-    scope = Scope(request.band, request.ladder, *frozen(judgement), request.rebuild, kept, request.part)
+    scope = Scope(
+        request.band, request.ladder, *frozen(judgement), request.rebuild, kept, request.part, request.importance
+    )
     vocabulary = min(session.reference.vocabulary(), session.reference.capabilities().vocabulary)
     return make_plan(session.reference, wanted, suite, request.profile, sequences, vocabulary, software, scope)

@@ -23,6 +23,8 @@ from harness.targets.spec import Runtime
 @click.command("compare")
 @click.argument("reference")
 @click.argument("candidates", nargs=-1)
+@click.option("--imatrix", "importance", default="", metavar="FILE",
+              help="The importance matrix with which GGUF candidates were quantized (imatrix.dat or .gguf).")  # fmt: skip
 @click.option("--claim", "claims", multiple=True, metavar="PRECISION",
               help="What the candidates are sold as: bf16, fp8, int8, nf4, gguf:Q8_0, int4g128, ... "
               "Once for all, or once per candidate.")  # fmt: skip
@@ -87,6 +89,7 @@ def command(
     reference: str,
     candidates: tuple[str, ...],
     claims: tuple[str, ...],
+    importance: str,
     suite: str,
     window: int,
     profile: str,
@@ -158,6 +161,7 @@ def command(
     request = Request(
         reference=reference,
         candidates=tuple(Candidate(spec, claim) for spec, claim in zip(candidates, per_candidate, strict=True)),
+        importance=importance,
         suite=suite,
         profile=profile,
         window=window,

@@ -20,7 +20,7 @@ _PARTS = (
     ("safetensors", "safetensors", "local checkpoints", "local"),
     ("bitsandbytes", "bitsandbytes", "bnb:int8, bnb:nf4, bnb:fp4", "bitsandbytes"),
     ("gguf", "gguf", "gguf:FILE and ggufq:TYPE, the demo", "gguf"),
-    ("xllamacpp", "xllamacpp", "local llama.cpp servers: fidelity demo --hosts", "hosts"),
+    ("xllamacpp", "xllamacpp", "local llama.cpp servers: fidelity demo --hosts; K- and IQ-types", "hosts"),
     ("gptqmodel", "gptqmodel", "GPTQ kernels (gptq:PATH works without)", "gptq"),
     ("lm-eval", "lm_eval", "tasks: does anybody get worse answers?", "lm-eval"),
 )

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from harness.comparisons.model import Difference
 from harness.targets.base import ModelIdentity
+from harness.targets.rope import same_turns
 
 #: Configuration fields that change what the model computes, by family; see docs/findings.
 OUTPUT_FIELDS = (
@@ -27,8 +28,10 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
     """List differing facts, most telling first: computation, tokenizer, template, stops, settings, licence."""
     found: list[Difference] = []
 
+    silent = {*reference.silent, *candidate.silent}
+
     def compare(field: str, ours: JsonValue, theirs: JsonValue) -> None:
-        if ours != theirs:
+        if ours != theirs and field.partition(".")[0] not in silent:
             found.append(Difference(field=field, reference=_words(ours), candidate=_words(theirs)))
 
     if reference.config and candidate.config:
@@ -36,6 +39,8 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
         if ours.get("model_type") != theirs.get("model_type") or not _wrapped(reference, candidate):
             compare("architecture", reference.architecture, candidate.architecture)
         for name in OUTPUT_FIELDS:
+            if name == "rope_parameters" and same_turns(ours, theirs):  # the same rule in other words
+                continue
             if name in ours and name in theirs:  # an absent field stands for a default that only the library knows
                 compare(f"config.{name}", ours[name], theirs[name])
         compare("config.vocab_size", ours.get("vocab_size"), theirs.get("vocab_size"))
@@ -53,6 +58,10 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
     compare("weights.parameters", reference.parameters, candidate.parameters)
     compare("licence.name", reference.licence.name, candidate.licence.name)
     compare("licence.file", reference.licence.file_sha256[:12], candidate.licence.file_sha256[:12])
+    compare("contradiction", "", candidate.contradiction)
+    compare("importance", "", candidate.importance)
+    if reference.quantization.get("quant_method") == "gguf":
+        found.append(Difference(field="reference", reference=str(reference.quantization.get("claim")), candidate="-"))
     compare("missing", list(reference.missing), list(candidate.missing))
     return found
 

@@ -47,6 +47,7 @@ class Scope:
     rebuild: bool = True  # whether claimed precisions are rebuilt from the reference; gates need none of it
     estimator: str = "exact"
     part: Profile | None = None  # where none of the suite's own profiles is meant
+    importance: str = ""  # a file, for claims that are rebuilt by llama.cpp's quantizer
 
 
 def encode_items(
@@ -149,7 +150,7 @@ def make_plan(
         alternative.name: add(alternative.name, alternative.spec, "band", identity.digest) for alternative in band
     }
     claims = [
-        _claim(key, entry, reference.spec, native, identity, add if scope.rebuild else None)
+        _claim(key, entry, reference.spec, native, identity, add if scope.rebuild else None, scope.importance)
         for key, entry in zip(keys, wanted, strict=True)
     ]
     rungs = {
@@ -192,6 +193,7 @@ def _claim(
     native: str,
     identity: ModelIdentity,
     add: Callable[[str, TargetSpec, Role, str], str] | None,
+    importance: str,
 ) -> Claimed:
     precision, source = (entry.claim, "the command line") if entry.claim else ("", "")
     if not precision:
@@ -203,8 +205,11 @@ def _claim(
         return Claimed(candidate=key, precision=method, source="its quantization config", problem=problem)
     if not precision:
         precision, source = native, "the reference's number format"
+    candidate = entry.target.spec
+    own = candidate.kind == "gguf" and precision == declared_claim(candidate, entry.target.identity())[0]
     try:
-        spec = rebuild(precision, reference, native)
+        file, kinds = (candidate.base, _kinds(declared)) if own else ("", ())
+        spec = rebuild(precision, reference, native, file, kinds, importance)
     except UsageError as error:
         if entry.claim:
             raise
@@ -223,6 +228,12 @@ def _claim(
         source=source,
         rebuild=add(f"claim {precision}", spec, "claim", identity.digest),
     )
+
+
+def _kinds(declared: dict[str, JsonValue]) -> tuple[str, ...]:
+    """The tensor types of a GGUF file."""
+    types = declared.get("types")
+    return tuple(types) if isinstance(types, dict) else ()
 
 
 def _planned(key: str, label: str, spec: TargetSpec, role: Role, digest: str, *, wide: bool) -> PlannedTarget:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import UsageError
 from harness.targets.base import ModelIdentity
 from harness.targets.checkpoint.formats.registry import claim_of
-from harness.targets.spec import BNB_MODES, DEFAULT_GROUP, DTYPES, GGUF_TYPES, TargetSpec
+from harness.targets.gguf_recipe import NEEDS_IMPORTANCE
+from harness.targets.spec import (
+    BNB_MODES,
+    DEFAULT_GROUP,
+    DTYPES,
+    GGUF_RECIPES,
+    GGUF_TYPES,
+    GgufDetail,
+    TargetSpec,
+    gguf_detail,
+)
 
 _NATIVE = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
@@ -15,7 +25,8 @@ _WHOLE_ROW = 1 << 20  # a group longer than any row: one scale per row
 _CHANNEL = "-channel"  # how that is written in a claim
 
 CLAIMS = (
-    *DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "int4g128 and its like", "int8-channel",
+    *DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "gguf:Q4_K_M and its like",
+    "int4g128 and its like", "int8-channel",
 )  # fmt: skip
 
 
@@ -33,8 +44,8 @@ def native_precision(identity: ModelIdentity) -> str:
 
 
 def buildable(reference: TargetSpec) -> bool:
-    """Whether other precisions can be derived from this reference: only from a plain checkpoint folder."""
-    return reference.kind == "plain"
+    """Whether other precisions can be derived from this reference: from a plain checkpoint folder, or a GGUF file."""
+    return reference.kind in {"plain", "gguf"}
 
 
 def honest_band(reference: TargetSpec, native: str) -> list[Alternative]:
@@ -67,13 +78,28 @@ def derived(reference: TargetSpec, kind: str, detail: str) -> TargetSpec:
     return TargetSpec(kind, detail, reference.base, reference.runtime, reference.alias)
 
 
-def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None:
+def rebuild(
+    claim: str, reference: TargetSpec, native: str, file: str = "", kinds: tuple[str, ...] = (), importance: str = ""
+) -> TargetSpec | None:
     """The specification that rebuilds a claimed precision from the reference; None if the claim is the reference.
 
-    Raises UsageError for a claim that cannot be read.
+    Args:
+        claim: what a candidate is sold as.
+        reference: from which it is rebuilt.
+        native: the reference's own number format, as a claim.
+        file: a GGUF file that is sold as what its own tensors are; its types are the claim's.
+        kinds: the types of that file's tensors.
+        importance: the importance matrix with which the weights were quantized, if one was published.
+
+    Raises UsageError for a claim that cannot be read, or cannot be made without an importance matrix.
+
     """
     if claim == native:
         return None
+    if not importance and claim.startswith("gguf:"):
+        _refuse_without_importance(claim.removeprefix("gguf:"), kinds)
+    if file and claim.startswith("gguf:"):
+        return derived(reference, "ggufq", GgufDetail("", file, importance).text)
     if claim in DTYPES:
         return derived(reference, "dtype", claim)
     if claim == "fp8":
@@ -81,13 +107,23 @@ def rebuild(claim: str, reference: TargetSpec, native: str) -> TargetSpec | None
     if claim in BNB_MODES:
         return derived(reference, "bnb", claim)
     kind, _, detail = claim.partition(":")
-    if kind == "gguf" and detail in GGUF_TYPES:
-        return derived(reference, "ggufq", detail)
+    asked = gguf_detail(detail)
+    if kind == "gguf" and (asked.file or asked.name in {*GGUF_TYPES, *GGUF_RECIPES}):
+        return derived(reference, "ggufq", replace(asked, importance=asked.importance or importance).text)
     if claim.startswith("int") and claim[3:4].isdigit():
         bits, _, group = claim.replace(_CHANNEL, f"g{_WHOLE_ROW}")[3:].partition("g")
         if bits in {"2", "3", "4", "5", "6", "7", "8"} and (not group or (group.isdigit() and int(group) > 1)):
             return derived(reference, "rtn", f"{bits}g{group or DEFAULT_GROUP}")
     raise UsageError(f"the claim {claim!r} cannot be rebuilt from the reference", fix=f"use one of {', '.join(CLAIMS)}")
+
+
+def _refuse_without_importance(name: str, kinds: tuple[str, ...]) -> None:
+    asked = sorted({*kinds, name} & NEEDS_IMPORTANCE)
+    if asked:
+        raise UsageError(
+            f"{asked[0]} is only made with an importance matrix, so the claim cannot be rebuilt without one",
+            fix="give the file that was published beside the weights: --imatrix FILE",
+        )
 
 
 def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]:
@@ -105,6 +141,8 @@ def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]
         return f"gguf:{spec.detail}", "its specification"
     if spec.kind == "dtype":
         return spec.detail, "its specification"
+    if spec.kind == "gguf":
+        return str(identity.quantization.get("claim") or native_precision(identity)), "the types of its tensors"
     claim = claim_of(identity.quantization)
     if claim:
         return claim, "its quantization config"

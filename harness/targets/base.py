@@ -59,6 +59,9 @@ class ModelIdentity(Frozen):
     beside: tuple[
         str, ...
     ] = ()  # weight files that are not part of the model: adapters, files that the index does not list
+    silent: tuple[str, ...] = ()  # facts for which the format has no words, so that they are no difference
+    importance: str = ""  # what the files say of an importance matrix with which they were quantized
+    contradiction: str = ""  # what the files say of their own number formats and their tensors are not
     digest: str  # over weights, config and tokenizer: equal digests are the same model
 
 

@@ -5,7 +5,9 @@
 ``bnb:int8|nf4|fp4:REF``             quantized on loading by bitsandbytes
 ``rtn:BITS[gGROUP]:REF``             round to nearest, asymmetric, per group of GROUP inputs (default 64)
 ``fp8:REF``                          weights rounded to e4m3, one scale per output row
-``ggufq:Q8_0|Q5_0|Q4_0:REF``         weights sent through llama.cpp's quantizer and back
+``ggufq:Q8_0|Q5_0|Q4_0:REF``         weights sent through llama.cpp's quantizer and back, every matrix alike
+``ggufq:Q4_K_M:REF``                 the same by a recipe of llama.cpp's: which tensors get which type
+``ggufq:like=FILE:REF``              the same by the types of a GGUF file's tensors
 ``kv:e4m3|q8_0|q4_0:REF``            keys and values rounded as a quantized KV cache stores them; ``-unrotated``: as before 2026
 ``gguf:FILE``                        a GGUF file, dequantised
 ``gptq:PATH``                        a GPTQ checkpoint, unpacked to dense weights
@@ -17,10 +19,14 @@ import re
 from dataclasses import dataclass, replace
 
 from harness.errors import BadSpec
+from harness.targets.gguf_file import TYPES
+from harness.targets.gguf_recipe import RECIPES
 
 DTYPES = ("fp32", "bf16", "fp16")
 BNB_MODES = ("int8", "nf4", "fp4")
 GGUF_TYPES = ("Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1")
+#: Recipes and single types that llama.cpp's own quantizer makes.
+GGUF_RECIPES = tuple(dict.fromkeys([*RECIPES, *(k for k in TYPES if k[0] in "QTMN" or k.startswith("IQ"))]))
 KV_TYPES = ("e4m3", "q8_0", "q4_0", "q8_0-unrotated", "q4_0-unrotated")
 DEFAULT_GROUP = 64
 _RTN = re.compile(r"^([2-8])(?:g(\d+))?$")
@@ -35,6 +41,27 @@ class Runtime:
     attention: str = "auto"  # auto: what the model prefers; sdpa or eager
     batch: int = 1
     threads: int = 0  # 0: ``OMP_NUM_THREADS``, or as many as this process may use
+
+
+@dataclass(frozen=True, slots=True)
+class GgufDetail:
+    """What ``ggufq`` does: by a name or like a file, and with which importance matrix."""
+
+    name: str = ""
+    file: str = ""
+    importance: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it is written in a specification."""
+        head = f"like={self.file}" if self.file else self.name
+        return f"{head},imatrix={self.importance}" if self.importance else head
+
+
+def gguf_detail(text: str) -> GgufDetail:
+    """Read the middle of a ``ggufq`` specification."""
+    head, _, importance = text.partition(",imatrix=")
+    return GgufDetail("", head[5:], importance) if head.startswith("like=") else GgufDetail(head, "", importance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +88,15 @@ class TargetSpec:
     @property
     def shown(self) -> str:
         """The specification without the folders above the checkpoint: reports are passed on, home folders are not."""
-        return replace(self, base=self.name).text
+        return replace(self, base=self.name, detail=self._shown_detail).text
+
+    @property
+    def _shown_detail(self) -> str:
+        if self.kind != "ggufq" or "=" not in self.detail:
+            return self.detail
+        asked = gguf_detail(self.detail)
+        head = f"like={asked.file.rpartition('/')[2]}" if asked.file else asked.name
+        return head + (",imatrix" if asked.importance else "")
 
     @property
     def name(self) -> str:
@@ -73,7 +108,12 @@ class TargetSpec:
         """A short name for tables: the change for derived targets, the last part of the path for others."""
         if self.kind in {"plain", "gguf", "gptq"}:
             return self.name
-        return f"{self.kind}:{self.detail}" if self.detail else self.kind
+        return f"{self.kind}:{self._shown_detail}" if self.detail else self.kind
+
+    @property
+    def in_gguf(self) -> bool:
+        """Whether the weights lie in a GGUF file, changed by us or not."""
+        return self.kind == "gguf" or (self.derived and self.base.endswith(".gguf"))
 
     @property
     def derived(self) -> bool:
@@ -104,6 +144,8 @@ def parse_spec(text: str, runtime: Runtime | None = None) -> TargetSpec:
             if group < 2:
                 raise BadSpec(f"a group of {group} weights cannot be rounded", where=text, fix="use g32, g64 or g128")
             return TargetSpec(kind, f"{found.group(1)}g{group}", base, runtime)
+        if kind == "ggufq" and (detail.startswith("like=") or gguf_detail(detail).name in GGUF_RECIPES):
+            return TargetSpec(kind, detail, base, runtime)
         if detail not in choices[kind]:
             raise BadSpec(f"{kind} has no {detail!r}", where=text, fix=f"use one of {', '.join(choices[kind])}")
         return TargetSpec(kind, detail, base, runtime)

@@ -11,6 +11,8 @@ from harness.verdicts.tokens_in import JudgedPrompts
 #: Rules of rotary embeddings that leave short texts alone.
 _ONLY_WHEN_LONG = ("dynamic", "longrope")
 
+_STATED = ("contradiction", "importance", "reference")  # one side says so; there is nothing to hold it against
+
 
 def file_findings(differences: list[Difference]) -> list[Finding]:
     """Turn differing facts of the files into findings, one per fact that has a code."""
@@ -18,7 +20,10 @@ def file_findings(differences: list[Difference]) -> list[Finding]:
     for difference in differences:
         code = _code_of(difference.field)
         if code:
-            detail = f"{difference.field}: {difference.reference} -> {difference.candidate}"
+            ours, theirs = difference.reference, difference.candidate
+            detail = f"{difference.field}: {ours} -> {theirs}"
+            if difference.field in _STATED:
+                detail = ours if difference.field == "reference" else theirs
             found.append(Finding(code=code, detail=detail[:500]))
     return found
 
@@ -85,6 +90,9 @@ def _code_of(field: str) -> str:
         "stop_ids": "FILE103",
         "quantization": "FILE102",
         "weights.dtype": "FILE107",
+        "contradiction": "FILE114",
+        "importance": "FILE115",
+        "reference": "FILE116",
         "licence.name": "FILE106",
         "licence.file": "FILE106",
         "missing": "FILE105",

@@ -48,7 +48,7 @@ def test_claims_are_rebuilt_from_the_reference():
     assert rebuild("nf4", reference, "fp32").text == "bnb:nf4:models/a"
     assert rebuild("gguf:Q8_0", reference, "bf16").text == "ggufq:Q8_0:models/a"
     assert rebuild("int4g128", reference, "bf16").text == "rtn:4g128:models/a"
-    for claim in ("int9", "int4g0", "gguf:Q4_K_M", "awesome"):
+    for claim in ("int9", "int4g0", "gguf:Q4_Z", "awesome"):
         with pytest.raises(UsageError):
             rebuild(claim, reference, "fp32")
 

@@ -7,24 +7,17 @@ from pathlib import Path
 
 import torch
 
+from harness.targets.checkpoint.gguf_loading import load_gguf
 from harness.targets.checkpoint.tokenization import load_tokenizer
-from harness.targets.spec import TargetSpec
+from harness.targets.spec import Runtime, TargetSpec
 
 
 def gguf_to_checkpoint(gguf: Path, folder: Path) -> None:
     """Dequantise every tensor to fp32 and save weights, configuration, tokenizer and template.
 
-    transformers refuses to save a model that came from a GGUF file as if it were still quantized; what marks it so is
-    removed, because after dequantisation it is not.
+    The model is built as any other; nothing marks it as quantized, because after decoding it is not.
     """
-    from transformers import AutoModelForCausalLM  # noqa: PLC0415
-
-    model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    model.hf_quantizer = None
-    for attribute in ("quantization_config", "_name_or_path"):
-        model.config.__dict__.pop(attribute, None)
-    for attribute in ("is_quantized", "quantization_method"):
-        model.__dict__.pop(attribute, None)
+    model = load_gguf(gguf, torch.float32, Runtime())
     model.save_pretrained(folder)
     load_tokenizer(TargetSpec("gguf", "", str(gguf))).save_pretrained(folder)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from harness.errors import BrokenCheckpoint, TargetNotFound, UnsafeCheckpoint
+from harness.errors import TargetNotFound, UnsafeCheckpoint
 from harness.identity import digest_bytes, digest_file, digest_json
 from harness.targets.base import ModelIdentity, WeightFile
 from harness.targets.checkpoint.formats.plan import make_plan, read_declaration
@@ -21,6 +21,7 @@ from harness.targets.checkpoint.licence import read_licence
 from harness.targets.checkpoint.native import is_native
 from harness.targets.checkpoint.safetensors_header import TensorEntry
 from harness.targets.checkpoint.weight_files import find_weights
+from harness.targets.gguf_identity import gguf_identity
 from harness.targets.spec import TargetSpec
 from harness.targets.template_files import LEGACY, read_template_files
 
@@ -34,8 +35,8 @@ _IGNORED_CONFIG = {"transformers_version", "_name_or_path", "_model_name_or_path
 def read_identity(spec: TargetSpec, digests: DigestCache) -> ModelIdentity:
     """Everything the files say; raises TargetNotFound, UnsafeCheckpoint or BrokenCheckpoint with a way out."""
     path = Path(spec.base)
-    if spec.kind == "gguf":
-        return _gguf_identity(spec, path, digests)
+    if spec.in_gguf:
+        return gguf_identity(spec, digests.of)
     if not path.exists():
         raise TargetNotFound(
             "there is no checkpoint at this path",
@@ -169,21 +170,6 @@ def stop_ids(config: dict[str, JsonValue], generation: dict[str, JsonValue]) -> 
             if isinstance(value, int):
                 ids.add(value)
     return tuple(sorted(ids))
-
-
-def _gguf_identity(spec: TargetSpec, path: Path, digests: DigestCache) -> ModelIdentity:
-    if not path.is_file():
-        raise TargetNotFound("there is no file at this path", where=spec.base, fix="write gguf:PATH/TO/FILE.gguf")
-    with path.open("rb") as handle:
-        if handle.read(4) != b"GGUF":
-            raise BrokenCheckpoint("this is not a GGUF file", where=spec.base, fix="give a file made by llama.cpp")
-    file = WeightFile(name=path.name, bytes=path.stat().st_size, sha256=digests.of(path))
-    return ModelIdentity(
-        spec=spec.shown, folder=spec.name, weights=(file,), tensors=0, parameters=0, dtype="gguf", architecture="",
-        config={}, quantization={"quant_method": "gguf"}, tokenizer_sha256="", vocabulary_sha256="",
-        template_sha256="", special_tokens={}, stop_ids=(), generation={}, licence=read_licence(path.parent),
-        missing=(), digest=digest_json([file.sha256]),
-    )  # fmt: skip
 
 
 class DigestCache:

@@ -16,9 +16,10 @@ from harness.targets.checkpoint.auto_class import auto_class
 from harness.targets.checkpoint.fake_quant import apply_rounding
 from harness.targets.checkpoint.formats.dense import DenseCheckpoint, LazyTensor, dense_reference
 from harness.targets.checkpoint.formats.unused import judge_unused
+from harness.targets.checkpoint.gguf_types import apply_types
 from harness.targets.checkpoint.head import Head, find_head
 from harness.targets.checkpoint.kv_cache import round_cache_of
-from harness.targets.spec import TargetSpec
+from harness.targets.spec import GGUF_TYPES, TargetSpec
 
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _STORED_DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -70,11 +71,13 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     Returns the model, which has not run yet, and the number of matrices that were rounded by us. What of the files it
     does not use is told in words as its ``fidelity_unused``.
     """
-    model = _from_gguf(spec) if spec.kind == "gguf" else _from_folder(spec)
+    model = _from_gguf(spec) if spec.in_gguf else _from_folder(spec)
     model.eval()
     model.requires_grad_(False)  # noqa: FBT003
     changed = 0
-    if spec.kind in {"rtn", "fp8", "ggufq", "bnb"}:
+    if spec.kind == "ggufq" and spec.detail not in GGUF_TYPES:
+        changed = apply_types(model, spec.detail)
+    elif spec.kind in {"rtn", "fp8", "ggufq", "bnb"}:
         changed = apply_rounding(model, spec.kind, spec.detail)
     _refuse_non_finite(model)
     if spec.kind == "kv":
@@ -194,28 +197,11 @@ def _generation(model: Any, folder: Path) -> Any:
 
 
 def _from_gguf(spec: TargetSpec) -> Any:
-    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+    """A GGUF file, or the dense weights of one from which a copy is built."""
+    from harness.targets.checkpoint.gguf_loading import load_gguf  # noqa: PLC0415
 
-    path = Path(spec.base)
-    options: dict[str, Any] = {
-        "trust_remote_code": False,
-        "local_files_only": True,
-        "output_loading_info": True,
-        "gguf_file": path.name,
-        "dtype": _TORCH_DTYPES.get(spec.runtime.dtype, torch.float32),
-    }
-    if spec.runtime.attention != "auto":
-        options["attn_implementation"] = spec.runtime.attention
-    if spec.runtime.device != "cpu":
-        options["device_map"] = spec.runtime.device
-    try:
-        model, info = AutoModelForCausalLM.from_pretrained(str(path.parent), **options)
-    except ImportError as error:
-        raise _missing_extra(error) from error
-    except _LOADER_ERRORS as error:
-        raise _unloadable(error, spec) from error
-    _refuse_incomplete(info, {}, spec.base)
-    return model
+    wanted = spec.detail if spec.kind == "dtype" else spec.runtime.dtype
+    return load_gguf(Path(spec.base), _TORCH_DTYPES.get(wanted), spec.runtime)
 
 
 def _bitsandbytes(spec: TargetSpec, dtype: torch.dtype) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.targets.gguf_file import first_part, read_gguf
+
 _ENDINGS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = _ENDINGS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -91,9 +93,6 @@ def mend(backend: Any, gguf: Path) -> bool:
 
 
 def _stated(gguf: Path, *keys: str) -> list[Any]:
-    """Fields of the file's tokenizer; None where it says nothing. Opening a file reads every word of its vocabulary."""
-    from gguf import GGUFReader  # noqa: PLC0415
-
-    fields = GGUFReader(str(gguf)).fields
-    found = (fields.get(f"tokenizer.ggml.{key}") for key in keys)
-    return [None if field is None else field.contents() for field in found]
+    """Fields of the file's tokenizer; None where it says nothing."""
+    metadata = read_gguf(first_part(gguf)).metadata
+    return [metadata.get(f"tokenizer.ggml.{key}") for key in keys]

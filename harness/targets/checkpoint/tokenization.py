@@ -19,6 +19,7 @@ from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
 from harness.targets.checkpoint.json_files import read_json
 from harness.targets.checkpoint.pretokenizers import mend
+from harness.targets.gguf_file import read_gguf
 from harness.targets.spec import TargetSpec
 from harness.targets.template_files import LEGACY, SETTINGS, read_template_files
 
@@ -32,7 +33,8 @@ def load_tokenizer(spec: TargetSpec) -> Any:
 
     path = Path(spec.base)
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    if spec.kind == "gguf":
+    if spec.in_gguf:
+        path = read_gguf(path).parts[0]  # of several parts the first holds the vocabulary
         options["gguf_file"] = path.name
         path = path.parent
     try:
@@ -41,9 +43,11 @@ def load_tokenizer(spec: TargetSpec) -> Any:
         raise BrokenCheckpoint(
             f"the tokenizer cannot be loaded: {str(error).strip().splitlines()[0][:200]}",
             where=spec.base,
-            fix="the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
+            fix="convert the model again with a current llama.cpp"
+            if spec.in_gguf
+            else "the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
         ) from error
-    if spec.kind == "gguf":
+    if spec.in_gguf:
         tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))
     else:  # the same file as everywhere here, whatever the installed version of the library looks for
         settings, legacy = read_json(path / SETTINGS), read_json(path / LEGACY)

@@ -77,6 +77,25 @@ ENTRIES: dict[str, Entry] = {
         "weights.",
         "add quantization_config to config.json",
     ),
+    "FILE114": Entry(
+        "the header names another number format than the tensors have", "S2", Cause.QUANTIZATION,
+        "A GGUF file says in general.file_type what it is quantized to; most of its tensors are of another type. The "
+        "tensors are what is computed, so the file is judged by them.",
+        "publish the file under the type of its tensors",
+    ),
+    "FILE115": Entry(
+        "quantized with an importance matrix", "S0", None,
+        "The file says that its weights were rounded with weights of importance per column. It then lies nearer to the "
+        "reference than the same types without one, by which its claim is rebuilt unless --imatrix is given: such a file "
+        "is beyond its claim only if it lies farther than a plain build.",
+        "give the published file with --imatrix, for a claim that is rebuilt exactly",
+    ),
+    "FILE116": Entry(
+        "the reference is itself quantized", "S0", None,
+        "The reference is a GGUF file of fewer than 16 bits. What is measured is the distance from it, not from the "
+        "release that it was made from.",
+        "nothing, if this is the best copy that you hold; otherwise give the release itself",
+    ),
     "FILE201": Entry(
         "weights lie on a coarser grid", "S2", Cause.QUANTIZATION,
         "In most matrices the values sit on a quantization grid that the reference's do not sit on, whatever number "
