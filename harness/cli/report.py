@@ -13,6 +13,7 @@ from harness.cli.output import emit
 from harness.config import Places
 from harness.observations.asked import Asked
 from harness.observations.journal import Journal
+from harness.observations.stored_runs import Kind, find_run, kind_of
 from harness.reports.audit_card import print_audit_card
 from harness.reports.build import build_scorecard
 from harness.reports.console import print_scorecard
@@ -36,14 +37,13 @@ from harness.tasking.store import TaskFolder
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 def command(run: str, form: str, output: Path | None, results: Path | None) -> int:
     """Judge a stored RUN again (default: the newest) and print it in a format."""
-    folder = results or Places.default().results
-    stored = AuditFolder.open(folder, run)
-    if stored:
-        return _audit(stored, form, output)
-    asked_items = TaskFolder.open(folder, run)
-    if asked_items:
-        return _tasks(asked_items, form, output)
-    journal = Journal.open(folder, run)
+    folder = find_run(results or Places.default().results, run)
+    kind = kind_of(folder)
+    if kind is Kind.AUDIT:
+        return _audit(AuditFolder(folder), form, output)
+    if kind is Kind.TASKS:
+        return _tasks(TaskFolder(folder), form, output)
+    journal = Journal.open(folder.parent, str(folder))
     try:
         scorecard = build_scorecard(journal)
         if form != "text":

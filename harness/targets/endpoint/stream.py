@@ -38,7 +38,7 @@ class Streamed:
     parts: list[str] = field(default_factory=list)
     finish: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
-    around: dict[str, Any] = field(default_factory=dict)  # the model's name and the host's fingerprint
+    around: dict[str, Any] = field(default_factory=dict)  # the model's name, the host's fingerprint, whom a router asked
     told: list[Any] = field(default_factory=list)  # log-probabilities, an entry per token
     ids: list[Any] = field(default_factory=list)
     beside: dict[str, list[Any]] = field(default_factory=dict)  # reasoning, by the field that it came in
@@ -168,7 +168,7 @@ def _events(text: str) -> list[str]:
 
 def _take(found: Streamed, value: dict[str, Any]) -> None:
     value = chat_shaped(value)
-    found.around |= {name: value[name] for name in ("model", "system_fingerprint") if value.get(name)}
+    found.around |= {name: value[name] for name in ("model", "system_fingerprint", "provider") if value.get(name)}
     usage = value.get("usage")
     if isinstance(usage, dict):
         found.usage = usage
