@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 READY = $(VENV)/.ready
 
-.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-presets bench-narrow bench-reports examples clean
+.PHONY: setup demo demo-hosts test test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-faults bench-gguf bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-ranking bench-harm bench-presets bench-narrow bench-reports examples clean
 
 setup: $(READY)
 
@@ -113,6 +113,12 @@ bench-gates: $(READY)
 
 bench-gates-held-out: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/gate_held_out.py
+
+bench-ranking: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/ranking_orders.py
+
+bench-harm: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/harm_coverage.py
 
 bench-narrow: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/narrow_products.py
