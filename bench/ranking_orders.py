@@ -2,12 +2,13 @@
 
     make bench-ranking
 
-Population: two sets of 104 documents, those of the core suite and "modules" of ``gate_held_out.py`` (Python's single modules), with
-the KL sums per document of five copies of the demo model. Every draw takes documents with replacement, the same for all copies.
+Population: two sets of 104 documents, those of the core suite and "modules" of ``gate_held_out.py`` (Python's single
+modules), with the KL sums per document of five copies of the demo model. Every draw takes documents with replacement, the
+same for all copies.
 
-- *equal*: every copy's sums are scaled so that all population means are the same, which leaves what differs between documents as it
-  is; any named order is wrong. Null: equal means. Unit: the document. Error rate: 5 % for any order of a run, whatever the number
-  of candidates. Every pair of copies for two candidates, all copies for five.
+- *equal*: every copy's sums are scaled so that all population means are the same, which leaves what differs between documents as
+  it is; any named order is wrong. Null: equal means. Unit: the document. Error rate: 5 % for any order of a run, whatever the
+  number of candidates. Every pair of copies for two candidates, all copies for five.
 - *as they are*: the copies unscaled; how many of the ten orders are named, and named wrongly.
 
 "plain" is the rule that this one replaced: Student's t on the log ratio, Holm over pairs.
@@ -44,10 +45,15 @@ def population(name: str, suite: str, reference: Path, cache: Path) -> Populatio
     kept = cache / "ranking" / f"{name}.npz"
     if not kept.exists():
         with tempfile.TemporaryDirectory() as scratch:
-            tables = collect(reference, [f"{one}:{reference}" for one in COPIES], Path(scratch), wide=False, suite=suite)
+            tables = collect(
+                reference, [f"{one}:{reference}" for one in COPIES], Path(scratch), wide=False, suite=suite
+            )
         sums = {label: DocumentSums.of(table).kl for label, table in tables.items()}
         kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, **{f"{label}|{part}": getattr(one, part) for label, one in sums.items() for part in ("total", "count")})
+        np.savez(
+            kept,
+            **{f"{label}|{part}": getattr(one, part) for label, one in sums.items() for part in ("total", "count")},
+        )
     with np.load(kept) as stored:
         labels = dict.fromkeys(key.rpartition("|")[0] for key in stored)
         return {label: Sums(stored[f"{label}|total"], stored[f"{label}|count"]) for label in labels}
@@ -72,7 +78,9 @@ def named(found: Mapping[str, Sums]) -> dict[tuple[str, str], str]:
     return {(one.first, one.second): one.closer for one in orders(found)}
 
 
-def simulated(kind: str, name: str, found: Population, documents: int, rng: np.random.Generator) -> list[dict[str, object]]:
+def simulated(
+    kind: str, name: str, found: Population, documents: int, rng: np.random.Generator
+) -> list[dict[str, object]]:
     """Draws of documents: how many name any wrong order, and how many orders are named rightly."""
     size = len(next(iter(found.values())).total)
     means = {label: one.mean for label, one in found.items()}
@@ -82,7 +90,11 @@ def simulated(kind: str, name: str, found: Population, documents: int, rng: np.r
         drawn = {label: Sums(one.total[picks], one.count[picks]) for label, one in found.items()}
         for rule, by in (("plain", plain), ("product", named)):
             told = by(drawn)
-            bad = [pair for pair, one in told.items() if one and (kind == "equal" or one != min(pair, key=means.__getitem__))]
+            bad = [
+                pair
+                for pair, one in told.items()
+                if one and (kind == "equal" or one != min(pair, key=means.__getitem__))
+            ]
             wrong[rule] += bool(bad)
             right[rule] += sum(bool(one) for one in told.values()) - len(bad)
     return [

@@ -44,8 +44,9 @@ _BENCHMARKS = {
     "harm_coverage": (
         "Clearing of harm on few large groups",
         "make bench-harm",
-        "below: the true loss lies above the upper end, at most 0.025 is promised; above: under the lower end; accused: no worse is "
-        "rejected at 0.025 where flips go either way alike; width: from the loss to the upper end, in points; before: the rule before.",
+        "below: the true loss lies above the upper end, at most 0.025 is promised; above: under the lower end; accused: no worse "
+        "is rejected at 0.025 where flips go either way alike; width: from the loss to the upper end, in points; before: the "
+        "rule before.",
     ),
     "narrow_products": (
         "Narrow products in fp32",

@@ -1,4 +1,4 @@
-"""Advice is tried: every line that says what to do next names only what exists where it is printed, and forms that it shows are read."""
+"""Advice is tried: lines that say what to do next name only what exists where they are printed, and forms they show are read."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ PRINTED_BY = {
     "observations/stored_runs.py": ("show", "report", "gate", "publish", "baseline"), "observations/lm_eval.py": ("tasks",),
     "observations/vendor_files.py": ("vendor",), "pipeline.py": ("compare",), "prompting": ("template", "compare"),
     "prompting/impact.py": ("template",), "prompting/served.py": ("template",), "prompts": ("compare", "template"),
-    "prompts/questions.py": ("compare", "plan"), "publishing": ("publish",), "reports": ("report", "gate"), "suites": ("compare",),
+    "prompts/questions.py": ("compare",), "publishing": ("publish",), "reports": ("report", "gate"),
+    "suites": ("compare",),
     "suites/tool_cases.py": ("tools",), "targets": ("compare",), "targets/demo_model.py": ("demo",),
     "targets/prompt_source.py": ("template",), "targets/checkpoint/openings.py": ("tasks",), "tasking": ("tasks", "tools"),
     "tasking/records.py": ("tools",), "testing.py": (), "verdicts": ("compare", "gate"),
+    "verdicts/gates/policy.py": ("compare",),
 }  # fmt: skip
 #: Variables that hold a part of such a line.
 NAMED = {"fix", "hint", "again", "_KNOWN"}
@@ -91,7 +93,9 @@ def test_what_a_line_names_exists_where_it_is_printed(place, text):
     called = re.findall(r"fidelity ([a-z]+)\b", text)
     assert all(verb in _VERBS for verb in called), called
     printing = [options(verb) for verb in verbs_of(place)]
-    shared = set.union if place.startswith("verdicts/catalogue") else set.intersection  # findings are told by several verbs
+    shared = (
+        set.union if place.startswith("verdicts/catalogue") else set.intersection
+    )  # findings are told by several verbs
     known = {name for verb in called for name in options(verb)} | PYTEST | (shared(*printing) if printing else set())
     for option in re.findall(r"(?<![\w-])--?[a-z][\w-]*", text):
         assert option in known or option in {"-U", "-c", "-m"}, option
@@ -124,7 +128,9 @@ def test_extras_are_installed_by_their_name():
     named = [text for _, text in FIXES if "pip install" in text and "fidelity-harness[" in text]
     assert named
     for text in named:
-        assert re.search(r"""pip install (['"])fidelity-harness\[[\w-]*\s?[\w-]*\]\1""", text) or " ] " in text + " ", text
+        assert re.search(r"""pip install (['"])fidelity-harness\[[\w-]*\s?[\w-]*\]\1""", text) or " ] " in text + " ", (
+            text
+        )
 
 
 def test_ids_that_must_be_unique_are():

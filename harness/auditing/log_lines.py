@@ -71,7 +71,7 @@ def _reply(came: Any) -> Reply:
         events = "".join(f"data: {json.dumps(one)}\n\n" for one in body) + "data: [DONE]\n\n"
         return reply_of(read_stream(events.encode()).fields())
     if not isinstance(body, dict):
-        raise ValueError("a request without a response")
+        raise TypeError("a request without a response")
     return reply_of(body)
 
 
@@ -94,9 +94,9 @@ def _flat(value: Fields) -> Reply:
     """The flat form, read strictly: it was written for this purpose."""
     ids, text, told = value.get("ids"), value.get("text"), value.get("usage")
     if not isinstance(text, str):
-        raise ValueError("no text")
+        raise TypeError("no text")
     usage = told if isinstance(told, dict) else {}
-    whole = isinstance(ids, list) and all(type(one) is int and one < 0 or one is None for one in ids)
+    whole = isinstance(ids, list) and all((type(one) is int and one < 0) or one is None for one in ids)
     found = Reply(
         text=text,
         ids=tuple(ids) if isinstance(ids, list) and ids and not whole else None,

@@ -33,7 +33,8 @@ _WITHOUT_EFFECT = frozenset({
 #: Fields that steer, and the values with which they do not.
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "top_k": (0, -1), "min_p": (0,), "top_a": (0,), "typical_p": (1,), "tfs_z": (1,), "epsilon_cutoff": (0,), "eta_cutoff": (0,),
-    "repetition_penalty": (1,), "repeat_penalty": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "length_penalty": (1,),
+    "repetition_penalty": (1,), "repeat_penalty": (1,), "presence_penalty": (0,), "frequency_penalty": (0,),
+    "length_penalty": (1,),
     "no_repeat_ngram_size": (0,), "dry_multiplier": (0,), "xtc_probability": (0,), "dynatemp_range": (0,), "mirostat": (0,),
     "smoothing_factor": (0,), "n": (1,), "best_of": (1,), "num_beams": (1,), "use_beam_search": (False,), "stop": ([], ""),
     "stop_token_ids": ([],), "bad_words": ([],), "logit_bias": ({}, []), "response_format": ({"type": "text"},),
@@ -44,7 +45,11 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "logits_processors": ([],), "lora": ([],), "documents": ([],), "allowed_token_ids": ([],), "truncate_prompt_tokens": (-1,),
 }  # fmt: skip
 #: Fields that mean nothing where no tools are offered.
-_OF_TOOLS: dict[str, tuple[object, ...]] = {"tool_choice": ("auto",), "parallel_tool_calls": (True,), "function_call": ("auto",)}
+_OF_TOOLS: dict[str, tuple[object, ...]] = {
+    "tool_choice": ("auto",),
+    "parallel_tool_calls": (True,),
+    "function_call": ("auto",),
+}
 #: Parts of a cut-off or a penalty that is off, and nothing by themselves.
 _PARTS = {
     "mirostat": ("mirostat_tau", "mirostat_eta"), "xtc_probability": ("xtc_threshold",), "dynatemp_range": ("dynatemp_exponent",),

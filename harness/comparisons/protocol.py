@@ -56,7 +56,9 @@ def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> Protocol
         models=tuple(dict.fromkeys(reply.model for reply, _ in kept if reply.model))[:8],
         fingerprints=tuple(dict.fromkeys(reply.fingerprint for reply, _ in kept if reply.fingerprint))[:8],
         providers=tuple(dict.fromkeys(reply.provider for reply, _ in kept if reply.provider))[:8],
-        renamed=sum(bool(reply.model and reply.wanted) and not _same_name(reply.wanted, reply.model) for reply, _ in kept),
+        renamed=sum(
+            bool(reply.model and reply.wanted) and not _same_name(reply.wanted, reply.model) for reply, _ in kept
+        ),
         wanted=tuple(dict.fromkeys(reply.wanted for reply, _ in kept if reply.wanted))[:8],
         short=sum(_short(reply) for reply, _ in kept),
         marked=sum(bool(found) for found in marked),

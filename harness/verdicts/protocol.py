@@ -18,7 +18,8 @@ def protocol_findings(facts: ProtocolFacts, ignored: tuple[str, ...] = ()) -> tu
     if len(facts.fingerprints) > 1:
         found.append(Finding(code="INTG508", detail=f"{', '.join(facts.fingerprints)}"))
     if facts.renamed:
-        detail = f"{facts.renamed} of {facts.replies} answers; asked for {', '.join(facts.wanted)}, answered {', '.join(facts.models)}"
+        asked, told = ", ".join(facts.wanted), ", ".join(facts.models)
+        detail = f"{facts.renamed} of {facts.replies} answers; asked for {asked}, answered {told}"
         found.append(Finding(code="INTG519", detail=detail))
     if facts.short:
         detail = f"{facts.short} of {facts.replies} replies are billed with more tokens than they hold"

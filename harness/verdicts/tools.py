@@ -48,8 +48,8 @@ def judge_tools(facts: TaskFacts, tools: ToolFacts, margin: float) -> AxisVerdic
     lost = tools.lost_content
     if lost and tools.lost_merged == lost:
         reason = (
-            f"{verdict.reason} All {lost} replies that lost what they call hold the right calls, whole, at one index of the stream: "
-            "clients that keep the protocol put them together into one that is none."
+            f"{verdict.reason} All {lost} replies that lost what they call hold the right calls, whole, at one index of the "
+            "stream: clients that keep the protocol put them together into one that is none."
         )
         return verdict.model_copy(update={"cause": Cause.PROTOCOL, "reason": reason})
     parser = _parser(worse, tools)

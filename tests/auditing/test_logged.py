@@ -99,7 +99,10 @@ def test_log_probabilities_in_a_log_are_read_as_those_of_a_host(tmp_path):
         (PLAIN | {"temperature": True}, "temperature True"),
         (PLAIN | {"extra_body": {"top_k": 20}}, "extra_body steers"),
         (WIRED | {"request": WIRED["request"] | {"extra_body": {"top_k": 20}}}, "top_k steers"),
-        (PLAIN | {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}, "no text .image_url"),
+        (
+            PLAIN | {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
+            "no text .image_url",
+        ),
         ({"custom_id": "a", "response": {"status_code": 200, "body": WIRED["response"]}}, "without its request"),
     ],
 )
@@ -152,6 +155,7 @@ EVENTS = [
     {"model": "m", "choices": [{"delta": {"content": "lo"}, "finish_reason": "stop"}]},
     {"model": "m", "choices": [], "usage": WIRED["response"]["usage"]},
 ]
+STREAM = "".join(f"data: {json.dumps(event)}\n\n" for event in EVENTS) + "data: [DONE]\n\n"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ EVENTS = [
         {"input": ASKED, "output": WIRED["response"]},
         {"input": WIRED["request"], "output": WIRED["response"], "metadata": {}},
         {"request": WIRED["request"], "response": EVENTS},
-        {"request": WIRED["request"], "response": {"body": "".join(f"data: {json.dumps(e)}\n\n" for e in EVENTS) + "data: [DONE]\n\n"}},
+        {"request": WIRED["request"], "response": {"body": STREAM}},
     ],
     ids=["http", "http-texts", "texts", "gateway", "input-output", "traced", "events", "stream"],
 )  # fmt: skip
@@ -181,7 +185,9 @@ def test_the_names_around_a_reply_are_read_from_every_form(tmp_path):
     """What was asked for, and who answered."""
     wired = {"request": WIRED["request"] | {"model": "toy"}, "response": WIRED["response"] | {
         "model": "toy-2026-01-01", "system_fingerprint": "f", "provider": "x"}}  # fmt: skip
-    flat = other(1, model="toy", system_fingerprint="f", usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11})
+    flat = other(
+        1, model="toy", system_fingerprint="f", usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    )
     (_, first), (_, second) = read_logged(log(tmp_path, wired, flat), Sampler()).found
     assert (first.wanted, first.model, first.fingerprint, first.provider) == ("toy", "toy-2026-01-01", "f", "x")
     assert (second.model, second.fingerprint, second.prompt, second.total) == ("toy", "f", 9, 11)

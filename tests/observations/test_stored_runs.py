@@ -17,7 +17,6 @@ from harness.targets.endpoint.budget import Caps
 from harness.tasking.store import TaskFolder
 from tests.observations.test_journal import plan
 
-
 AUDIT = AuditPlan(
     reference="r", endpoint="http://127.0.0.1:1/v1#m", requests=8, tokens=16, honest=("reference",), families={}, near=(),
     required=(), controls=(), caps=Caps(), alpha=0.01, nonce="n", draws=4, questions="q", template="t", tokenizer="k",

@@ -30,11 +30,21 @@ def _chat(**choice: Any) -> dict[str, Any]:
 
 _TOLD = _chat(logprobs={"content": [_ENTRY, _ENTRY]}, token_ids=[0, 1])
 _NAMED = _chat(
-    logprobs={"content": [{**_ENTRY, "id": None, "token": "token_id:0", "top_logprobs": [{"token": "token_id:3", "logprob": -1}]}]}
+    logprobs={
+        "content": [
+            {**_ENTRY, "id": None, "token": "token_id:0", "top_logprobs": [{"token": "token_id:3", "logprob": -1}]}
+        ]
+    }
 )
 _CALLS = _chat(message={"role": "assistant", "content": None, "tool_calls": [_CALL, _CALL]}, finish_reason="tool_calls")
-_THOUGHT = _chat(message={"content": "x", "reasoning_content": "y", "reasoning_details": [{"type": "reasoning.text", "text": "z"}]})
-_PARTS = _chat(message={"content": [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": [{"type": "text", "text": "b"}]}]})
+_THOUGHT = _chat(
+    message={"content": "x", "reasoning_content": "y", "reasoning_details": [{"type": "reasoning.text", "text": "z"}]}
+)
+_PARTS = _chat(
+    message={
+        "content": [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": [{"type": "text", "text": "b"}]}]
+    }
+)
 _LEGACY = {
     **_AROUND, "choices": [{"text": " t0", "finish_reason": "length", "logprobs": {
         "tokens": [" t0", " t1", " t2", " t3"], "token_logprobs": [None, -1.0, -2.0, -1.0],
@@ -50,7 +60,10 @@ _PAGES = {
     "tokenizer_path": "x", "data": [{"id": "m"}], "tokens": [1, 2], "prompt": "x", "router": "text-generation", "model_id": "m",
 }  # fmt: skip
 _EVENTS = [
-    {**_AROUND, "choices": [{"index": 0, "delta": {"role": "assistant", "content": " t0"}, "logprobs": {"content": [_ENTRY]}}]},
+    {
+        **_AROUND,
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": " t0"}, "logprobs": {"content": [_ENTRY]}}],
+    },
     {**_AROUND, "choices": [{"index": 0, "delta": {"tool_calls": [_CALL | {"index": 0}]}, "token_ids": [0]}]},
     {**_AROUND, "choices": [{"index": 0, "delta": {"reasoning": "x"}, "finish_reason": "stop"}]},
     {**_AROUND, "choices": []},

@@ -96,7 +96,11 @@ def _record(scorecard: Scorecard, card: CandidateCard, developer: str) -> dict[s
             },
         },
         "eval_library": {"name": "fidelity-harness", "version": scorecard.fidelity_version},
-        "model_info": {"name": model, "id": f"{developer}/{model}" if developer else model, "additional_details": details}
+        "model_info": {
+            "name": model,
+            "id": f"{developer}/{model}" if developer else model,
+            "additional_details": details,
+        }
         | ({"developer": developer} if developer else {}),
         "evaluation_results": [_result(scorecard, c) for c in evidence.checks if _kept(c)],
     }

@@ -103,7 +103,11 @@ def _why_none(fields: dict[str, Any]) -> str:
     """Why an answer holds no message; an error that came as a success says so itself."""
     error = fields.get("error")
     said = error.get("message") if isinstance(error, dict) else error
-    return f"the answer is an error: {safe_line(said, 120)}" if isinstance(said, str) and said else "the answer holds no message"
+    return (
+        f"the answer is an error: {safe_line(said, 120)}"
+        if isinstance(said, str) and said
+        else "the answer holds no message"
+    )
 
 
 def _count(value: Any) -> int | None:

@@ -62,12 +62,16 @@ class Streamed:
     parts: list[str] = field(default_factory=list)
     finish: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
-    around: dict[str, Any] = field(default_factory=dict)  # the model's name, the host's fingerprint, whom a router asked
+    around: dict[str, Any] = field(
+        default_factory=dict
+    )  # the model's name, the host's fingerprint, whom a router asked
     told: list[Any] = field(default_factory=list)  # log-probabilities, an entry per token
     ids: list[Any] = field(default_factory=list)
     beside: dict[str, list[Any]] = field(default_factory=dict)  # reasoning, by the field that it came in
     calls: dict[int, CallPieces] = field(default_factory=dict)  # of tools, by their index, as clients put them together
-    apart: list[CallPieces] = field(default_factory=list)  # the same, where several calls share an index, each by itself
+    apart: list[CallPieces] = field(
+        default_factory=list
+    )  # the same, where several calls share an index, each by itself
     begun: dict[int, int] = field(default_factory=dict)  # by index, which of ``apart`` its pieces belong to
     events: int = 0
     done: bool = False  # whether the host said that it was finished

@@ -113,20 +113,20 @@ ENTRIES: dict[str, Entry] = {
     ),
     "INTG519": Entry(
         "answers name another model than was asked for", "S2", Cause.PROTOCOL,
-        "The name of the model in the answers is not the one that the requests named, dates, owners and revisions aside. A router's "
-        "fallback, an alias, or another model.",
+        "The name of the model in the answers is not the one that the requests named, dates, owners and revisions aside. A "
+        "router's fallback, an alias, or another model.",
         "ask the host which model answers to this name; compare with a reference of the model that it names",
     ),
     "INTG520": Entry(
         "replies are billed with more tokens than they hold", "S1", Cause.PROTOCOL,
-        "usage.completion_tokens counts more tokens than the ids that came with the reply, an end of turn aside. Reasoning that is "
-        "kept back, control tokens that are left out, or a bill that is too high.",
+        "usage.completion_tokens counts more tokens than the ids that came with the reply, an end of turn aside. Reasoning that "
+        "is kept back, control tokens that are left out, or a bill that is too high.",
         "ask the host what it bills",
     ),
     "INTG521": Entry(
         "lines of the log repeat earlier ones", "S1", None,
-        "A conversation, or a seed, came before in the file. The same chance decides both replies, and a store may have answered, so "
-        "the first alone is weighed.",
+        "A conversation, or a seed, came before in the file. The same chance decides both replies, and a store may have "
+        "answered, so the first alone is weighed.",
         "log each question once; let the client draw a new seed for every request",
     ),
 }  # fmt: skip

@@ -14,8 +14,8 @@ import yaml
 
 from harness.errors import UnknownName, UsageError
 from harness.reports.formats import FORMATS
-from harness.reports.formats.markdown import MOST_BYTES
 from harness.reports.formats.every_eval_ever import every_eval_ever_files
+from harness.reports.formats.markdown import MOST_BYTES
 from harness.reports.render import render
 from harness.reports.tokens import Tokens, TokenSheet
 from harness.verdicts.model import AxisVerdict

@@ -27,8 +27,14 @@ from harness.verdicts.protocol import protocol_findings
 from tests.support.answers import SOUND, answers, scripted_client
 
 ASKED = Conversation(messages=({"role": "user", "content": "a"},))
-CALLING = Calling(key="k", messages=({"role": "user", "content": "a"},), tools=(), choice="auto", limit=8, temperature=0.0)
-FUZZ = settings(max_examples=int(__import__("os").environ.get("FUZZN","60")), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+CALLING = Calling(
+    key="k", messages=({"role": "user", "content": "a"},), tools=(), choice="auto", limit=8, temperature=0.0
+)
+FUZZ = settings(
+    max_examples=int(__import__("os").environ.get("FUZZN", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 def body(value: object) -> Answer:
@@ -48,9 +54,17 @@ def test_no_probe_step_raises_whatever_comes_after_whatever(script):
 @pytest.mark.parametrize("later", SOUND, ids=range(len(SOUND)))
 def test_every_step_of_a_probe_bears_every_answer_after_log_probabilities(later):
     """A host that tells log-probabilities once, and anything else at every later step."""
-    (told,) = [one for one in SOUND if isinstance(one, dict) and "token_ids" in str(one.get("choices")) and "token_id:" not in str(one)]
+    (told,) = [
+        one
+        for one in SOUND
+        if isinstance(one, dict) and "token_ids" in str(one.get("choices")) and "token_id:" not in str(one)
+    ]
     shown = body(told)
-    after = Answer(200, {}, b"".join(b"data: %s\n\n" % json.dumps(e).encode() for e in later), 0.1) if isinstance(later, list) else body(later)
+    after = (
+        Answer(200, {}, b"".join(b"data: %s\n\n" % json.dumps(e).encode() for e in later), 0.1)
+        if isinstance(later, list)
+        else body(later)
+    )
     for switch in (6, 7, 8, 12, 16):
         with scripted_client([*[shown] * switch, *[after] * 40]) as client:
             assert probe(client).capabilities
@@ -62,7 +76,9 @@ def test_trials_and_questions_bear_every_shape(script):
     """Parameters are judged, and findings of the protocol are made, from what could be read."""
     with scripted_client(script) as client:
         parameter_facts(try_all(client, draw_trials(128, thorough=False)))
-        replies = [one for _, one in client.together([lambda: ask_reply(client, Question(ASKED), 8, 0, Sampler(), 7)] * 3)]
+        replies = [
+            one for _, one in client.together([lambda: ask_reply(client, Question(ASKED), 8, 0, Sampler(), 7)] * 3)
+        ]
     facts = protocol_facts(replies, [9] * len(replies))
     assert facts.replies == sum(not reply.lost for reply in replies)
     protocol_findings(facts)

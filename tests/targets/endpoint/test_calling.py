@@ -152,7 +152,10 @@ def test_calls_that_share_an_index_are_read_as_clients_do_and_each_by_itself(del
     found = read_events(*deltas)
     assert len(found.calls) == 1
     assert "several calls of a stream share an index" in found.problems
-    assert [(one.name, json.loads(one.arguments)) for one in found.apart] == [("get_weather", {"city": 1}), ("get_time", {})]
+    assert [(one.name, json.loads(one.arguments)) for one in found.apart] == [
+        ("get_weather", {"city": 1}),
+        ("get_time", {}),
+    ]
 
 
 def test_one_call_in_many_pieces_shares_its_index_with_nobody():
