@@ -81,7 +81,7 @@ def test_a_damaged_run_is_an_error_with_its_place(results, name, verb):
 
 def test_a_gate_of_an_audit_says_what_it_is(results):
     """A gate judges comparisons."""
-    ran = fidelity("gate", "aaaaab", results=results)
+    ran = fidelity("gate", "aaaaab", "--gate", "kl_ref_cand<=1", results=results)
     assert isinstance(ran.exception, UnknownName)
     assert "the audit" in str(ran.exception)
 

@@ -31,7 +31,7 @@ CALLING = Calling(
     key="k", messages=({"role": "user", "content": "a"},), tools=(), choice="auto", limit=8, temperature=0.0
 )
 FUZZ = settings(
-    max_examples=int(__import__("os").environ.get("FUZZN", "60")),
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

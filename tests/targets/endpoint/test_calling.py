@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.suites.requests import Call, Calling
@@ -208,6 +208,7 @@ JSONS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSONS)
 def test_no_message_makes_reading_fail(message):
     """Whatever a host sends, whole or streamed; and what was read can be stored."""
