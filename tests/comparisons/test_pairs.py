@@ -68,7 +68,7 @@ def skewed(rng, documents=20):
 
 
 def test_equal_candidates_are_seldom_ordered_where_few_documents_hold_much():
-    """Null: equal means, 1,000 draws of 20 documents. Wrong orders stay under 5 % (exact bound at 1e-4), where Student's t errs."""
+    """Null: equal means, 1,000 draws of 20 documents. At most 5 % wrong (exact bound at 1e-4), where Student's t errs."""
     rng = np.random.default_rng(20261130)
     draws = [skewed(rng) for _ in range(1000)]
     assert sum(bool(orders(draw)[0].closer) for draw in draws) <= binom.ppf(1 - 1e-4, 1000, 0.05)

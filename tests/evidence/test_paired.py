@@ -148,7 +148,7 @@ def clustered(rng, groups=25, items=40):
 
 
 def test_few_large_groups_clear_nobody_more_often_than_stated():
-    """Null: the loss is the true one, 2 points, on 25 groups of 40. Its upper end lies below in at most 2.5 % (exact bound at 1e-4)."""
+    """Null: the loss is the true one, 2 points, on 25 groups of 40. Its upper end lies below in at most 2.5 % (bound at 1e-4)."""
     rng = np.random.default_rng(20261130)
     below = sum(paired_loss(*clustered(rng)).high < 0.02 for _ in range(500))
     assert below <= binom.ppf(1 - 1e-4, 500, 0.025)
