@@ -27,7 +27,7 @@ from _table import write
 from harness.evidence import paired
 from harness.evidence.paired import paired_loss, tango
 
-DRAWS, SEED = 2000, 20261130
+DRAWS, SEED = 1000, 20261130
 GROUPS = ((25, 40), (25, 20), (50, 40), (50, 20), (200, 10))
 #: Flips, the correlation of flips, the share of losses among them, the correlation of that share.
 KINDS = {

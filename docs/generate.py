@@ -35,12 +35,6 @@ _BENCHMARKS = {
         "reference into the cache; b: compare, reference cached; c: compare, reference not cached; d: lm-eval's rolling "
         "log-likelihood of the same text, its loop alone; e: the whole lm_eval command, once.",
     ),
-    "ranking_orders": (
-        "Wrong orders among equal candidates",
-        "make bench-ranking",
-        "any_wrong: draws of documents in which any order is named wrongly, at most 0.05 is promised; orders_found: orders named "
-        "rightly per draw. equal: copies scaled to the same mean KL; plain: Student's t, the rule before.",
-    ),
     "harm_coverage": (
         "Clearing of harm on few large groups",
         "make bench-harm",
