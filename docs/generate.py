@@ -35,13 +35,6 @@ _BENCHMARKS = {
         "reference into the cache; b: compare, reference cached; c: compare, reference not cached; d: lm-eval's rolling "
         "log-likelihood of the same text, its loop alone; e: the whole lm_eval command, once.",
     ),
-    "harm_coverage": (
-        "Clearing of harm on few large groups",
-        "make bench-harm",
-        "below: the true loss lies above the upper end, at most 0.025 is promised; above: under the lower end; accused: no worse "
-        "is rejected at 0.025 where flips go either way alike; width: from the loss to the upper end, in points; before: the "
-        "rule before.",
-    ),
     "narrow_products": (
         "Narrow products in fp32",
         "make bench-narrow",

@@ -103,7 +103,7 @@ def _read(value: Any, sampler: Sampler) -> tuple[Conversation, Reply, object]:
         tools=tuple(tools) if isinstance(tools, list) and tools else None,
         options=options if isinstance(options, dict) else {},
     )
-    known = {"asked": _limit(request, reply), "way": 0 if told_neutral(request) else UNTOLD}
+    known: dict[str, object] = {"asked": _limit(request, reply), "way": 0 if told_neutral(request) else UNTOLD}
     wanted = request.get("model") if wired else None
     if isinstance(wanted, str):
         known["wanted"] = safe_line(wanted, 120)
