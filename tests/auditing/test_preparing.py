@@ -28,13 +28,13 @@ def test_the_bill_is_the_most_that_questions_cost(controls, twice):
     assert ("honest host is asked as much again" in told) == twice
 
 
-def test_every_way_to_join_text_parts_is_honest(toy, tmp_path):
+def test_every_way_to_join_text_parts_is_honest(smollm, tmp_path):
     """A host must not be accused for its engine's blank; ways that make the same prompt are one, and stand behind the centre."""
     parts = [{"type": "text", "text": "Say"}, {"type": "text", "text": "hello."}]
     asked = Conversation(messages=({"role": "user", "content": parts},))
     readings = {GAPS[gap]: [in_one_text(asked, gap)] for gap in (" ", "", "\n")}
-    request = AuditRequest(str(toy), bank=("rtn:4",), controls=False)
-    source = open_prompt_source(str(toy), tmp_path)
+    request = AuditRequest(str(smollm), bank=("rtn:4",), controls=False)
+    source = open_prompt_source(str(smollm), tmp_path)
     found = prepare(request, source, [in_one_text(asked)], "file", "digest", readings=readings)
     assert set(found.plan.honest) == {"fp32", "bf16", "fp32, by blanks", "fp32, without a gap"}
     assert found.plan.honest[0] == found.members[0].name == "fp32"
