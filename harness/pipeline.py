@@ -21,7 +21,7 @@ from harness.observations.facts import note_files, note_pieces, note_prompts
 from harness.observations.journal import Journal, Status
 from harness.observations.losses import note_losses
 from harness.observations.plan import Plan, PlannedTarget
-from harness.observations.planning import Scope, Wanted, encode_items, make_plan
+from harness.observations.planning import Scope, Wanted, encode_items, make_plan, rebuilt_for
 from harness.observations.reference_cache import CacheChoice, ReferenceCache
 from harness.observations.weights import Weights
 from harness.prompting.noted import note_tokens_in
@@ -165,7 +165,8 @@ def _rebuilt(
     for candidate, target in zip(request.candidates, candidates, strict=True):
         claim = candidate.claim or declared_claim(target.spec, target.identity())[0]
         with contextlib.suppress(UsageError):  # told where the plan is made
-            rebuilt = rebuild(claim, reference.spec, native) if claim else None
+            wanted = Wanted(target, claim)
+            rebuilt = rebuilt_for(wanted, claim, reference.spec, native, request.importance) if claim else None
             found.setdefault(target.spec, []).extend([rebuilt] if rebuilt else [])
     return found
 

@@ -10,6 +10,7 @@ from harness import __version__
 from harness.auditing.asking import Questions, as_questions, ask_round, by_prompt, round_ends
 from harness.auditing.controlling import run_controls
 from harness.auditing.honest_host import PROMPTS, ask_honest_host
+from harness.auditing.logged import Logged
 from harness.auditing.preparing import AuditRequest, Prepared, bill, days_of, prepare
 from harness.auditing.probing import probed
 from harness.auditing.scorable import Scorable
@@ -25,14 +26,13 @@ from harness.errors import BudgetSpent, IncompatibleCandidate
 from harness.observations.asked import Asked
 from harness.observations.events import Event, Noticed, StageStarted
 from harness.prompting import compare_endpoint
-from harness.prompts.conversation import Conversation
+from harness.prompts.parts import GAPS, in_one_text, is_split
 from harness.prompts.questions import draw_questions, questions_digest
 from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.budget import Budget
 from harness.targets.endpoint.client import Client
 from harness.targets.endpoint.probe import Profile, State
-from harness.targets.endpoint.replies import Reply
 from harness.targets.endpoint.ways import Question
 from harness.targets.memory import room_for_models
 from harness.targets.prompt_source import open_prompt_source
@@ -150,11 +150,12 @@ def _asked(
 
 
 def audit_replies(
-    request: AuditRequest, logged: Sequence[tuple[Conversation, Reply]], name: str, digest: str, places: Places
+    request: AuditRequest, logged: Logged, name: str, places: Places
 ) -> Generator[Event, None, tuple[AuditCard, Path]]:
     """Judge logged traffic, own prompts and replies, by the same statistics and without any request.
 
-    ``name`` and ``digest`` say which file it came from. Prompts are those that the reference makes of the conversations.
+    ``name`` says which file it came from. Prompts are those that the reference makes of the conversations; where contents come
+    in several text parts, every way in which engines join them counts as honest.
     """
     source = open_prompt_source(request.reference, places.cache)
     if len(days_of(source)) > 1:
@@ -163,14 +164,25 @@ def audit_replies(
             where=source.name,
             fix="audit the endpoint itself, on the day",
         )
-    prepared = prepare(request, source, [conversation for conversation, _ in logged], name, digest)
+    conversations = [conversation for conversation, _ in logged.found]
+    ways = list(GAPS) if any(map(is_split, conversations)) else list(GAPS)[:1]
+    first, *others = ([in_one_text(one, gap) for one in conversations] for gap in ways)
+    readings = {f"parts {GAPS[gap]}": made for gap, made in zip(ways[1:], others, strict=True)}
+    prepared = prepare(request, source, first, name, logged.digest, readings=readings)
     folder = AuditFolder.create(places.results, prepared.plan)
     with folder, Workers(room_for_models()) as workers:
+        if logged.dropped:
+            yield Noticed(logged.dropped)
+        if readings:
+            yield Noticed(f"contents come in text parts: read as joined {', '.join(GAPS[gap] for gap in ways)}")
         scoring = Scoring(workers, places.cache, prepared.members, prepared.prompts, prepared.plan.sampler)
         weighing = Weighing(scoring, prepared.plan, folder)
-        yield from weighing.add([reply for _, reply in logged])
-        controls = yield from _controlled(weighing, prepared, folder, len(logged))
-    card = _card(weighing, prepared, controls, (None, None))
+        yield from weighing.add([reply for _, reply in logged.found])
+        controls = yield from _controlled(weighing, prepared, folder, len(conversations))
+    found = _around(weighing, prepared, None)
+    if logged.dropped:
+        found = (*found, Finding(code="INTG521", detail=logged.dropped))
+    card = _card(weighing, prepared, controls, (None, None)).model_copy(update={"findings": found})
     folder.keep_card(card, b"")
     return card, folder.folder
 

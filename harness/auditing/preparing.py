@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.auditing.asking import render_prompts
@@ -12,7 +12,15 @@ from harness.comparisons.controls import Control
 from harness.errors import NoChatTemplate
 from harness.prompts.conversation import Conversation
 from harness.reports.audit_card import AuditPlan, Checks
-from harness.targets.bank import QUICK, BankMember, bank_members, honest_members, known_bad, required
+from harness.targets.bank import (
+    QUICK,
+    BankMember,
+    bank_members,
+    honest_members,
+    honest_reading,
+    known_bad,
+    required,
+)
 from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.ways import Protocol
 from harness.targets.prompt_source import PromptSource
@@ -62,8 +70,12 @@ def prepare(
     endpoint: str,
     questions: str,
     clock: str = "",
+    readings: Mapping[str, Sequence[Conversation]] | None = None,
 ) -> Prepared:
     """Freeze the plan of an audit; ``questions`` is the digest of what is asked, ``clock`` that of an audit to go on with.
+
+    ``readings`` are the same conversations as an honest engine may read them, too, by name; those whose prompts are the same
+    are left out.
 
     Raises NoChatTemplate for a reference that makes no prompts.
     """
@@ -80,6 +92,11 @@ def prepare(
         members = [one for one in members if not (one.family and one.fault)]
     faults = [one.fault for one in members if one.family and one.fault]
     prompts = render_prompts(source, conversations, faults, days)
+    for name, read in (readings or {}).items():
+        made = render_prompts(source, read, [], days[:1])[""]
+        if made not in prompts.values():
+            prompts[name] = made
+            members.insert(1, honest_reading(spec, name))  # behind the centre of the null
     members = [m for m in members if not (m.family and m.fault) or prompts[m.fault] != prompts[""]]
     plan = AuditPlan(
         reference=source.name, endpoint=endpoint, requests=len(conversations), tokens=request.tokens,

@@ -68,6 +68,7 @@ def scorable(
     must spell the text up to there, and be as many as were billed. Hosts leave silent ids out: where fewer ids came than
     were billed and the place of the gap is certain, the reply ends there. Anything else is lost.
     """
+    replies = [_unpadded(reply, silent) for reply in replies]
     given = [reply.ids or () if not _unreadable(reply, reply.asked or tokens) else () for reply in replies]
     heard = [_audible(ids, silent) for ids in given]
     texts = ["" if _unreadable(reply, reply.asked or tokens) else reply.text for reply in replies]
@@ -88,6 +89,15 @@ def scorable(
         pieces = rest == _BROKEN or (bool(rest) and bool(next_ids) and bool(silent[next_ids[0]]))
         found.append(_judged(reply, ids, said, length, whole=whole, pieces=pieces, stop=stop, tokens=limit))
     return found
+
+
+def _unpadded(reply: Reply, silent: NDArray[np.bool_]) -> Reply:
+    """Without the padding behind a reply: one silent id over and over, past all tokens that are billed."""
+    ids, billed = reply.ids or (), reply.billed or 0
+    tail = set(ids[billed:])
+    if not billed or len(tail) != 1 or not all(token < len(silent) and silent[token] for token in tail):
+        return reply
+    return reply.model_copy(update={"ids": ids[:billed]})
 
 
 def _judged(

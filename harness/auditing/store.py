@@ -14,9 +14,10 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.comparisons.audit import AuditFacts, weigh_replies
 from harness.comparisons.controls import ControlFacts, control_facts, host_facts
@@ -28,6 +29,7 @@ from harness.errors import StoredRunError
 from harness.observations.folder import HeldFolder
 from harness.observations.journal import storage, write_atomically
 from harness.observations.rescore import Evidence
+from harness.observations.stored_runs import Kind, find_kind
 from harness.reports.audit_card import AuditCard, AuditPlan
 from harness.reports.pages.audit import render_audit
 from harness.reports.prompt_card import PromptCard
@@ -40,6 +42,9 @@ _CARD, _PLAN, _HEAD, _PROMPTS, _PAGE = "audit.json", "plan.json", "evidence.json
 _PROFILE = "profile.json"
 #: The source of what is stored of texts that a host was shown; behind it stands the name of a control.
 TEXTS = "fixed texts "
+
+
+Stored = TypeVar("Stored", bound=BaseModel)
 
 
 class Part(Frozen):
@@ -122,10 +127,9 @@ class AuditFolder(HeldFolder):
 
     @classmethod
     def open(cls, results: Path, name: str) -> AuditFolder | None:
-        """A stored audit by name, or the newest run if that is an audit; None if it is none."""
-        runs = sorted(path for path in results.glob("*-*") if path.is_dir())
-        folder = runs[-1] if name == "latest" and runs else results / name
-        return cls(folder) if "-audit-" in folder.name and (folder / _PLAN).exists() else None
+        """A stored audit by path, name or unique part of it, or the newest run if that is an audit; None if it is none."""
+        folder = find_kind(results, name, Kind.AUDIT)
+        return cls(folder) if folder else None
 
     @property
     def card(self) -> AuditCard:
@@ -153,8 +157,8 @@ class AuditFolder(HeldFolder):
 
     @property
     def plan(self) -> AuditPlan:
-        """The plan as it was frozen."""
-        return AuditPlan.model_validate_json((self.folder / _PLAN).read_bytes())
+        """The plan as it was frozen; raises StoredRunError for one that cannot be read."""
+        return self._stored(_PLAN, AuditPlan)
 
     def keep_prompts(self, card: PromptCard) -> None:
         """Store how the endpoint's prompts compare."""
@@ -163,8 +167,7 @@ class AuditFolder(HeldFolder):
 
     def prompts(self) -> PromptCard | None:
         """How the endpoint's prompts compare, if that was found out before."""
-        path = self.folder / _PROMPTS
-        return PromptCard.model_validate_json(path.read_bytes()) if path.exists() else None
+        return self._stored(_PROMPTS, PromptCard) if (self.folder / _PROMPTS).exists() else None
 
     def keep_profile(self, profile: Profile, facts: ParameterFacts | None) -> None:
         """Store what the endpoint can do, and what trials of it came to."""
@@ -174,10 +177,9 @@ class AuditFolder(HeldFolder):
 
     def profile(self) -> tuple[Profile, ParameterFacts | None] | None:
         """What the endpoint can do, if that was found out before."""
-        path = self.folder / _PROFILE
-        if not path.exists():
+        if not (self.folder / _PROFILE).exists():
             return None
-        stored = _Probed.model_validate_json(path.read_bytes())
+        stored = self._stored(_PROFILE, _Probed)
         return stored.profile, stored.facts
 
     def keep_evidence(self, source: str, rows: Evidence, lost: Sequence[int], names: Sequence[str]) -> None:
@@ -247,6 +249,16 @@ class AuditFolder(HeldFolder):
             own.evidence, plan.honest, plan.families, plan.near, own.lost, plan.alpha, plan.seed, terms.charges,
             neutral=terms.neutral, sampler=plan.sampler,
         )  # fmt: skip
+
+    def _stored(self, name: str, kind: type[Stored]) -> Stored:
+        try:
+            return kind.model_validate_json((self.folder / name).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StoredRunError(
+                f"{name} of this audit cannot be read",
+                where=str(self.folder),
+                fix="read it with the version of fidelity-harness that wrote it, or run the audit again",
+            ) from error
 
     def _store(self, head: StoredEvidence) -> None:
         self._head = head

@@ -87,9 +87,9 @@ def audit_log(
 ) -> int:
     """Judge logged traffic, print the card, and return its exit code."""
     request = options.request(reference, runtime)
-    logged, digest = read_logged(path, request.sampler)
+    logged = read_logged(path, request.sampler)
     with display:
-        card, folder = follow(audit_replies(request, logged, f"file {path.name}", digest, places), display)
+        card, folder = follow(audit_replies(request, logged, f"file {path.name}", places), display)
     return _shown(card, places, folder)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from harness.auditing import AuditFolder
 from harness.config import Places
 from harness.observations.journal import Journal
+from harness.observations.stored_runs import Kind, find_run, kind_of
 from harness.redact import safe_line
 from harness.tasking.store import TaskFolder
 
@@ -17,11 +19,13 @@ from harness.tasking.store import TaskFolder
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 def command(run: str, results: Path | None) -> int:
     """Show the plan of a stored RUN (default: the newest) and how far it came."""
-    folder = results or Places.default().results
-    asked = TaskFolder.open(folder, run)
-    if asked:
-        return _tasks(asked)
-    journal = Journal.open(folder, run)
+    folder = find_run(results or Places.default().results, run)
+    kind = kind_of(folder)
+    if kind is Kind.AUDIT:
+        return _audit(AuditFolder(folder))
+    if kind is Kind.TASKS:
+        return _tasks(TaskFolder(folder))
+    journal = Journal.open(folder.parent, str(folder))
     try:
         manifest, plan = journal.manifest, journal.plan
         click.echo(f"run      {manifest.run} ({manifest.status}) {safe_line(manifest.problem)}".rstrip())
@@ -35,6 +39,22 @@ def command(run: str, results: Path | None) -> int:
             click.echo(f"  claim      {safe_line(claim.candidate)}: {claim.precision} (from {claim.source})")
     finally:
         journal.close()
+    return 0
+
+
+def _audit(stored: AuditFolder) -> int:
+    """The plan of an audit, and how many of its questions have an answer."""
+    plan = stored.plan
+    click.echo(f"run      {stored.folder.name} (audit, {'complete' if stored.finished else 'unfinished'})")
+    click.echo(f"against  {safe_line(plan.reference, 200)}")
+    click.echo(f"of       {safe_line(plan.endpoint, 200)}")
+    click.echo(f"asks     at most {plan.requests:,} questions of {plan.tokens} tokens, {plan.protocol}")
+    click.echo(f"bank     {', '.join(safe_line(name, 40) for name in [*plan.honest, *plan.families])}")
+    click.echo(f"alpha    {plan.alpha:g}")
+    if stored.finished:
+        card = stored.card
+        told = f"{card.facts.requests:,} questions, {card.facts.tokens:,} tokens" if card.facts else "nothing"
+        click.echo(f"scored   {told}; lost {sum(card.losses.values()):,}")
     return 0
 
 

@@ -14,6 +14,9 @@ _MARKERS = re.compile(
     r"<\|[a-zA-Z_0-9]{2,40}\|>|</?think>|</?tool_call>|\[/?INST\]|<start_of_turn>|<end_of_turn>|</?s>|[ĠĊ]|<0x[0-9A-F]{2}>"
 )
 
+_PLACES = re.compile(r"[/\\]")
+_DATED = re.compile(r"[-_.](?:\d{4}(?:-?\d{2}){0,2}|\d{6,8}|latest|v?\d+(?:\.\d+)*)")
+
 
 class ProtocolFacts(Result):
     """Counts over the replies that were not lost."""
@@ -26,6 +29,10 @@ class ProtocolFacts(Result):
     sums_wrong: int  # replies whose total is not prompt plus output
     models: tuple[str, ...]  # names under which the host answered, in order of appearance
     fingerprints: tuple[str, ...]
+    providers: tuple[str, ...] = ()  # whom a router says that it asked
+    renamed: int = 0  # replies under another name than was asked for
+    wanted: tuple[str, ...] = ()  # the names that were asked for
+    short: int = 0  # replies that hold fewer ids than tokens are billed, an end of turn aside
     marked: int  # replies with a marker in their text
     markers: tuple[str, ...]
     told: int  # tokens with log-probabilities
@@ -48,6 +55,12 @@ def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> Protocol
         sums_wrong=sum(_wrong(reply) for reply, _ in kept),
         models=tuple(dict.fromkeys(reply.model for reply, _ in kept if reply.model))[:8],
         fingerprints=tuple(dict.fromkeys(reply.fingerprint for reply, _ in kept if reply.fingerprint))[:8],
+        providers=tuple(dict.fromkeys(reply.provider for reply, _ in kept if reply.provider))[:8],
+        renamed=sum(
+            bool(reply.model and reply.wanted) and not _same_name(reply.wanted, reply.model) for reply, _ in kept
+        ),
+        wanted=tuple(dict.fromkeys(reply.wanted for reply, _ in kept if reply.wanted))[:8],
+        short=sum(_short(reply) for reply, _ in kept),
         marked=sum(bool(found) for found in marked),
         markers=tuple(dict.fromkeys(one for found in marked for one in found))[:8],
         told=sum(map(len, told)),
@@ -60,3 +73,17 @@ def _wrong(reply: Reply) -> bool:
     if reply.total is None or reply.prompt is None or reply.billed is None:
         return False
     return reply.total != reply.prompt + reply.billed
+
+
+def _short(reply: Reply) -> bool:
+    """Whether more tokens are billed than the ids that came; one may be the end of the turn."""
+    return bool(reply.ids) and not reply.parted and reply.billed is not None and reply.billed > len(reply.ids or ()) + 1
+
+
+def _same_name(wanted: str, answered: str) -> bool:
+    """Whether a name may be what was asked for: hosts leave out owners, and add dates, revisions and routes.
+
+    A name that goes on in words, as in toy and toy-turbo, is another model's.
+    """
+    asked, told = (_PLACES.split(name.casefold())[-1].split("@")[0].split(":")[0] for name in (wanted, answered))
+    return asked == told or (told.startswith(asked) and bool(_DATED.fullmatch(told.removeprefix(asked))))

@@ -73,7 +73,17 @@ def unparsed(case: ToolCase, reply: Called) -> bool:
         else:
             place = brace + 1
     held = reply.model_copy(update={"calls": tuple(found)})
-    return all(mark is None or mark.right for mark in (_choice(case, held, None), _arguments(case, held, None)))
+    return _right_calls(case, held)
+
+
+def merged(case: ToolCase, reply: Called) -> bool:
+    """Whether the calls that are right came whole, and a breach of the protocol alone makes clients put them together wrongly."""
+    held = reply.model_copy(update={"calls": reply.apart})
+    return bool(reply.apart and case.calls) and _right_calls(case, held)
+
+
+def _right_calls(case: ToolCase, reply: Called) -> bool:
+    return all(mark is None or mark.right for mark in (_choice(case, reply, None), _arguments(case, reply, None)))
 
 
 def cut_early(reply: Called, limit: int) -> bool:

@@ -19,6 +19,8 @@ REFUSED = "refused: "
 NOT_ASKED = "this case was not asked, or not answered yet"
 #: A metric of replies whose text holds the calls that are right, unread.
 UNPARSED = "unparsed"
+#: A metric of replies whose calls are right and were put together wrongly, because they share an index.
+MERGED = "merged"
 Scores = Mapping[str, Sequence[ItemScore]]
 
 
@@ -80,6 +82,7 @@ class ToolFacts(Result):
     lost_content: int  # cases of which what is called and said went from right to wrong
     lost_unparsed: int  # of these: replies whose text holds the right calls, unread
     lost_streamed: int  # of these: streams
+    lost_merged: int = 0  # of these: streams whose right calls share an index
     silent: int  # replies that hold reasoning and nothing else
 
 
@@ -90,9 +93,11 @@ def tool_facts(reference: Scores, candidate: Scores, control: Scores | None) -> 
         one.lost for one in candidate.get("ends", ()) if one.lost and one.item not in lost and one.lost != NOT_ASKED
     ]
     worse = _worse(reference.get("content", ()), candidate.get("content", ()))
-    held = {one.item for one in candidate.get("content", ()) if one.metrics.get(UNPARSED)}
+    held, put = (
+        {one.item for one in candidate.get("content", ()) if one.metrics.get(name)} for name in (UNPARSED, MERGED)
+    )
     return ToolFacts(
-        lost_content=len(worse), lost_unparsed=len(worse & held),
+        lost_content=len(worse), lost_unparsed=len(worse & held), lost_merged=len(worse & put),
         lost_streamed=len(worse & {one.item for one in candidate.get("streams", ())}),
         shares=tuple(
             AspectShares(

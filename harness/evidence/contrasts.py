@@ -15,6 +15,7 @@ from harness.evidence.clustered import LEVEL, Estimate, Floats, Sums, cluster_no
 from harness.evidence.student import upper_tail
 
 _LARGEST_EXPONENT = 700.0  # exp of more is not a float
+_THRICE = 3  # decision 0008: accusations at a third of their level
 
 
 def ratio_of_means(above: Sums, below: Sums, level: float = LEVEL, *, unseen: bool = False) -> Estimate:
@@ -55,10 +56,7 @@ def log_contrast(
     if not groups or min(means) <= 0:
         return Estimate(math.nan, math.nan, math.nan, math.nan, tokens, groups, math.nan, "a mean is zero")
     value = sum(w * math.log(mean) for w, mean in zip(weights, means, strict=True))
-    influence: Floats = np.zeros(len(parts[0].total))
-    for weight, part, mean in zip(weights, parts, means, strict=True):
-        influence += weight * (part.total - mean * part.count) / (mean * part.count.sum())
-    return _interval(value, influence, groups, tokens, level, unseen=unseen)
+    return _interval(value, _influence(weights, parts, means), groups, tokens, level, unseen=unseen)
 
 
 def mean_of_sums(part: Sums, level: float = LEVEL) -> Estimate:
@@ -91,6 +89,35 @@ def two_sided_p(estimate: Estimate) -> float:
     if estimate.se == 0:
         return 1.0 if estimate.value == 0 else 0.0
     return 2 * upper_tail(abs(estimate.value) / estimate.se, estimate.clusters - 1)
+
+
+def cautious_p(weights: Sequence[float], parts: Sequence[Sums]) -> float:
+    """Two-sided p-value of a log contrast against zero by the interval of decisions 0008 and 0009; NaN where there is none.
+
+    Thrice Student's, after one more document that lies as far towards zero as the furthest that was seen on that side. For
+    accusations and orders: the plain value errs too often on a few dozen documents.
+    """
+    groups, _ = _size(parts)
+    means = [_mean(part) for part in parts]
+    if groups < 2 or min(means) <= 0:
+        return math.nan
+    value = sum(w * math.log(mean) for w, mean in zip(weights, means, strict=True))
+    influence = _influence(weights, parts, means)
+    if not np.any(influence):
+        return 1.0 if value == 0 else 0.0
+    undone = -influence if value > 0 else influence
+    furthest = max(float(undone.max()), 0.0)
+    spread = math.hypot(math.sqrt(groups / (groups - 1) * float(np.sum(influence**2))), furthest)
+    left = abs(value) - furthest * groups / (groups + 1)
+    return min(_THRICE * 2 * upper_tail(left / spread, groups - 1), 1.0) if left > 0 else 1.0
+
+
+def _influence(weights: Sequence[float], parts: Sequence[Sums], means: Sequence[float]) -> Floats:
+    """What each document adds to a log contrast, to first order."""
+    found: Floats = np.zeros(len(parts[0].total))
+    for weight, part, mean in zip(weights, parts, means, strict=True):
+        found += weight * (part.total - mean * part.count) / (mean * part.count.sum())
+    return found
 
 
 def _interval(

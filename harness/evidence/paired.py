@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.evidence.clustered import LEVEL, Floats, Ints, cluster_sums, t_quantile
+from harness.evidence.clustered import LEVEL, Floats, Ints, cluster_sums, ends, t_quantile
 
 _FEW = (
     10  # groups of several items with a flip, under which their spread is not known and they count as moving together
@@ -70,7 +70,9 @@ def paired_loss(reference: Floats, candidate: Floats, groups: Ints) -> Loss:
     """Loss between right-or-wrong answers (1 or 0) to the same items, ``[items]`` each; ``groups`` are labels 0, 1, ...
 
     The p-value is that of exact sign flips of whole groups. The interval is Tango's, with as many items as carry independent
-    information: counts are divided by their design effect.
+    information: counts are divided by their design effect. Where items share groups it is at least as wide as what the groups
+    themselves say: Student's t in place of the normal quantile, and one more group as far out as the furthest on each side
+    (decision 0010), because a few groups that were not drawn may hold much of a loss.
     """
     difference = reference - candidate
     lost, won, items = int((difference > 0).sum()), int((difference < 0).sum()), len(difference)
@@ -79,10 +81,19 @@ def paired_loss(reference: Floats, candidate: Floats, groups: Ints) -> Loss:
         nan = math.nan
         return Loss(nan, nan, nan, 1.0, 0, 0, 0, 0, 0.0)
     shrink = _design_effect(difference, groups)
-    low, high = tango(lost / shrink, won / shrink, items / shrink)
+    low, high = tango(lost / shrink, won / shrink, items / shrink, _t_level(len(nets)) if len(nets) < items else LEVEL)
+    if 2 <= len(nets) < items:
+        mean, sizes = float(difference.mean()), cluster_sums(np.ones(items), groups).total
+        _, down, up = ends((nets - mean * sizes) / items, len(nets), LEVEL, unseen=True)
+        low, high = max(min(low, mean - down), -1.0), min(max(high, mean + up), 1.0)
     return Loss(
         float(difference.mean()), low, high, sign_flips(nets), lost, won, items, len(nets), items / shrink
     )  # fmt: skip
+
+
+def _t_level(groups: int) -> float:
+    """The level at which a normal interval is as wide as Student's at ``LEVEL`` with one degree of freedom fewer than groups."""
+    return 1.0 - math.erfc(t_quantile(groups) / math.sqrt(2)) if groups > 1 else LEVEL
 
 
 def sign_flips(nets: Floats) -> float:

@@ -44,17 +44,17 @@ def receive(stream: BinaryIO) -> tuple[Body, Arrays]:
     """Read one frame; raises WorkerDied at the end of the stream or on a frame that breaks the rules."""
     (length,) = struct.unpack(">Q", _exactly(stream, 8))
     if length > _MAX_HEADER:
-        raise WorkerDied("the isolated process sent an oversized message", fix="do not trust this checkpoint")
+        raise WorkerDied("the isolated process sent an oversized message")
     header = json.loads(_exactly(stream, length))
     arrays: Arrays = {}
     for entry in header["arrays"]:
         shape = tuple(int(n) for n in entry["shape"])
         if entry["dtype"] not in _DTYPES or any(n < 0 for n in shape):
-            raise WorkerDied("the isolated process sent a malformed array", fix="do not trust this checkpoint")
+            raise WorkerDied("the isolated process sent a malformed array")
         dtype = np.dtype(entry["dtype"])
         size = math.prod(shape) * dtype.itemsize
         if size > _MAX_ARRAY:
-            raise WorkerDied("the isolated process sent an oversized array", fix="do not trust this checkpoint")
+            raise WorkerDied("the isolated process sent an oversized array")
         arrays[str(entry["name"])] = np.frombuffer(_exactly(stream, size), dtype=dtype).reshape(shape)
     return header["body"], arrays
 

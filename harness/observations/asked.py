@@ -94,7 +94,9 @@ class Asked:
             number = int(item.removeprefix("reply-"))
             if number not in found:
                 came = Answer(200, json.loads(headers or "{}"), self._unpacked(answer), 0.0)
-                found[number] = read_reply(came).model_copy(update={"way": way_of(json.loads(request))})
+                body = json.loads(request)
+                known = {"way": way_of(body), "wanted": str(body.get("model") or "")}
+                found[number] = read_reply(came).model_copy(update=known)
         return dict(sorted(found.items()))
 
     def _unpacked(self, blob: bytes) -> bytes:

@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import JsonValue, ValidationError
 
@@ -22,6 +22,7 @@ from harness import __version__
 from harness.config import writable
 from harness.errors import StorageError, StoredRunError, UnknownName
 from harness.observations.plan import Plan
+from harness.observations.stored_runs import DATABASE, Kind, find_run, kind_of, stored_runs
 from harness.suites.model import Frozen
 from harness.targets.rows import Rows, pack_rows, unpack_rows
 
@@ -71,7 +72,7 @@ class Journal:
         folder = results / f"{stamp}-{secrets.token_hex(3)}"
         folder.mkdir()
         with storage(folder):
-            journal = cls(folder, _connect(folder / "run.sqlite"), lock_folder(folder))
+            journal = cls(folder, _connect(folder / DATABASE), lock_folder(folder))
             journal._db.executescript(f"PRAGMA application_id={_APPLICATION}; PRAGMA user_version=1;" + _SCHEMA)
             with journal._db:
                 journal._db.execute("INSERT INTO meta VALUES ('plan', ?)", (plan.model_dump_json(),))
@@ -99,29 +100,33 @@ class Journal:
                 lock = lock_folder(folder)
                 if lock is None:
                     continue  # another process is at it right now
-                journal = cls(folder, _connect(folder / "run.sqlite"), lock)
+                journal = cls(folder, _connect(folder / DATABASE), lock)
                 journal.set_status("started")
                 return journal
         return None
 
     @classmethod
     def open(cls, results: Path, run: str) -> Journal:
-        """Open a stored run for reading, by folder, name or unique beginning of its name; ``latest`` is the newest."""
-        direct = Path(run)
-        folders = [folder for folder in sorted(results.glob("*-*")) if (folder / "run.sqlite").is_file()]
-        if (direct / "run.sqlite").is_file():
-            matches = [direct]
-        elif run == "latest":
-            matches = folders[-1:]
+        """Open a stored comparison for reading, by folder, name or unique part of its name; ``latest`` is the newest.
+
+        Raises UnknownName for no run, several, or one of another kind, and StoredRunError for one that cannot be read.
+        """
+        if run == "latest":
+            found = [folder for folder in stored_runs(results) if (folder / DATABASE).is_file()][-1:]
+            folder = found[0] if found else find_run(results, run)
         else:
-            matches = [folder for folder in folders if folder.name.startswith(run) or folder.name.endswith(run)]
-        if len(matches) != 1:
-            raise UnknownName(
-                f"{len(matches)} stored runs match {run!r}", where=str(results), fix="'fidelity ls' lists the runs"
-            )
-        path = (matches[0] / "run.sqlite").resolve()
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        return cls(matches[0], connection, None)
+            folder = find_run(results, run)
+        if not (folder / DATABASE).is_file():
+            kind = kind_of(folder)
+            if kind is not Kind.COMPARISON:
+                raise UnknownName(
+                    f"{folder.name} is no comparison, but the {kind} of an endpoint or of items",
+                    where=str(folder),
+                    fix="'fidelity ls' lists the runs; 'fidelity report' judges those of every kind",
+                )
+            raise StoredRunError("this run ended before anything of it was stored", where=str(folder))
+        connection = sqlite3.connect(f"{(folder / DATABASE).resolve().as_uri()}?mode=ro", uri=True)
+        return cls(folder, connection, None)
 
     @property
     def plan(self) -> Plan:
@@ -163,13 +168,12 @@ class Journal:
 
     def finished(self, target: str) -> set[str]:
         """Sequences of a target that are in the journal."""
-        rows = self._db.execute("SELECT sequence FROM rows WHERE target = ?", (target,))
-        return {str(row[0]) for row in rows}
+        return {str(row[0]) for row in self._read("SELECT sequence FROM rows WHERE target = ?", target)}
 
     def rows(self, target: str, sequence: str) -> Rows | None:
         """The rows of one sequence, or None if it was not scored."""
-        row = self._db.execute("SELECT blob FROM rows WHERE target = ? AND sequence = ?", (target, sequence)).fetchone()
-        return unpack_rows(row[0]) if row else None
+        found = self._read("SELECT blob FROM rows WHERE target = ? AND sequence = ?", target, sequence)
+        return unpack_rows(found[0][0]) if found else None
 
     def note(self, kind: str, key: str, value: JsonValue) -> None:
         """Store a fact about the run (an identity, a rendering, a piece table); the first one stands."""
@@ -178,13 +182,20 @@ class Journal:
 
     def noted(self, kind: str, key: str) -> JsonValue:
         """A stored fact, or None."""
-        row = self._db.execute("SELECT value FROM notes WHERE kind = ? AND key = ?", (kind, key)).fetchone()
-        return json.loads(row[0]) if row else None
+        found = self._read("SELECT value FROM notes WHERE kind = ? AND key = ?", kind, key)
+        return json.loads(found[0][0]) if found else None
 
     def notes(self, kind: str) -> dict[str, JsonValue]:
         """All stored facts of a kind."""
-        rows = self._db.execute("SELECT key, value FROM notes WHERE kind = ?", (kind,))
+        rows = self._read("SELECT key, value FROM notes WHERE kind = ?", kind)
         return {str(key): json.loads(value) for key, value in rows}
+
+    def _read(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        """All rows of a query; raises StoredRunError for a database that is damaged."""
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoredRunError(f"the database of this run is damaged: {error}", where=str(self.folder)) from error
 
     @property
     def manifest(self) -> Manifest:

@@ -186,6 +186,19 @@ def _told(suite: Suite, profile: Profile, reference: CheckpointTarget) -> dict[s
     return {"left_out": left_out(suite, profile)} if asks and not reference.has_template() else {}
 
 
+def rebuilt_for(
+    entry: Wanted, precision: str, reference: TargetSpec, native: str, importance: str
+) -> TargetSpec | None:
+    """What rebuilds a precision that a candidate is sold as; a GGUF file under its own claim by the types of its tensors.
+
+    Raises UsageError for a claim that cannot be rebuilt.
+    """
+    candidate, identity = entry.target.spec, entry.target.identity()
+    own = candidate.kind == "gguf" and precision == declared_claim(candidate, identity)[0]
+    file, kinds = (candidate.base, _kinds(identity.quantization)) if own else ("", ())
+    return rebuild(precision, reference, native, file, kinds, importance)
+
+
 def _claim(
     key: str,
     entry: Wanted,
@@ -205,11 +218,8 @@ def _claim(
         return Claimed(candidate=key, precision=method, source="its quantization config", problem=problem)
     if not precision:
         precision, source = native, "the reference's number format"
-    candidate = entry.target.spec
-    own = candidate.kind == "gguf" and precision == declared_claim(candidate, entry.target.identity())[0]
     try:
-        file, kinds = (candidate.base, _kinds(declared)) if own else ("", ())
-        spec = rebuild(precision, reference, native, file, kinds, importance)
+        spec = rebuilt_for(entry, precision, reference, native, importance)
     except UsageError as error:
         if entry.claim:
             raise

@@ -12,6 +12,7 @@ from harness.errors import UnknownName
 from harness.numbers import interval, number
 from harness.observations.asked import Asked
 from harness.observations.journal import Journal
+from harness.observations.stored_runs import Kind, find_run, kind_of
 from harness.redact import safe_line
 from harness.reports.build import build_scorecard
 from harness.reports.pages.audit import render_audit
@@ -43,14 +44,13 @@ def published(results: Path, run: str) -> Published:
         raise UnknownName(
             f"{safe_line(run)!r} is no name of a stored run", where=str(results), fix="'fidelity ls' lists the runs"
         )
-    results = results.resolve()
-    audit = AuditFolder.open(results, run)
-    if audit:
-        return _audit(audit)
-    tasks = TaskFolder.open(results, run)
-    if tasks:
-        return _tasks(tasks)
-    journal = Journal.open(results, run)
+    folder = find_run(results.resolve(), run)
+    kind = kind_of(folder)
+    if kind is Kind.AUDIT:
+        return _audit(AuditFolder(folder))
+    if kind is Kind.TASKS:
+        return _tasks(TaskFolder(folder))
+    journal = Journal.open(folder.parent, str(folder))
     try:
         card = build_scorecard(journal)
         tokens = tokens_of(journal)

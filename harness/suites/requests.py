@@ -118,6 +118,7 @@ class Called(Frozen):
     finish: str = ""
     tokens: int | None = None  # billed, None where nothing is said
     problems: tuple[str, ...] = ()  # breaches of the protocol, in words
+    apart: tuple[Call, ...] = ()  # the calls of a stream that gave several of them one index, each by itself
     source: Literal["message", "text"] = "message"  # text: calls were read from what a model wrote, by its own template
     cut: int = 0
     lost: str = ""

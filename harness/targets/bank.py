@@ -41,7 +41,8 @@ class BankMember:
     """One configuration to score replies under: how the weights are changed, and which fault the prompt has.
 
     ``family`` is the cause that would be named: quantization, template or other-model; empty for honest configurations.
-    ``fault`` names the rendering of its prompts: a fault, or another day for honest configurations of dated templates.
+    ``fault`` names the rendering of its prompts: a fault, or what honest hosts make otherwise: another day, another
+    way to join text parts.
     ``near`` members lie so near to the reference, or may, that honest rounding could lean their way: they enter at full
     strength only, and with the wider tolerance.
     """
@@ -62,6 +63,11 @@ def honest_members(reference: TargetSpec, bank: tuple[str, ...] = (), days: Sequ
     dtypes = [*HONEST, *(["fp16"] if any(name in _IN_FP16 for name in bank) else [])]
     found = [BankMember(dtype, "", reference.with_runtime(dtype=dtype)) for dtype in dtypes]
     return [*found, *(BankMember(f"fp32 on {day[:10]}", "", found[0].spec, day) for day in days)]
+
+
+def honest_reading(reference: TargetSpec, name: str) -> BankMember:
+    """The centre with prompts of another name, which an honest host may make as well."""
+    return BankMember(f"{CENTRE}, {name}", "", reference.with_runtime(dtype=CENTRE), name)
 
 
 def bank_members(names: tuple[str, ...], reference: TargetSpec) -> list[BankMember]:

@@ -63,7 +63,7 @@ class TaskRequest(RunRequest):
         if not self.candidates:
             raise UsageError("nothing to compare: no candidate is given", fix="fidelity tasks REFERENCE CANDIDATE")
         if self.limit < 0:
-            raise UsageError("--limit is a number of items", fix="--limit 20, or 0 for all")
+            raise UsageError("--limit is a number of items", fix="fidelity tasks takes --limit 20, or 0 for all")
         if is_address(self.reference):
             raise UsageError(
                 "the reference of tasks is a checkpoint: its tokenizer cuts what is scored", where=self.reference,
@@ -97,4 +97,4 @@ class ToolRequest(RunRequest):
                 "there is no such folder for the record", where=str(self.record.parent), fix="make it first"
             )
         if self.max_tokens < 1:
-            raise UsageError("--max-tokens is a number of tokens", fix=f"--max-tokens {LIMIT}")
+            raise UsageError("--max-tokens is a number of tokens", fix=f"fidelity tools takes --max-tokens {LIMIT}")

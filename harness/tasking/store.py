@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +15,7 @@ from harness.config import writable
 from harness.errors import StoredRunError
 from harness.observations.folder import HeldFolder
 from harness.observations.journal import storage, write_atomically
+from harness.observations.stored_runs import Kind, find_kind
 from harness.reports.pages.tasks import render_tasks
 from harness.reports.task_card import TaskCard
 from harness.suites.requests import Answered, Asked, answer_kind
@@ -66,10 +68,9 @@ class TaskFolder(HeldFolder):
 
     @classmethod
     def open(cls, results: Path, name: str) -> TaskFolder | None:
-        """A stored task run by name, or the newest run if that is one; None if it is none."""
-        runs = sorted(path for path in results.glob("*-*") if path.is_dir())
-        folder = runs[-1] if name == "latest" and runs else results / name
-        return cls(folder) if "-tasks-" in folder.name and (folder / _PLAN).exists() else None
+        """A stored task run by path, name or unique part of it, or the newest run if that is one; None if it is none."""
+        folder = find_kind(results, name, Kind.TASKS)
+        return cls(folder) if folder else None
 
     def __exit__(self, *_: object) -> None:
         """Close the answers, and give the folder back."""
@@ -116,13 +117,12 @@ class TaskFolder(HeldFolder):
     def answers(self, target: str, asked: Sequence[Asked]) -> dict[str, Answered]:
         """The stored answers of a target to these requests, by key."""
         kinds = {one.key: answer_kind(one) for one in asked}
-        found = self._open().execute("SELECT key, answer FROM answers WHERE target = ?", (target,))
+        found = self._read("SELECT key, answer FROM answers WHERE target = ?", target)
         return {key: kinds[key].model_validate_json(answer) for key, answer in found if key in kinds}
 
     def count(self, target: str) -> int:
         """How many answers of a target are stored."""
-        (found,) = self._open().execute("SELECT count(*) FROM answers WHERE target = ?", (target,)).fetchone()
-        return int(found)
+        return int(self._read("SELECT count(*) FROM answers WHERE target = ?", target)[0][0])
 
     def keep_notes(self, target: str, notes: Sequence[str]) -> None:
         """Store what holds for all answers of a target."""
@@ -131,7 +131,7 @@ class TaskFolder(HeldFolder):
 
     def notes(self, target: str) -> tuple[str, ...]:
         """What ``keep_notes`` stored."""
-        return tuple(note for (note,) in self._open().execute("SELECT note FROM notes WHERE target = ?", (target,)))
+        return tuple(note for (note,) in self._read("SELECT note FROM notes WHERE target = ?", target))
 
     @property
     def partial(self) -> bool:
@@ -170,6 +170,13 @@ class TaskFolder(HeldFolder):
         with storage(self.folder):
             write_atomically(self.folder / _PAGE, render_tasks(card).encode())
             write_atomically(self.folder / _CARD, (card.model_dump_json(indent=1) + "\n").encode())
+
+    def _read(self, query: str, target: str) -> list[tuple[Any, ...]]:
+        """All rows of a query; raises StoredRunError for a database that is damaged."""
+        try:
+            return self._open().execute(query, (target,)).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoredRunError(f"the answers of this run are damaged: {error}", where=str(self.folder)) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:

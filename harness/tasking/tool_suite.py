@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.comparisons.tool_plants import right_reply, wrong_reply
-from harness.comparisons.tool_replies import ASPECTS, Mark, cut_early, mark_reply, unparsed
-from harness.comparisons.tools import DOES_NOT_APPLY, NOT_ASKED, UNPARSED
+from harness.comparisons.tool_replies import ASPECTS, Mark, cut_early, mark_reply, merged, unparsed
+from harness.comparisons.tools import DOES_NOT_APPLY, MERGED, NOT_ASKED, UNPARSED
 from harness.identity import digest_json
 from harness.suites.requests import Answered, Asked, Called
 from harness.suites.scores import ItemScore, SelfCheck, TaskHead
@@ -90,7 +90,8 @@ class ToolSuite:
         target = target or " and ".join(["no call", *(group[0] for group in (case.says, case.says_too) if group)])
         early = cut_early(reply, self.limit)
 
-        held = {UNPARSED: 1.0} if not lost and unparsed(case, reply) else {}
+        kinds = {UNPARSED: unparsed, MERGED: merged}
+        held = {} if lost else {name: 1.0 for name, holds in kinds.items() if holds(case, reply)}
 
         def score(mark: Mark, lost: str) -> ItemScore:
             lost = lost or ("" if mark.applies else DOES_NOT_APPLY)

@@ -11,10 +11,19 @@ def protocol_findings(facts: ProtocolFacts, ignored: tuple[str, ...] = ()) -> tu
     found = []
     if facts.prompts_differ:
         found.append(_prompts(facts))
-    if len(facts.models) > 1:
-        found.append(Finding(code="INTG507", detail=f"answers came as {', '.join(facts.models)}"))
+    if len(facts.models) > 1 or len(facts.providers) > 1:
+        told = [f"as {', '.join(facts.models)}"] * (len(facts.models) > 1)
+        told += [f"from {', '.join(facts.providers)}"] * (len(facts.providers) > 1)
+        found.append(Finding(code="INTG507", detail=f"answers came {' and '.join(told)}"))
     if len(facts.fingerprints) > 1:
         found.append(Finding(code="INTG508", detail=f"{', '.join(facts.fingerprints)}"))
+    if facts.renamed:
+        asked, told = ", ".join(facts.wanted), ", ".join(facts.models)
+        detail = f"{facts.renamed} of {facts.replies} answers; asked for {asked}, answered {told}"
+        found.append(Finding(code="INTG519", detail=detail))
+    if facts.short:
+        detail = f"{facts.short} of {facts.replies} replies are billed with more tokens than they hold"
+        found.append(Finding(code="INTG520", detail=detail))
     if facts.sums_wrong:
         found.append(Finding(code="INTG509", detail=f"{facts.sums_wrong} of {facts.replies} bills do not add up"))
     if facts.marked:

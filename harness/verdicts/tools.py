@@ -45,6 +45,13 @@ def judge_tools(facts: TaskFacts, tools: ToolFacts, margin: float) -> AxisVerdic
             f"the form in which it comes is not: {', '.join(broken)}."
         )
         return verdict.model_copy(update={"cause": cause, "reason": reason})
+    lost = tools.lost_content
+    if lost and tools.lost_merged == lost:
+        reason = (
+            f"{verdict.reason} All {lost} replies that lost what they call hold the right calls, whole, at one index of the "
+            "stream: clients that keep the protocol put them together into one that is none."
+        )
+        return verdict.model_copy(update={"cause": Cause.PROTOCOL, "reason": reason})
     parser = _parser(worse, tools)
     if parser:
         return verdict.model_copy(update={"cause": Cause.PARSER, "reason": f"{verdict.reason} {parser}"})

@@ -180,3 +180,13 @@ def test_one_reply_without_ids_puts_all_on_their_texts():
 def test_an_empty_reply_is_a_stop(target, silent):
     """It says nothing about weights, and everything about lengths."""
     assert scored(target, silent, text="", ids=None, finish="stop", billed=1).ids == (stop(silent),)
+
+
+def test_padding_behind_a_reply_is_no_part_of_it(target, silent):
+    """One silent id over and over, past what is billed; ids that nobody's vocabulary has lose the reply and end nothing."""
+    said = (*ids(target, "hello"), stop(silent))
+    sound = {"text": "hello", "finish": "stop", "billed": len(said)}
+    padded = scored(target, silent, tokens=16, ids=(*said, *[stop(silent)] * 3), **sound)
+    assert padded == scored(target, silent, tokens=16, ids=said, **sound)
+    assert padded.ids == said
+    assert scored(target, silent, tokens=16, ids=(*said[:2], 10**6), **sound).lost

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from harness.comparisons.pairs import rank
+from harness.comparisons.pairs import ALPHA, orders, rank
+from harness.evidence.clustered import Sums
+from harness.evidence.contrasts import log_contrast, two_sided_p
 from tests.support.tables import drawn, table_of
 
 
@@ -55,6 +57,32 @@ def test_one_document_ranks_nobody():
         (pair,) = rank({"a": table_of(one), "b": table_of({"d": other})}).pairs
         assert pair.closer == ""
     assert rank({"a": table_of(one), "b": table_of({"e": np.full(50, 0.9)})}) is None
+
+
+def skewed(rng, documents=20):
+    """Sums of two equal candidates, the second of which owes half of its mean to a fifth of the documents."""
+    count = np.full(documents, 40.0)
+    first = rng.gamma(4.0, 0.25, documents)
+    rare = np.where(rng.random(documents) < 0.2, 2.5, 0.0)
+    return {"a": Sums(first * count, count), "b": Sums((0.5 * first + rare) * count, count)}
+
+
+def test_equal_candidates_are_seldom_ordered_where_few_documents_hold_much():
+    """Null: equal means, 1,000 draws of 20 documents. At most 5 % wrong (exact bound at 1e-4), where Student's t errs."""
+    rng = np.random.default_rng(20261130)
+    draws = [skewed(rng) for _ in range(1000)]
+    assert sum(bool(orders(draw)[0].closer) for draw in draws) <= binom.ppf(1 - 1e-4, 1000, 0.05)
+    plain = [two_sided_p(log_contrast((1.0, -1.0), tuple(draw.values()))) <= ALPHA for draw in draws]
+    assert sum(plain) > binom.ppf(1 - 1e-4, 1000, 0.05)
+
+
+def test_a_clear_order_is_still_found():
+    """Power: three times as far on 30 documents of ordinary spread is named every time."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        count, base = np.full(30, 40.0), rng.gamma(4.0, 0.25, 30)
+        sums = {"a": Sums(base * count, count), "b": Sums(3 * base * rng.lognormal(0, 0.3, 30) * count, count)}
+        assert orders(sums)[0].closer == "a"
 
 
 @pytest.mark.slow

@@ -40,6 +40,9 @@ def test_a_sound_host_has_no_finding():
         ({"text": "<think>hm</think>"}, "INTG510", "<think>"),
         ({"told": Told.of([[(5, -0.1), (6, -0.2)], [(5, -0.1), (6, -4.0)]])}, "INTG512", "1 of 2"),
         ({"told": Told.of([[(5, BROKEN)]])}, "INTG512", "1 of 1"),
+        ({"wanted": "other"}, "INTG519", "1 of 3 answers; asked for other, answered m"),
+        ({"wanted": "m-turbo"}, "INTG519", "1 of 3"),
+        ({"ids": (1, 2, 3)}, "INTG520", "1 of 3 replies"),
     ],
 )
 def test_each_oddity_is_told_with_its_count(odd, code, said):
@@ -47,6 +50,23 @@ def test_each_oddity_is_told_with_its_count(odd, code, said):
     found = codes([reply(), reply(**odd), reply()])
     assert list(found) == [code]
     assert said in found[code]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answered"),
+    [("gpt-x", "gpt-x-2026-08-06"), ("lab/Model-8B", "model-8b"), ("m", "/models/m@main"), ("lab/m:free", "lab/m"),
+     ("m", "m-latest"), ("", "m"), ("m", "")],
+)  # fmt: skip
+def test_a_name_with_its_date_owner_or_route_is_the_same(wanted, answered):
+    """Hosts leave out owners and add dates and revisions."""
+    assert codes([reply(wanted=wanted, model=answered)]) == {}
+
+
+def test_several_hosts_behind_one_address_are_told():
+    """A router says whom it asked; a single one is nobody's fault, and an end of turn may be billed."""
+    assert codes([reply(provider="x"), reply(provider="x", ids=(1, 2, 3, 4))]) == {}
+    found = codes([reply(provider="x"), reply(provider="y")])
+    assert found == {"INTG507": "answers came from x, y"}
 
 
 def test_a_constant_surplus_is_told_as_one():

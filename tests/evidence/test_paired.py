@@ -137,3 +137,29 @@ def test_scores_of_any_size_have_a_bootstrap_interval_over_groups():
     mean, low, high = bootstrap_difference(np.zeros(120), groups, 0)
     assert (mean, low < 0 < high) == (0.0, True)
     assert bootstrap_difference(np.zeros(4), np.zeros(4, dtype=int), 0)[1:] == (-math.inf, math.inf)
+
+
+def clustered(rng, groups=25, items=40):
+    """Paired answers to groups of items; flips and losses cling together within groups. The true loss is 2 points."""
+    flips, losses = rng.beta(0.9, 8.1, groups), rng.beta(5.4, 3.6, groups)
+    flipped = rng.random((groups, items)) < flips[:, None]
+    difference = np.where(flipped, np.where(rng.random((groups, items)) < losses[:, None], 1.0, -1.0), 0.0).ravel()
+    return np.maximum(difference, 0.0), np.maximum(-difference, 0.0), np.repeat(np.arange(groups), items)
+
+
+def test_few_large_groups_clear_nobody_more_often_than_stated():
+    """Null: the loss is the true one, 2 points, on 25 groups of 40. Its upper end lies below in at most 2.5 % (bound at 1e-4)."""
+    rng = np.random.default_rng(20261130)
+    below = sum(paired_loss(*clustered(rng)).high < 0.02 for _ in range(500))
+    assert below <= binom.ppf(1 - 1e-4, 500, 0.025)
+
+
+def test_a_loss_that_one_group_holds_reaches_further_than_one_that_all_share():
+    """The same flips, in one group or one in each: what was not drawn counts where groups differ; single items keep Tango's."""
+    groups = np.repeat(np.arange(25), 40)
+    ones = np.ones(1000)
+    together, spread = ones.copy(), ones.copy()
+    together[:25], spread[::40] = 0.0, 0.0
+    assert paired_loss(ones, together, groups).high > paired_loss(ones, spread, groups).high
+    alone = paired_loss(ones, spread, np.arange(1000))
+    assert (alone.low, alone.high) == tango(25, 0, 1000)

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from harness.comparisons.tasks import compare_tasks
 from harness.comparisons.tool_plants import right_reply, wrong_reply
 from harness.comparisons.tools import tool_facts
-from harness.suites.requests import Called
+from harness.suites.requests import Call, Called
 from harness.suites.tool_cases import shipped_cases
 from harness.tasking.tool_suite import ToolSuite
 from harness.verdicts.tools import judge_tools, tool_findings
@@ -91,6 +91,24 @@ def test_calls_that_were_left_in_the_text_are_the_parsers():
     assert judged(GOOD | mixed)[0].cause == "unlisted"
     broken = {key: one.model_copy(update={"text": one.text.replace("{", "")}) for key, one in unparsed.items()}
     assert judged(GOOD | broken)[0].cause == "unlisted"  # what a correct parser passes on, too
+
+
+def test_calls_that_share_an_index_are_the_protocols():
+    """Clients merge them into one that is none: the loss is real, and it is the form's; where some lost more, nobody is named."""
+    shared = {
+        case.id: reply.model_copy(update={
+            "calls": (Call(name=reply.calls[-1].name, arguments="".join(one.arguments for one in reply.calls)),),
+            "apart": reply.calls, "problems": ("several calls of a stream share an index",),
+        })
+        for case in CASES
+        if len((reply := GOOD[case.id]).calls) > 1
+    }  # fmt: skip
+    verdict, findings, tools = judged(GOOD | shared)
+    assert (verdict.outcome, verdict.cause) == ("BEYOND", "protocol")
+    assert "share an index" in findings.get("TOOL708", findings.get("TOOL714", ""))
+    assert tools.lost_merged == tools.lost_content > 0
+    mixed = shared | {case.id: wrong_reply(case, "answer") for case in CASES if case.kind == "round-trip"}
+    assert judged(GOOD | mixed)[0].cause == "unlisted"
 
 
 def test_a_reference_without_form_is_not_held_against_anybody():

@@ -2,30 +2,56 @@
 
 The schema has no word for a quantization or a reference; both stand in ``additional_details``, whose values are strings.
 Infinite and missing numbers have no place in it, nor have numbers that are best at zero from both sides: such checks are left
-out and named.
+out and named. A file holds one record, so several candidates make several files.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.comparisons.model import CheckResult
+from harness.errors import UsageError
 from harness.redact import safe_line
 from harness.reports.scorecard import CandidateCard, Scorecard
 
 SCHEMA_VERSION = "0.3.0"
 
 
+#: What a reader is told where nobody said whose model it is.
+NO_DEVELOPER = (
+    "model_info.developer is missing, by which Every Eval Ever files a record: give --developer NAME, the organization that "
+    "provides the model"
+)
+
+
 def render_every_eval_ever(scorecard: Scorecard) -> bytes:
-    """One record for one candidate, a list of records for several."""
-    records = [_record(scorecard, card) for card in scorecard.candidates]
-    return json.dumps(records[0] if len(records) == 1 else records, ensure_ascii=False, indent=1).encode()
+    """The record of a single candidate; raises UsageError for several, because a file holds one record."""
+    files = every_eval_ever_files(scorecard)
+    if len(files) != 1:
+        raise UsageError(
+            f"a file of Every Eval Ever holds one record, and this run has {len(files)} candidates",
+            where=scorecard.run,
+            fix="fidelity report RUN --format every-eval-ever -o FOLDER writes a file for each candidate",
+        )
+    return next(iter(files.values()))
 
 
-def _record(scorecard: Scorecard, card: CandidateCard) -> dict[str, Any]:
+def every_eval_ever_files(scorecard: Scorecard, developer: str = "") -> dict[str, bytes]:
+    """One record per candidate, by a name for its file; ``developer`` is the organization that provides the models."""
+    found: dict[str, bytes] = {}
+    for number, card in enumerate(scorecard.candidates, 1):
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", card.evidence.label).strip(".-") or f"candidate-{number}"
+        name = f"{name}-{number}" if name in found else name
+        record = _record(scorecard, card, safe_line(developer))
+        found[name] = json.dumps(record, ensure_ascii=False, indent=1).encode()
+    return found
+
+
+def _record(scorecard: Scorecard, card: CandidateCard, developer: str) -> dict[str, Any]:
     evidence, verdict = card.evidence, card.verdict
     when = str(int(datetime.strptime(scorecard.created, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()))
     model = safe_line(evidence.label)
@@ -70,7 +96,12 @@ def _record(scorecard: Scorecard, card: CandidateCard) -> dict[str, Any]:
             },
         },
         "eval_library": {"name": "fidelity-harness", "version": scorecard.fidelity_version},
-        "model_info": {"name": model, "id": model, "additional_details": details},
+        "model_info": {
+            "name": model,
+            "id": f"{developer}/{model}" if developer else model,
+            "additional_details": details,
+        }
+        | ({"developer": developer} if developer else {}),
         "evaluation_results": [_result(scorecard, c) for c in evidence.checks if _kept(c)],
     }
 

@@ -65,7 +65,7 @@ class WorkerProcess:
         code = self._process.wait(timeout=30)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         tail = self._last_words()
-        fix = "give the machine more memory, or use a smaller --batch" if code == -signal.SIGKILL else ""
+        starved = code == -signal.SIGKILL  # as systems end what wants more memory than there is
         if "No module named 'torch'" in tail or "No module named 'transformers'" in tail:
             raise MissingExtra(
                 "comparing checkpoints needs torch and transformers", fix="pip install 'fidelity-harness[local]'"
@@ -73,7 +73,8 @@ class WorkerProcess:
         return WorkerDied(
             f"the isolated process of the checkpoint ended during '{request}' ({how})",
             where=tail.splitlines()[-1] if tail else "",
-            fix=fix or "the same command resumes; if it happens again, the last line above says where it ended",
+            fix=("give the machine more memory, and " if starved else "")
+            + "give the same command again: what was finished is kept",
         )
 
     def _last_words(self) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 from harness.targets.checkpoint.fake_quant import Rounding, round_pieces, rounding_of, rounds
 from harness.targets.checkpoint.grids import distinct_per_block, find_grid, nearest_share
 from harness.targets.checkpoint.matrices import Matrix, matrices, of_text
-from harness.targets.spec import TargetSpec
+from harness.targets.spec import GGUF_TYPES, TargetSpec
 from harness.targets.weight_evidence import TensorEvidence, WeightEvidence
 
 _FLOAT_NOISE = 1e-5  # relative; conversions through fp32 leave less than this
@@ -42,7 +42,7 @@ def weight_evidence(
     roundings = {
         name: (spec.kind, rounding_of(spec.kind, spec.detail))
         for name, spec in (claims or {}).items()
-        if spec.kind in {"rtn", "fp8", "ggufq", "bnb"}
+        if spec.kind in {"rtn", "fp8", "bnb"} or (spec.kind == "ggufq" and spec.detail in GGUF_TYPES)
     }
     known = {one.name: one for one in matrices(model)}
     left = dict.fromkeys(ours)

@@ -16,7 +16,7 @@ from harness.suites.requests import UNREACHED, Call, Called, Calling
 from harness.targets.endpoint.client import Answer
 from harness.targets.endpoint.engines.model import text_of
 from harness.targets.endpoint.shapes import chat_shaped
-from harness.targets.endpoint.stream import REASONING, is_stream, parted, read_stream
+from harness.targets.endpoint.stream import REASONING, SHARED_INDEX, is_stream, parted, read_stream
 
 #: Statuses that may be others a moment later.
 PASSING = frozenset({408, 425, 429})
@@ -44,9 +44,13 @@ def calling_body(one: Calling, seed: int) -> dict[str, JsonValue]:
 def read_called(answer: Answer, one: Calling) -> Called:
     """An answer of any host; what is no answer at all is lost, and says why."""
     faults: list[str] = []
+    apart: tuple[Call, ...] = ()
     if is_stream(answer.body):
         streamed = read_stream(answer.body)
         faults += streamed.faults
+        if SHARED_INDEX in faults:
+            told = _calls({"tool_calls": [call.whole() for call in streamed.apart]}, [])
+            apart = tuple(dict.fromkeys(told))  # a call that came twice, its id included, is one
         if not streamed.done:
             faults.append("the stream ends without [DONE]")
         if not one.stream:
@@ -82,7 +86,7 @@ def read_called(answer: Answer, one: Calling) -> Called:
     return Called(
         text=text, reasoning=reasoning, field=field, calls=calls, problems=tuple(dict.fromkeys(faults)),
         finish=finish,
-        tokens=_written(fields.get("usage")),
+        tokens=_written(fields.get("usage")), apart=apart,
     )  # fmt: skip
 
 

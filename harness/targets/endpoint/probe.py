@@ -126,14 +126,17 @@ class _Probe:
         """Whether log-probabilities are the model's own or those after the temperature."""
         if len(self._top) < _FEW:
             return
-        cold = _top(self._ask({"max_tokens": 1, "temperature": 0.5, "logprobs": True, "top_logprobs": len(self._top)}))
-        warm = {str(one.get("token")): _number(one.get("logprob")) for one in self._top}
-        gaps = [
-            (warm[name] - warm[first], value - top)
-            for first, top in [(str(cold[0].get("token")), _number(cold[0].get("logprob")))] * bool(cold)
-            for name, value in ((str(one.get("token")), _number(one.get("logprob"))) for one in cold[1:6])
-            if name in warm and first in warm
-        ]
+        cold = _named(
+            _top(self._ask({"max_tokens": 1, "temperature": 0.5, "logprobs": True, "top_logprobs": len(self._top)}))
+        )
+        warm = _named(self._top)
+        shared = [name for name in cold if name in warm][:_COMPARED]
+        if not shared:
+            detail = "they come with some answers only" if not cold else "the second answer lists other tokens"
+            self._add("logprobs before the temperature", State.UNKNOWN, detail)
+            return
+        first = shared[0]
+        gaps = [(warm[name] - warm[first], cold[name] - cold[first]) for name in shared[1:]]
         rates = [after / before for before, after in gaps if abs(before) > _SAME]
         if rates and all(abs(rate - 1) < _NEAR_TWICE for rate in rates):
             self._add("logprobs before the temperature", State.YES)
@@ -245,6 +248,7 @@ class _Probe:
 
 
 _FEW = 3
+_COMPARED = 6  # of the listed tokens, with the first
 
 
 def _choice(answer: Answer) -> dict[str, Any]:
@@ -266,6 +270,11 @@ def _top(answer: Answer) -> list[dict[str, Any]]:
     listed = first.get("top_logprobs")
     rows = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     return [one for one in rows if _number(one.get("logprob")) <= _SAME]  # a NaN is no log-probability
+
+
+def _named(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Log-probabilities by the tokens' names, in the order in which they are listed."""
+    return {str(one.get("token")): _number(one.get("logprob")) for one in rows}
 
 
 def _number(value: Any) -> float:

@@ -35,6 +35,8 @@ class Reply(Frozen):
     total: int | None = None  # usage.total_tokens
     model: str = ""  # what the host says that it serves
     fingerprint: str = ""  # system_fingerprint
+    provider: str = ""  # whom a router says that it asked
+    wanted: str = ""  # the model that the request named
     asked: int | None = None  # most tokens of this reply, where they are not the plan's
     way: int = 0  # how the host was asked, and took it
 
@@ -58,7 +60,7 @@ async def ask_reply(
         except EndpointUnreachable as error:
             return Reply(lost=safe_line(error.problem, 200), way=way)
         if answer.ok:
-            return read_reply(answer).model_copy(update={"way": number})
+            return read_reply(answer).model_copy(update={"way": number, "wanted": client.address.model})
         refused = answer.complaint
         if answer.status not in {400, 422}:
             break
@@ -75,7 +77,7 @@ def reply_of(fields: dict[str, Any]) -> Reply:
     choice = _first(chat_shaped(fields).get("choices"))
     message = choice.get("message", {"content": choice["text"]} if "text" in choice else None)
     if not isinstance(message, dict):
-        return Reply(lost="the answer holds no message")
+        return Reply(lost=_why_none(fields))
     text = text_of(message.get("content") or "")
     if text is None:
         return Reply(lost="the answer's text cannot be read")
@@ -92,7 +94,19 @@ def reply_of(fields: dict[str, Any]) -> Reply:
         total=counts[2],
         model=safe_line(str(fields.get("model") or ""), 120),
         fingerprint=safe_line(str(fields.get("system_fingerprint") or ""), 80),
+        provider=safe_line(fields["provider"], 80) if isinstance(fields.get("provider"), str) else "",
         parted=hidden,
+    )
+
+
+def _why_none(fields: dict[str, Any]) -> str:
+    """Why an answer holds no message; an error that came as a success says so itself."""
+    error = fields.get("error")
+    said = error.get("message") if isinstance(error, dict) else error
+    return (
+        f"the answer is an error: {safe_line(said, 120)}"
+        if isinstance(said, str) and said
+        else "the answer holds no message"
     )
 
 
@@ -103,7 +117,7 @@ def _count(value: Any) -> int | None:
 def _ids(choice: dict[str, Any]) -> tuple[int, ...] | None:
     """VLLM's ``token_ids``, or the ids that llama.cpp puts beside log-probabilities."""
     found = choice.get("token_ids")
-    if not isinstance(found, list):
+    if not isinstance(found, list) or not found:
         found = [token_id(entry) for entry in told_entries(choice)]
     if not found or len(found) > _MOST_TOKENS or any(type(i) is not int or not 0 <= i < 1 << 24 for i in found):
         return None

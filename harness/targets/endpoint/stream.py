@@ -13,6 +13,8 @@ _MOST_CALLS = 128
 _MARK = b"\xef\xbb\xbf"
 #: Fields of a message in which hosts put what a model thought; the first that holds something is read.
 REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+#: A breach of the protocol after which clients put several calls together into one that is none.
+SHARED_INDEX = "several calls of a stream share an index"
 _HEADS = ("data:", ":", "event:", "id:", "retry:")
 
 
@@ -23,6 +25,28 @@ class CallPieces:
     head: dict[str, Any] = field(default_factory=dict)  # id and type
     name: Any = None
     arguments: list[Any] = field(default_factory=list)
+
+    def take(self, piece: dict[str, Any]) -> None:
+        """Add a piece."""
+        self.head |= {name: piece[name] for name in ("id", "type") if piece.get(name)}
+        told = piece.get("function")
+        if isinstance(told, dict):
+            self.name = told.get("name") or self.name
+            if told.get("arguments") is not None:
+                self.arguments.append(told["arguments"])
+
+    def ends_before(self, piece: dict[str, Any]) -> bool:
+        """Whether a piece at the same index belongs to another call: it names a tool where this call is whole, or is none yet.
+
+        Engines that repeat name and id with every piece go on with arguments that are not whole.
+        """
+        told = piece.get("function")
+        if not isinstance(told, dict) or not told.get("name") or self.name is None:
+            return False
+        said = "".join(one for one in self.arguments if isinstance(one, str))
+        other = bool(piece.get("id") and self.head.get("id")) and piece["id"] != self.head["id"]
+        whole = _is_json(said)
+        return (whole or not said) if other else whole and bool(told.get("arguments"))
 
     def whole(self) -> dict[str, Any]:
         """The call as it would have come in one piece; arguments that are no text stay what they are."""
@@ -38,11 +62,17 @@ class Streamed:
     parts: list[str] = field(default_factory=list)
     finish: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
-    around: dict[str, Any] = field(default_factory=dict)  # the model's name and the host's fingerprint
+    around: dict[str, Any] = field(
+        default_factory=dict
+    )  # the model's name, the host's fingerprint, whom a router asked
     told: list[Any] = field(default_factory=list)  # log-probabilities, an entry per token
     ids: list[Any] = field(default_factory=list)
     beside: dict[str, list[Any]] = field(default_factory=dict)  # reasoning, by the field that it came in
-    calls: dict[int, CallPieces] = field(default_factory=dict)  # of tools, by their index
+    calls: dict[int, CallPieces] = field(default_factory=dict)  # of tools, by their index, as clients put them together
+    apart: list[CallPieces] = field(
+        default_factory=list
+    )  # the same, where several calls share an index, each by itself
+    begun: dict[int, int] = field(default_factory=dict)  # by index, which of ``apart`` its pieces belong to
     events: int = 0
     done: bool = False  # whether the host said that it was finished
     problems: list[str] = field(default_factory=list)  # what makes a stream unreadable
@@ -100,13 +130,22 @@ def _take_calls(found: Streamed, pieces: Any) -> None:
             index = max(found.calls, default=-1) + (1 if piece.get("id") or not found.calls else 0)
         if index >= _MOST_CALLS:
             continue
-        call = found.calls.setdefault(index, CallPieces())
-        call.head |= {name: piece[name] for name in ("id", "type") if piece.get(name)}
-        told = piece.get("function")
-        if isinstance(told, dict):
-            call.name = told.get("name") or call.name
-            if told.get("arguments") is not None:
-                call.arguments.append(told["arguments"])
+        at = found.begun.get(index)
+        if at is None or found.apart[at].ends_before(piece):
+            if at is not None:
+                found.faults.append(SHARED_INDEX)
+            at = found.begun[index] = len(found.apart)
+            found.apart.append(CallPieces())
+        for call in (found.calls.setdefault(index, CallPieces()), found.apart[at]):
+            call.take(piece)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 _UNENDED = "the stream ends without [DONE]"
@@ -168,7 +207,7 @@ def _events(text: str) -> list[str]:
 
 def _take(found: Streamed, value: dict[str, Any]) -> None:
     value = chat_shaped(value)
-    found.around |= {name: value[name] for name in ("model", "system_fingerprint") if value.get(name)}
+    found.around |= {name: value[name] for name in ("model", "system_fingerprint", "provider") if value.get(name)}
     usage = value.get("usage")
     if isinstance(usage, dict):
         found.usage = usage

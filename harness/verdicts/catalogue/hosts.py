@@ -42,8 +42,9 @@ ENTRIES: dict[str, Entry] = {
         "run fidelity template REFERENCE URL, which looks for the fault that explains it",
     ),
     "INTG507": Entry(
-        "answers come under several model names", "S2", Cause.PROTOCOL,
-        "The name in the answers changes during the audit. Requests go to different deployments.",
+        "answers come under several names", "S2", Cause.PROTOCOL,
+        "The name of the model in the answers, or that of the host behind a router, changes during the audit. Requests go to "
+        "different deployments, and verdicts are about the mixture.",
         "pin the provider or deployment, and audit each on its own",
     ),
     "INTG508": Entry(
@@ -109,5 +110,23 @@ ENTRIES: dict[str, Entry] = {
         "The host answers a conversation otherwise than the prompt that the reference makes of it, and no fault of the library "
         "reproduces that: another prompt, or another model behind one of the two forms.",
         "ask the host which template it uses and what it adds; audit it with --protocol completions for its weights alone",
+    ),
+    "INTG519": Entry(
+        "answers name another model than was asked for", "S2", Cause.PROTOCOL,
+        "The name of the model in the answers is not the one that the requests named, dates, owners and revisions aside. A "
+        "router's fallback, an alias, or another model.",
+        "ask the host which model answers to this name; compare with a reference of the model that it names",
+    ),
+    "INTG520": Entry(
+        "replies are billed with more tokens than they hold", "S1", Cause.PROTOCOL,
+        "usage.completion_tokens counts more tokens than the ids that came with the reply, an end of turn aside. Reasoning that "
+        "is kept back, control tokens that are left out, or a bill that is too high.",
+        "ask the host what it bills",
+    ),
+    "INTG521": Entry(
+        "lines of the log repeat earlier ones", "S1", None,
+        "A conversation, or a seed, came before in the file. The same chance decides both replies, and a store may have "
+        "answered, so the first alone is weighed.",
+        "log each question once; let the client draw a new seed for every request",
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ import yaml
 
 from harness.errors import UnknownName, UsageError
 from harness.reports.formats import FORMATS
+from harness.reports.formats.every_eval_ever import every_eval_ever_files
 from harness.reports.formats.markdown import MOST_BYTES
 from harness.reports.render import render
 from harness.reports.tokens import Tokens, TokenSheet
@@ -48,7 +49,8 @@ def test_every_format_renders_hostile_names_harmless(scored_toy):
     card, tokens = scored_toy
     sheets = tuple(TokenSheet(EVIL, sheet.table) for sheet in tokens.sheets)
     for form in set(FORMATS) - {"parquet", "model-card", "json"}:
-        said = render(hostile(card), form, Tokens(sheets, tokens.pieces)).decode()
+        told = alone(card, 0) if form == "every-eval-ever" else card
+        said = render(hostile(told), form, Tokens(sheets, tokens.pieces)).decode()
         assert "\u202e" not in said, form
         assert "\x1b" not in said, form
         assert form in {"html", "csv", "shields", "every-eval-ever"} or "<script>" not in said, form
@@ -142,12 +144,37 @@ def test_a_model_card_links_a_copy_and_never_a_stranger(scored_toy):
         render(card.model_copy(update={"candidates": (stranger,)}), "model-card")
 
 
-def test_every_eval_ever_takes_the_export(scored_toy, schema_of_every_eval_ever):
-    """Every record validates against the published schema; what is not finite is left out and named."""
+@pytest.mark.parametrize("developer", ["", "Some Lab"])
+def test_every_eval_ever_takes_the_export(scored_toy, schema_of_every_eval_ever, developer):
+    """A file per candidate, each of which validates against the published schema; what is not finite is left out and named."""
     card = scored_toy[0]
-    records = json.loads(render(card, "every-eval-ever"))
-    assert len(records) == 2
-    for record, one in zip(records, card.candidates, strict=True):
+    files = every_eval_ever_files(card, developer)
+    assert len(files) == len(card.candidates) == 2
+    for data, one in zip(files.values(), card.candidates, strict=True):
+        record = json.loads(data)
         jsonschema.validate(record, schema_of_every_eval_ever)
         left = record["model_info"]["additional_details"]["left_out"].split()
         assert len(record["evaluation_results"]) + len(left) == len(one.evidence.checks)
+        assert record["model_info"].get("developer", "") == developer
+        assert record["model_info"]["id"].startswith(developer)
+
+
+def test_several_candidates_are_no_single_record(scored_toy, schema_of_every_eval_ever):
+    """A list is not what the schema takes: refused, with what to give instead; a single candidate is one record."""
+    card = scored_toy[0]
+    with pytest.raises(UsageError, match="2 candidates") as caught:
+        render(card, "every-eval-ever")
+    assert "-o FOLDER" in caught.value.fix
+    jsonschema.validate(json.loads(render(alone(card, 0), "every-eval-ever")), schema_of_every_eval_ever)
+
+
+def test_files_of_candidates_with_the_same_or_a_hostile_name_do_not_collide(scored_toy):
+    """Names of files come from labels, and stay within their folder."""
+    card = scored_toy[0]
+    named = [one.model_copy(update={"evidence": one.evidence.model_copy(update={"label": label})})
+             for one, label in zip(card.candidates, ("../a/b", "a b/../"), strict=True)]  # fmt: skip
+    same = [one.model_copy(update={"evidence": named[0].evidence}) for one in named]
+    for candidates in (named, same):
+        files = every_eval_ever_files(card.model_copy(update={"candidates": tuple(candidates)}))
+        assert len(files) == 2
+        assert not any("/" in name or name.startswith(".") for name in files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.suites.requests import Call, Calling
@@ -130,6 +130,42 @@ def test_streams_that_break_the_protocol_are_read_and_named(found, problem):
     assert problem in found().problems
 
 
+def piece(index=0, name=None, arguments=None, own=None):
+    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
+    return {"tool_calls": [{"index": index, "type": "function", "function": function} | ({"id": own} if own else {})]}
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [piece(0, "get_weather", '{"city": 1}', "a"), piece(0, "get_time", "{}", "b")],
+        [piece(0, "get_weather", "", "a"), piece(0, None, '{"city":'), piece(0, None, " 1}"), piece(0, "get_time", "", "b"),
+         piece(0, None, "{}")],
+        [piece(0, "get_weather", '{"city": 1}'), piece(0, "get_time", "{}")],
+        [piece(0, "get_weather", '{"city":', "a"), piece(0, "get_weather", " 1}", "a"), piece(0, "get_time", "{}", "b")],
+        [piece(1, "get_weather", '{"city": 1}', "a"), piece(1, "get_time", "{}", "b"), piece(1, "get_time", "{}", "b")],
+    ],
+    ids=["whole", "in-pieces", "without-ids", "names-repeated", "the-last-twice"],
+)  # fmt: skip
+def test_calls_that_share_an_index_are_read_as_clients_do_and_each_by_itself(deltas):
+    """What a client makes of them is no call; what was meant is kept beside it, and the breach is named."""
+    found = read_events(*deltas)
+    assert len(found.calls) == 1
+    assert "several calls of a stream share an index" in found.problems
+    assert [(one.name, json.loads(one.arguments)) for one in found.apart] == [
+        ("get_weather", {"city": 1}),
+        ("get_time", {}),
+    ]
+
+
+def test_one_call_in_many_pieces_shares_its_index_with_nobody():
+    """Engines repeat name and id with every piece, or send an empty piece at the end."""
+    bits = [piece(0, "get_weather", part, "a") for part in ("{", '"city"', ": 1", "}", "")]
+    found = read_events(*bits)
+    assert [(one.name, one.arguments) for one in found.calls] == [("get_weather", '{"city": 1}')]
+    assert (found.apart, found.problems) == ((), ())
+
+
 UNENDED = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\ndata: [DONE]\n\n'
 
 
@@ -172,6 +208,7 @@ JSONS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSONS)
 def test_no_message_makes_reading_fail(message):
     """Whatever a host sends, whole or streamed; and what was read can be stored."""
