@@ -12,9 +12,9 @@ def protocol_findings(facts: ProtocolFacts, ignored: tuple[str, ...] = ()) -> tu
     if facts.prompts_differ:
         found.append(_prompts(facts))
     if len(facts.models) > 1 or len(facts.providers) > 1:
-        told = [f"as {', '.join(facts.models)}"] * (len(facts.models) > 1)
-        told += [f"from {', '.join(facts.providers)}"] * (len(facts.providers) > 1)
-        found.append(Finding(code="INTG507", detail=f"answers came {' and '.join(told)}"))
+        ways = [f"as {', '.join(facts.models)}"] * (len(facts.models) > 1)
+        ways += [f"from {', '.join(facts.providers)}"] * (len(facts.providers) > 1)
+        found.append(Finding(code="INTG507", detail=f"answers came {' and '.join(ways)}"))
     if len(facts.fingerprints) > 1:
         found.append(Finding(code="INTG508", detail=f"{', '.join(facts.fingerprints)}"))
     if facts.renamed:

@@ -354,7 +354,6 @@ def test_a_rule_that_nothing_shows_is_not_cleared_and_another_form_of_the_same_i
 
     def again(data):
         data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [data["pre_tokenizer"] | {"trim_offsets": False}]}
-        data["added_tokens"] = data["added_tokens"][::-1]
         data["model"] |= {"ignore_merges": False, "dropout": None}
 
     code, output = template(toy, with_tokenizer(toy, tmp_path / "again", again))
