@@ -7,12 +7,12 @@ import os
 import pytest
 
 from harness.config import Places
-from harness.observations.events import Found, Stop, TargetStarted
+from harness.observations.events import Found, Noticed, Stop, TargetStarted
 from harness.pipeline import Candidate, Request, compare
 from harness.suites.model import Profile
 from harness.targets.spec import Runtime
 from harness.verdicts.model import Cause, Outcome
-from tests.support.toy import cut_core
+from tests.support.toy import cut_core, make_toy
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,16 @@ def test_first_facts_come_before_anything_is_scored_and_are_no_verdicts(run):
     assert "210 of them on a coarse grid" in said[2][1]
     assert all("nat per token from the reference, on its first 3 documents" in said[place][1] for place in (1, 3))
     assert not [text for _, text in said if "WITHIN" in text or "BEYOND" in text]
+
+
+def test_what_cannot_be_built_is_left_out_and_ends_no_run(runner, tmp_path, tiny_suite):
+    """Rows of 48 hold no whole block of llama.cpp's: that claim is not testable, and the other candidate is judged."""
+    odd = {"hidden_size": 48, "intermediate_size": 80, "num_attention_heads": 3, "num_key_value_heads": 3}
+    reference = make_toy(tmp_path / "odd", **odd)
+    narrow = f"dtype:bf16:{reference}"
+    card = runner(reference, (narrow, "gguf:Q4_0"), (narrow, "bf16"), suite=str(tiny_suite), ladder=(8,))
+    claimed, plain = card.candidates
+    assert (claimed.verdict.outcome, plain.verdict.outcome) == (Outcome.NOT_TESTABLE, Outcome.WITHIN)
+    assert "could not be rebuilt" in claimed.verdict.sentence
+    assert [note for note in card.left_out if note.startswith("claim gguf:Q4_0: ggufq:Q4_0 would leave")]
+    assert [event for event in runner.events if isinstance(event, Noticed) and "is left out" in event.text]

@@ -25,11 +25,12 @@ def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     findings += distribution_findings(evidence)
     integrity = _integrity(evidence, findings)
     displacement = _displacement(evidence, findings)
-    if displacement.outcome is Outcome.WITHIN:
+    same = _same_function(evidence, displacement)
+    if same:
         findings = without_charges(findings)
     if displacement.outcome is Outcome.BEYOND:
         findings.append(Finding(code="DIST307" if _failed(evidence) else "DIST301", detail=displacement.reason))
-    identity = judge_identity(evidence, displacement)
+    identity = judge_identity(evidence, displacement, same=same)
     harm = AxisVerdict(axis="harm", outcome=Outcome.NOT_RUN, reason="no task suite was part of this run")
     axes = (integrity, identity, displacement, harm)  # in the order of the layers: the lowest fault comes first
     outcome = worst([axis.outcome for axis in axes])
@@ -60,6 +61,14 @@ def partial_verdict(verdict: Verdict, progress: str) -> Verdict:
     return verdict.model_copy(
         update={"axes": axes, "outcome": outcome, "sentence": sentence, "overturn": "The rest of the run."}
     )
+
+
+def _same_function(evidence: CandidateEvidence, displacement: AxisVerdict) -> bool:
+    """Whether the candidate computes what its claim computes: a lax gate that it passes does not say so."""
+    if displacement.outcome is not Outcome.WITHIN:
+        return False
+    band = evidence.band
+    return evidence.policy is None or evidence.all_zero or (band is not None and band.high <= MARGIN)
 
 
 def _failed(evidence: CandidateEvidence) -> bool:

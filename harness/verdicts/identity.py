@@ -15,8 +15,8 @@ from harness.verdicts.model import AxisVerdict, Cause, Outcome
 _FEEDS_BACK = ("gptq", "auto-round", "autoround", "awq", "compressed-tensors", "int")
 
 
-def judge_identity(evidence: CandidateEvidence, displacement: AxisVerdict) -> AxisVerdict:
-    """Judged by the weights themselves, after the distribution was."""
+def judge_identity(evidence: CandidateEvidence, displacement: AxisVerdict, *, same: bool) -> AxisVerdict:
+    """Judged by the weights themselves, after the distribution was; ``same``: it is that of the claim."""
     weights = evidence.weights
     size = f"median signal-to-noise ratio {weights.sqnr_db:.1f} dB"
     rest = _not_compared(evidence)
@@ -27,22 +27,22 @@ def judge_identity(evidence: CandidateEvidence, displacement: AxisVerdict) -> Ax
         return _axis(Outcome.WITHIN, reason)
     if weights.kind == "unknown":
         return _axis(Outcome.NOT_RUN, f"The weights cannot be compared: {weights.problem or 'nothing was read'}.")
-    if weights.kind == "grid" and displacement.cause not in {Cause.NUMERICS, Cause.OTHER_MODEL}:
+    if weights.kind == "grid":
         return _on_grid(evidence, displacement, f"{size}){rest}")
-    same = {
+    kept = {
         "scaled": "The weights are the reference's, some of them times a constant.",
         "damaged": f"The weights are the reference's but for a few damaged ones ({', '.join(weights.examples[:2])}).",
         "permuted": "The weights are the reference's, with embedding rows in another order.",
-        "grid": f"The weights are the reference's on the grid '{weights.grid}' ({size}).",
     }
-    if displacement.outcome is Outcome.WITHIN and weights.kind in {"unrelated", "moved", "damaged"}:
+    harmless = same or (weights.kind == "moved" and displacement.outcome is Outcome.WITHIN)
+    if harmless and weights.kind in {"unrelated", "moved", "damaged"}:
         reason = (
             f"The weights are written in another form than the reference's ({size}) and compute the same: no effect beyond "
             f"the bound.{rest}"
         )
         return _axis(Outcome.WITHIN, reason)
-    if weights.kind in same:
-        return _axis(Outcome.WITHIN, same[weights.kind] + rest)
+    if weights.kind in kept:
+        return _axis(Outcome.WITHIN, kept[weights.kind] + rest)
     undecided = displacement.outcome is Outcome.INCONCLUSIVE or weights.kind == "moved"
     if (displacement.outcome is not Outcome.BEYOND and undecided) or _by_rounding(evidence, displacement):
         reason = f"The weights differ in a way that no grid known here explains ({size}); whether it matters was not decided."

@@ -11,6 +11,8 @@ from harness.comparisons.prompts import PromptDifference, PromptReading
 from harness.comparisons.weights import WeightReading
 from harness.verdicts.decide import decide
 from harness.verdicts.evidence import CandidateEvidence
+from harness.verdicts.gates.policy import policy_of
+from harness.verdicts.gates.reading import GateReading, PolicyReading
 from harness.verdicts.model import Cause, Outcome, exit_code, worst
 
 
@@ -133,6 +135,17 @@ def test_function_is_judged_before_names(kind):
     assert "FILE204" in {finding.code for finding in findings}
     found, _ = decide(evidence(weights=weights(kind), all_zero=True))
     assert found.outcome is Outcome.WITHIN
+
+
+def test_a_lax_gate_makes_no_other_model_the_same():
+    """A policy that anything passes says nothing of whose weights these are."""
+    policy = policy_of(["kl_ref_cand<=10"])
+    gate = GateReading(
+        gate=policy.gates[0], status="passed", value=1, low=0.9, high=1.1, fail_low=0.8, fail_high=1.2, unit="nat", against="",
+        documents=20, needed=0, note="",
+    )  # fmt: skip
+    passed = PolicyReading(policy=policy, gates=(gate,), frozen=True)
+    assert verdict(weights=weights("unrelated"), policy=passed) == (Outcome.BEYOND, Cause.OTHER_MODEL)
 
 
 def test_foreign_weights_whose_distribution_was_not_compared_are_another_model():
