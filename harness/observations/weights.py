@@ -24,11 +24,11 @@ class Weights:
     """
 
     def __init__(
-        self, reference: CheckpointTarget, room: int, claims: Mapping[TargetSpec, Sequence[TargetSpec]]
+        self, reference: CheckpointTarget, room: int, claims: Mapping[TargetSpec, Sequence[TargetSpec]] | None = None
     ) -> None:
         self._reference = reference
         self._room = room
-        self._claims = claims
+        self._claims = claims or {}
         self._read: dict[TargetSpec, WeightEvidence] = {}
 
     def look(self, first: CheckpointTarget) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import BrokenCheckpoint
+from harness.errors import BrokenCheckpoint, IncompatibleCandidate
 from harness.observations.events import Found, StageStarted
 from harness.observations.plan import PlannedTarget
 from harness.observations.weights import Weights, told
@@ -30,7 +30,8 @@ class Target:
     def __init__(self, text, folder, found=EVIDENCE):
         self.spec, self.folder, self.found, self.reads = parse_spec(text), folder, found, 0
 
-    def weights(self, _):
+    def weights(self, reference, claims=()):
+        self.asked = (reference, claims)
         self.reads += 1
         if isinstance(self.found, Exception):
             raise self.found
@@ -106,11 +107,19 @@ def test_a_copy_that_cannot_be_built_is_met_again_when_it_is_due(reference):
         list(weights.note(Notes(), planned(copy), lambda _: copy))
 
 
-def test_only_candidates_are_read_and_only_beside_a_plain_folder(reference):
-    """Rungs are known; a reference in another form says why nothing was compared."""
+def test_only_candidates_are_read(reference):
+    """Rungs are known; a reference that cannot be loaded for this says why nothing was compared."""
     copy, journal = Target(f"rtn:4:{reference.folder}", reference.folder), Notes()
     assert list(Weights(reference, 0).note(journal, planned(copy, "ladder"), lambda _: copy)) == []
     assert journal.kept == {}
-    packed = Target(f"gptq:{reference.folder}", reference.folder)
-    assert [type(event) for event in Weights(packed, 0).note(journal, planned(copy), lambda _: copy)] == [StageStarted]
-    assert "not a plain checkpoint folder" in journal.kept["weights", "candidate:x"]["problem"]
+    copy.found = IncompatibleCandidate("no such architecture")
+    assert [type(e) for e in Weights(reference, 0).note(journal, planned(copy), lambda _: copy)] == [StageStarted]
+    assert journal.kept["weights", "candidate:x"]["problem"] == "no such architecture"
+
+
+def test_weights_are_held_against_the_claims_of_their_candidate(reference):
+    """Each candidate against what rebuilds its own claims."""
+    copy = Target(f"rtn:4:{reference.folder}", reference.folder)
+    weights = Weights(reference, 0, {copy.spec: [reference.spec]})
+    list(weights.note(Notes(), planned(copy), lambda _: copy))
+    assert copy.asked == (reference.spec, [reference.spec])
