@@ -11,7 +11,7 @@ from harness.auditing.asking import Questions, as_questions, ask_round, by_promp
 from harness.auditing.controlling import run_controls
 from harness.auditing.honest_host import PROMPTS, ask_honest_host
 from harness.auditing.logged import Logged
-from harness.auditing.preparing import AuditRequest, Prepared, bill, days_of, prepare
+from harness.auditing.preparing import AuditRequest, Prepared, bill, days_of, prepare, without_unbuildable
 from harness.auditing.probing import probed
 from harness.auditing.scorable import Scorable
 from harness.auditing.scoring import Scoring
@@ -54,6 +54,7 @@ def audit_endpoint(
     """
     request = replace(request, honest=(request.honest or honest.address.shown) if honest else "")
     source = open_prompt_source(request.reference, places.cache)
+    request = yield from without_unbuildable(request, places)
     conversations = draw_questions(request.requests, request.nonce)
     prepared = prepare(request, source, conversations, client.address.shown, questions_digest())
     folder = None if request.fresh else AuditFolder.unfinished(places.results, prepared.plan)
@@ -164,6 +165,7 @@ def audit_replies(
             where=source.name,
             fix="audit the endpoint itself, on the day",
         )
+    request = yield from without_unbuildable(request, places)
     conversations = [conversation for conversation, _ in logged.found]
     ways = list(GAPS) if any(map(is_split, conversations)) else list(GAPS)[:1]
     first, *others = ([in_one_text(one, gap) for one in conversations] for gap in ways)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from harness.auditing.asking import render_prompts
 from harness.auditing.scorable import Ids
 from harness.comparisons.controls import Control
+from harness.config import Places
 from harness.errors import NoChatTemplate
+from harness.observations.events import Event, Noticed
 from harness.prompts.conversation import Conversation
 from harness.reports.audit_card import AuditPlan, Checks
 from harness.targets.bank import (
@@ -21,8 +23,10 @@ from harness.targets.bank import (
     known_bad,
     required,
 )
+from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.budget import Caps
 from harness.targets.endpoint.ways import Protocol
+from harness.targets.opening import open_target
 from harness.targets.prompt_source import PromptSource
 from harness.targets.sampler import Sampler
 from harness.targets.spec import Runtime, parse_spec
@@ -50,6 +54,7 @@ class AuditRequest:
     honest: str = ""  # what a running host is called that the user vouches for
     checks: Checks = "thorough"  # of parameters, by their effects, before anything else is asked
     caps: Caps = field(default_factory=Caps)
+    left_out: tuple[str, ...] = ()  # members of the bank that cannot be built from this reference, with the reason
     fresh: bool = False  # begin anew even where an unfinished audit could be resumed
     runtime: Runtime = field(default_factory=Runtime)
 
@@ -107,9 +112,26 @@ def prepare(
         controls=_controls(request, members), checks=request.checks,
         caps=request.caps, alpha=request.alpha, nonce=request.nonce, draws=request.draws, questions=questions,
         template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
-        protocol=request.protocol, stream=request.stream, texts=request.texts if request.sampler.plain else 0,
+        left_out=request.left_out, protocol=request.protocol, stream=request.stream,
+        texts=request.texts if request.sampler.plain else 0,
     )  # fmt: skip
     return Prepared(plan, members, prompts)
+
+
+def without_unbuildable(request: AuditRequest, places: Places) -> Generator[Event, None, AuditRequest]:
+    """The request with a bank of builds that this reference can be made into; what is left out is told."""
+    kept, left_out = [], []
+    spec = parse_spec(request.reference, request.runtime)
+    with Workers() as workers:
+        for name, member in zip(request.bank, bank_members(request.bank, spec), strict=True):
+            built = member.family in {"quantization", "kv-cache"}
+            problem = open_target(member.spec, workers, places.cache).build_problem() if built else ""
+            if problem:
+                left_out.append(f"{name}: {problem}")
+                yield Noticed(f"{name} is left out of the bank, and hosts that serve it are not ruled out: {problem}")
+            else:
+                kept.append(name)
+    return replace(request, bank=tuple(kept), left_out=tuple(left_out))
 
 
 def bill(prepared: Prepared) -> str:

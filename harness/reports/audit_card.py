@@ -52,6 +52,7 @@ class AuditPlan(Result):
     protocol: Protocol = "chat"  # in which the questions are asked
     stream: bool = False
     texts: int = 0  # documents, where the host scores what it is shown
+    left_out: tuple[str, ...] = ()  # members that cannot be built from this reference, with the reason
 
     @property
     def seed(self) -> int:

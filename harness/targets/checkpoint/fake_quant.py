@@ -106,24 +106,26 @@ def apply_rounding(model: Any, kind: str, detail: str) -> int:
     Raises IncompatibleCandidate where more than a declared share of the weights would stay as they are: such a model
     stands for nothing that anybody publishes.
     """
+    chosen = refuse_partial(model, kind, detail)
     rounding = rounding_of(kind, detail)
-    count = rounded = 0
     with torch.no_grad():
-        for matrix in roundable(model, everything=kind == "ggufq"):
-            if not rounds(matrix, kind):
-                continue
-            count += 1
-            if matrix.role not in {"embedding", "head"}:
-                rounded += matrix.count
+        for matrix in chosen:
             if not matrix.packed:
                 round_pieces(matrix, matrix.parameter.data, rounding)
+    return len(chosen)
+
+
+def refuse_partial(model: Any, kind: str, detail: str) -> list[Matrix]:
+    """The matrices that a quantization takes, by their shapes alone; raises IncompatibleCandidate if too few are left to it."""
+    chosen = [one for one in roundable(model, everything=kind == "ggufq") if rounds(one, kind)]
+    rounded = sum(one.count for one in chosen if one.role not in {"embedding", "head"})
     inner = rounded_at_best(model)
     if rounded < (1 - MAY_BE_LEFT) * inner:
         raise IncompatibleCandidate(
             f"{kind}{detail and ':'}{detail} would leave {inner - rounded:,} of this model's {inner:,} weights as they are",
             fix="give a copy that was quantized by the architecture's own tools as the candidate",
         )
-    return count
+    return chosen
 
 
 def round_pieces(matrix: Matrix, values: Tensor, rounding: Rounding) -> Tensor:

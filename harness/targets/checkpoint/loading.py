@@ -95,11 +95,11 @@ def _from_folder(spec: TargetSpec) -> Any:
             where=spec.base,
             fix="for other formats give the folder without the gptq: prefix",
         )
-    config = _configuration(spec)
+    config = configuration(spec)
     options = _options(spec, _dtype(spec, config, dense))
     state = dense.lazily()
     try:
-        config, model_class = _class_of(config, spec)
+        config, model_class = class_of(config, spec)
         model, info = model_class.from_pretrained(None, config=config, state_dict=state, **options)
     except ImportError as error:
         raise _missing_extra(error) from error
@@ -112,7 +112,7 @@ def _from_folder(spec: TargetSpec) -> Any:
     return model
 
 
-def _configuration(spec: TargetSpec) -> Any:
+def configuration(spec: TargetSpec) -> Any:
     """The folder's configuration without its quantization, by the library's own classes only."""
     from transformers import AutoConfig  # noqa: PLC0415
 
@@ -135,7 +135,7 @@ def _configuration(spec: TargetSpec) -> Any:
     return config
 
 
-def _class_of(config: Any, spec: TargetSpec) -> tuple[Any, Any]:
+def class_of(config: Any, spec: TargetSpec) -> tuple[Any, Any]:
     """The class of the model and the configuration that it takes: its own, or that of the text model inside."""
     from transformers import PreTrainedModel  # noqa: PLC0415
 

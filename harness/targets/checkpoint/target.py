@@ -308,6 +308,11 @@ class CheckpointTarget:
         answer, _ = process.ask("weights", body)
         return WeightEvidence.model_validate(answer["evidence"])
 
+    def build_problem(self) -> str:
+        """Why this copy cannot be built, or an empty string; cheap where shapes decide."""
+        answer, _ = self._workers.for_base(self.spec.base).ask("build_problem", self._spec_body())
+        return str(answer["problem"])
+
     def pieces(self, ids: list[int]) -> list[str]:
         """The text of single ids."""
         arrays: Arrays = {"ids": np.array(ids, dtype=np.int64)}

@@ -249,6 +249,12 @@ class Worker:
             ours, _ = load_model(reference)
         return {"evidence": weight_evidence(model, ours, claims).model_dump(mode="json")}, {}
 
+    def build_problem(self, body: Body, arrays: Arrays) -> Answer:
+        """Why a copy of the checkpoint cannot be built."""
+        from harness.targets.checkpoint.buildable import build_problem  # noqa: PLC0415
+
+        return {"problem": build_problem(read_spec(body))}, {}
+
     def convert(self, body: Body, arrays: Arrays) -> Answer:
         """Dequantise a GGUF file to an fp32 checkpoint folder."""
         from harness.targets.checkpoint.conversion import gguf_to_checkpoint  # noqa: PLC0415
@@ -314,7 +320,7 @@ def _batch(arrays: Arrays) -> Batch:
 
 _REQUESTS = (
     "hello", "load", "encode", "pieces", "silent", "spelled", "ids_of", "recut", "sample", "hidden", "save_head", "sketch",
-    "score", "evidence", "answer", "pairs", "losses", "weights", "convert", "convert_tokenizer",
+    "score", "evidence", "answer", "pairs", "losses", "weights", "build_problem", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 
