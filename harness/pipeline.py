@@ -5,15 +5,14 @@ plan -> files -> prompts -> collect -> judge -> render. Every stage yields event
 
 from __future__ import annotations
 
-import contextlib
 import platform
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import __version__
 from harness.config import Places, writable
-from harness.errors import FidelityError, Interrupted, MissingExtra, TargetRefused, UsageError
+from harness.errors import FidelityError, Interrupted, MissingExtra, TargetRefused
 from harness.gating.policies import Judgement, frozen, resolve
 from harness.observations.collect import collect_reference, collect_target, halt
 from harness.observations.events import Event, Noticed, PlanReady, StageStarted, Stop
@@ -21,8 +20,9 @@ from harness.observations.facts import note_files, note_pieces, note_prompts
 from harness.observations.journal import Journal, Status
 from harness.observations.losses import note_losses
 from harness.observations.plan import Plan, PlannedTarget
-from harness.observations.planning import Scope, Wanted, encode_items, make_plan, rebuilt_for
-from harness.observations.reference_cache import CacheChoice, ReferenceCache
+from harness.observations.planning import Scope, Wanted, encode_items, make_plan, rebuilt_specs
+from harness.observations.reference_cache import ReferenceCache
+from harness.observations.request import DEFAULT_LADDER, Candidate, Request
 from harness.observations.weights import Weights
 from harness.prompting.noted import note_tokens_in
 from harness.prompts.sequences import Sequence
@@ -31,45 +31,15 @@ from harness.reports.render import write_reports
 from harness.reports.scorecard import Scorecard
 from harness.reports.tokens import tokens_of
 from harness.suites.load import load_suite, text_suite
-from harness.suites.model import Profile, Suite
-from harness.targets.alternatives import declared_claim, native_precision, rebuild
+from harness.suites.model import Suite
+from harness.targets.alternatives import rebuild
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.importance import read_importance
 from harness.targets.memory import room_for_models
 from harness.targets.opening import open_target
-from harness.targets.spec import Runtime, TargetSpec, parse_spec
+from harness.targets.spec import parse_spec
 
-DEFAULT_LADDER = (8, 6, 5, 4, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A candidate as the user names it; an empty claim asks the candidate itself."""
-
-    spec: str
-    claim: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Everything that a user can ask of a comparison."""
-
-    reference: str
-    candidates: tuple[Candidate, ...]
-    suite: str = "core"
-    profile: str = "full"
-    part: Profile | None = None  # of the suite, where none of its own profiles is meant; ``profile`` is then its name
-    window: int = 0  # tokens; then ``suite`` is a text file, cut as llama.cpp's perplexity tool does
-    runtime: Runtime = field(default_factory=Runtime)
-    band: bool = True
-    ladder: tuple[int, ...] = DEFAULT_LADDER
-    rebuild: bool = True  # claimed precisions, from the reference
-    importance: str = ""  # the importance matrix with which GGUF candidates were quantized
-    gates: tuple[str, ...] = ()  # expressions, presets or a policy file
-    baseline: Path | None = None
-    reference_cache: CacheChoice = "auto"
-    fresh: bool = False
-    command: str = ""
+__all__ = ["DEFAULT_LADDER", "Candidate", "Request", "check_request", "compare", "judge"]
 
 
 @dataclass(slots=True)
@@ -148,27 +118,12 @@ def open_session(request: Request, places: Places, workers: Workers) -> Generato
     cache.prepare()
     if cache.kind == "sketch" and request.reference_cache == "auto":
         yield Noticed("the reference's head cannot be replayed apart from the model; it is kept as a sketch")
-    weights = Weights(reference, workers.room, _rebuilt(request, reference, candidates))
+    wanted = [Wanted(t, c.claim) for t, c in zip(candidates, request.candidates, strict=True)]
+    claims = rebuilt_specs(wanted, reference, request.importance) if request.rebuild else {}
+    weights = Weights(reference, workers.room, claims)
     for first in candidates[:1]:
         yield from weights.look(first)
     return Session(reference, candidates, cache, workers, places, weights)
-
-
-def _rebuilt(
-    request: Request, reference: CheckpointTarget, candidates: list[CheckpointTarget]
-) -> dict[TargetSpec, list[TargetSpec]]:
-    """What rebuilds the claims of each candidate, as far as claims can be rebuilt."""
-    found: dict[TargetSpec, list[TargetSpec]] = {}
-    if not request.rebuild:
-        return found
-    native = native_precision(reference.identity())
-    for candidate, target in zip(request.candidates, candidates, strict=True):
-        claim = candidate.claim or declared_claim(target.spec, target.identity())[0]
-        with contextlib.suppress(UsageError):  # told where the plan is made
-            wanted = Wanted(target, claim)
-            rebuilt = rebuilt_for(wanted, claim, reference.spec, native, request.importance) if claim else None
-            found.setdefault(target.spec, []).extend([rebuilt] if rebuilt else [])
-    return found
 
 
 def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop) -> Iterator[Event]:
@@ -199,8 +154,9 @@ def run(plan: Plan, suite: Suite, session: Session, journal: Journal, stop: Stop
                 raise
             # a yardstick that cannot be had is missing from the report; it must not cost the candidates their verdict
             session.workers.drop(planned.spec.base)
-            journal.note("left_out", planned.key, error.problem)
-            yield Noticed(f"{planned.label} is left out: {error.problem}")
+            reason = f"{error.problem}; {error.fix}" if isinstance(error, MissingExtra) else error.problem
+            journal.note("left_out", planned.key, reason)
+            yield Noticed(f"{planned.label} is left out: {reason}")
     note_pieces(journal, plan, session.reference)
     journal.set_status("complete")
 

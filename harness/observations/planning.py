@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 
@@ -197,6 +198,20 @@ def rebuilt_for(
     own = candidate.kind == "gguf" and precision == declared_claim(candidate, identity)[0]
     file, kinds = (candidate.base, _kinds(identity.quantization)) if own else ("", ())
     return rebuild(precision, reference, native, file, kinds, importance)
+
+
+def rebuilt_specs(
+    wanted: list[Wanted], reference: CheckpointTarget, importance: str
+) -> dict[TargetSpec, list[TargetSpec]]:
+    """What rebuilds the claims of each candidate, by its specification; claims that cannot be rebuilt are left out."""
+    native = native_precision(reference.identity())
+    found: dict[TargetSpec, list[TargetSpec]] = {}
+    for entry in wanted:
+        claim = entry.claim or declared_claim(entry.target.spec, entry.target.identity())[0]
+        with contextlib.suppress(UsageError):  # told where the plan is made
+            rebuilt = rebuilt_for(entry, claim, reference.spec, native, importance) if claim else None
+            found.setdefault(entry.target.spec, []).extend([rebuilt] if rebuilt else [])
+    return found
 
 
 def _claim(
