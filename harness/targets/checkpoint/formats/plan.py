@@ -28,7 +28,7 @@ _BUFFERS = re.compile(
 )
 _ACTIVATIONS = re.compile(
     r"[._](input_scale|input_global_scale|input_zero_point|input_scale_ub|activation_scale|act_scale|act_scales"
-    r"|act_quant_scale|act_quant_zero_point|act_per_tensor_scale|output_scale|output_activation_scale)$"
+    r"|act_quant_scale|act_quant_zero_point|act_per_tensor_scale|output_activation_scale)$|\.output_scale$"
 )
 _CACHE = re.compile(
     r"([._][qkv]_scale|[._]kv_scale|[._][kv]_zero_point|[._][kv]_cache_scale|[._][kv]_proj\.output_scale)$"

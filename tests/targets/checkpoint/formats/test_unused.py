@@ -15,6 +15,7 @@ from harness.targets.checkpoint.files import DigestCache, read_identity
 from harness.targets.checkpoint.loading import load, load_model
 from harness.targets.spec import parse_spec
 from harness.verdicts.file_findings import not_applied, stated_findings
+from tests.support.families import make_family
 from tests.support.quantized import RECIPES, write
 from tests.support.toy import edit_json, make_toy
 
@@ -149,3 +150,10 @@ def test_padded_rows_of_an_embedding_are_scored(tmp_path):
     """Rows beyond the tokenizer load, and the head covers them."""
     folder = make_toy(tmp_path / "padded", layers=1, vocabulary=320)
     assert load(parse_spec(str(folder))).vocabulary == 320
+
+
+def test_weights_of_a_model_that_are_called_scales_are_weights(tmp_path):
+    """Gemma 3n corrects its outputs by a vector of its own called ``correct_output_scale``: no leftover of a quantization."""
+    folder = make_family(tmp_path / "reference", "gemma3n_text")
+    model, _ = load_model(parse_spec(str(folder)))
+    assert model.fidelity_unused == ()
