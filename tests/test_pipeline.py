@@ -72,3 +72,12 @@ def test_what_cannot_be_built_is_left_out_and_ends_no_run(runner, tmp_path, tiny
     assert "could not be rebuilt" in claimed.verdict.sentence
     assert [note for note in card.left_out if note.startswith("claim gguf:Q4_0: ggufq:Q4_0 would leave")]
     assert [event for event in runner.events if isinstance(event, Noticed) and "is left out" in event.text]
+
+
+def test_rows_beyond_the_tokenizer_that_carry_mass_end_in_a_verdict(runner, tmp_path, tiny_suite):
+    """An embedding with as many rows again as the tokenizer has words: none of them is sampled, and their mass is told."""
+    reference = make_toy(tmp_path / "padded", vocabulary=516)
+    card = runner(reference, (f"rtn:3:{reference}", "bf16"), suite=str(tiny_suite), ladder=())
+    (found,) = card.candidates
+    assert (found.verdict.outcome, found.verdict.cause) == (Outcome.BEYOND, Cause.QUANTIZATION)
+    assert "DIST306" in {finding.code for finding in found.findings}

@@ -8,9 +8,9 @@ from harness.targets.checkpoint.loading import Loaded
 
 
 def sample_replies(
-    loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int, at_once: int
+    loaded: Loaded, prompts: list[list[int]], limits: list[int], seed: int, pad: int, at_once: int, vocabulary: int
 ) -> list[list[int]]:
-    """Sample one reply per prompt at temperature 1 from the full distribution.
+    """Sample one reply per prompt at temperature 1 from the full distribution over the tokenizer's ``vocabulary``.
 
     The checkpoint's own generation settings are set aside (top-p or a repetition penalty would change what is
     sampled from); its stop ids are kept. Prompts are padded on the left and run ``at_once`` at a time, seeded per group,
@@ -20,6 +20,7 @@ def sample_replies(
     from transformers import GenerationConfig  # noqa: PLC0415
 
     model = loaded.model
+    beyond = list(range(vocabulary, loaded.vocabulary)) or None  # rows of the embedding that stand for no token
     stops = model.generation_config.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=stops)
     replies: list[list[int]] = []
@@ -37,6 +38,7 @@ def sample_replies(
             max_new_tokens=max(caps),
             pad_token_id=pad,
             eos_token_id=stops,
+            suppress_tokens=beyond,
         )
         torch.manual_seed(seed + start)
         with torch.inference_mode():

@@ -134,11 +134,17 @@ def score_batch(loaded: Loaded, batch: Batch, reference: Reference, keys: list[s
     rows = empty_rows(len(labels))
     _, columns = batch.scored_index()
     rows["position"], rows["label"] = columns, labels.cpu().numpy()
+    known = _known(labels, vocabulary)
     reference.open(keys)
     with torch.inference_mode():
         for part, logits in logit_tiles(loaded, batch, reference.step):
-            reference.reduce(part, logits, labels[part], vocabulary, rows[part])
+            reference.reduce(part, logits, known[part], vocabulary, rows[part])
     return rows
+
+
+def _known(labels: Tensor, vocabulary: int) -> Tensor:
+    """Labels without ids beyond the tokenizer: those share one bucket, and no loss of their own can be told."""
+    return labels.where(labels < vocabulary, -1)
 
 
 def evidence_batch(
@@ -236,7 +242,7 @@ def token_losses(loaded: Loaded, batch: Batch) -> NDArray[np.float32]:
 
 def sketch_batch(loaded: Loaded, batch: Batch, vocabulary: int, seed: int) -> Sketch:
     """The reference's sketch of every scored position, drawn in the tiles in which candidates will be scored."""
-    labels = torch.from_numpy(batch.labels()).to(loaded.model.device)
+    labels = _known(torch.from_numpy(batch.labels()).to(loaded.model.device), vocabulary)
     out = np.zeros(len(labels), dtype=SKETCH)
     with torch.inference_mode():
         for part, logits in logit_tiles(loaded, batch, tile_rows(loaded.vocabulary)):

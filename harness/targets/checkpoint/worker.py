@@ -106,9 +106,10 @@ class Worker:
 
         prompts = [[int(i) for i in prompt] for prompt in _listed(body["prompts"])]
         limits = [int(n) for n in _listed(body["limits"])]
-        pad = self.tokenizer(self.model.spec).pad_token_id or 0
+        tokenizer = self.tokenizer(self.model.spec)
+        pad = tokenizer.pad_token_id or 0
         seed, at_once = int(str(body["seed"])), int(str(body["at_once"]))
-        replies = sample_replies(self.model, prompts, limits, seed, int(pad), at_once)
+        replies = sample_replies(self.model, prompts, limits, seed, int(pad), at_once, len(tokenizer))
         return {"replies": [list(reply) for reply in replies]}, {}
 
     def hidden(self, body: Body, arrays: Arrays) -> Answer:

@@ -61,15 +61,3 @@ def test_q8_0_is_a_lattice_of_the_block_maximum(weight):
 def test_a_group_longer_than_the_row_is_the_row(weight):
     """One scale per row, however large the declared group."""
     assert torch.equal(round_to_nearest(weight, 4, 1 << 20), round_to_nearest(weight, 4, 192))
-
-
-def test_an_architecture_that_cannot_be_rounded_is_refused():
-    """A model whose matrices are not linear layers would come out as its own unrounded self."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    from harness.errors import IncompatibleCandidate
-    from harness.targets.checkpoint.fake_quant import apply_rounding
-
-    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=32, n_head=2, vocab_size=64, n_positions=16))
-    with pytest.raises(IncompatibleCandidate, match="can be rounded"):
-        apply_rounding(model, "rtn", "4g64")
