@@ -40,7 +40,7 @@ from harness.verdicts.audit import controlled_below, judge_replies
 from harness.verdicts.logprobs import judge_texts
 from harness.verdicts.model import Finding, Outcome
 from harness.verdicts.parameters import judge_parameters, parameter_findings
-from harness.verdicts.protocol import protocol_findings
+from harness.verdicts.protocol import protocol_findings, repeats
 
 
 def audit_endpoint(
@@ -183,7 +183,7 @@ def audit_replies(
         controls = yield from _controlled(weighing, prepared, folder, len(conversations))
     found = _around(weighing, prepared, None)
     if logged.dropped:
-        found = (*found, Finding(code="INTG521", detail=logged.dropped))
+        found = (*found, repeats(logged.dropped))
     card = _card(weighing, prepared, controls, (None, None)).model_copy(update={"findings": found})
     folder.keep_card(card, b"")
     return card, folder.folder

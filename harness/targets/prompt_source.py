@@ -227,11 +227,15 @@ def as_transformers_reads(source: PromptSource, cache: Path, workers: Workers | 
     return replace(source, tokenizer=_converted(source.tokenizer.parent, "plain", cache, workers).tokenizer)
 
 
+#: Raised when the conversion changes: 2 leaves out words that the library adds.
+_MAKER = 2
+
+
 def _converted(path: Path, kind: Literal["gguf", "plain"], cache: Path, workers: Workers | None) -> PromptSource:
     """What transformers makes of a tokenizer in another form, kept by the file's digest."""
     # every file that is not weights may take part in a tokenizer: vocabularies, merges, models, settings
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.is_file() and f.suffix not in _WEIGHTS)
-    digest = digest_json([[file.name, digest_file(file)] for file in files])
+    digest = digest_json([_MAKER, [[file.name, digest_file(file)] for file in files]])
     folder = writable(cache / "tokenizers" / short(digest), "cache")
     facts = folder / "facts.json"
     if "faithful" not in (read_json(facts) if facts.is_file() else {}):

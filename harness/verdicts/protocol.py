@@ -45,3 +45,8 @@ def _prompts(facts: ProtocolFacts) -> Finding:
         f"(most often {facts.shift:+d}, in {facts.shift_in})"
     )
     return Finding(code="INTG506", detail=detail)
+
+
+def repeats(told: str) -> Finding:
+    """What of a log came twice and was left out, in words."""
+    return Finding(code="INTG521", detail=told)

@@ -7,6 +7,7 @@ facts of the published tokenizers (and of llama.cpp's ``llama-vocab.cpp``, which
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,23 @@ def mend(backend: Any, gguf: Path) -> bool:
     )
     backend.model.ignore_merges = rule.ignore_merges
     return True
+
+
+def drop_library_words(tokenizer: Any, gguf: Path) -> None:
+    """Take out words that are not in the file: transformers adds those that the tokenizer's class has by default."""
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    (words,) = _stated(gguf, "tokens")
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    foreign = [entry for entry in data["added_tokens"] if words is not None and entry["id"] >= len(words)]
+    if not foreign:
+        return
+    data["added_tokens"] = [entry for entry in data["added_tokens"] if entry not in foreign]
+    names = {entry["content"] for entry in foreign}
+    for role, word in tokenizer.special_tokens_map.items():
+        if isinstance(word, str) and word in names:
+            setattr(tokenizer, role, None)
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(data))
 
 
 def _stated(gguf: Path, *keys: str) -> list[Any]:

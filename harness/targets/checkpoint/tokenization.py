@@ -18,7 +18,7 @@ from harness.prompts.conversation import FROZEN_CLOCK
 from harness.prompts.sequences import label_segments
 from harness.suites.model import Message
 from harness.targets.checkpoint.json_files import read_json
-from harness.targets.checkpoint.pretokenizers import mend
+from harness.targets.checkpoint.pretokenizers import drop_library_words, mend
 from harness.targets.gguf_file import read_gguf
 from harness.targets.spec import TargetSpec
 from harness.targets.template_files import LEGACY, SETTINGS, read_template_files
@@ -48,6 +48,7 @@ def load_tokenizer(spec: TargetSpec) -> Any:
             else "the folder needs tokenizer.json (and tokenizer_config.json); copy them from the release",
         ) from error
     if spec.in_gguf:
+        drop_library_words(tokenizer, Path(spec.base))
         tokenizer.is_faithful = mend(tokenizer.backend_tokenizer, Path(spec.base))
     else:  # the same file as everywhere here, whatever the installed version of the library looks for
         settings, legacy = read_json(path / SETTINGS), read_json(path / LEGACY)
