@@ -136,6 +136,7 @@ def test_a_small_task_that_looks_worse_is_not_drowned_by_a_large_one():
     assert verdict.outcome != "WITHIN"
 
 
+@pytest.mark.slow
 def test_a_clearing_errs_as_seldom_as_stated_where_groups_are_unequal():
     """A loss just above the margin in groups that move as a whole, beside single items: cleared in 2.5 % at most."""
     rng = np.random.default_rng(4)
@@ -152,6 +153,7 @@ def test_a_clearing_errs_as_seldom_as_stated_where_groups_are_unequal():
     assert binomtest(cleared, 200, 0.025, alternative="greater").pvalue > 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [1, 6])
 def test_a_candidate_that_is_no_worse_is_accused_with_probability_alpha_at_most(tasks):
     """By simulation of all tasks together, at alpha 0.05; and nearly always at a planted loss of 8 points."""

@@ -221,6 +221,7 @@ def drawn(rng, chances):
     return {case.id: wrong_reply(case, aspect) if fail else GOOD[case.id] for case, fail, aspect in drawn_of}
 
 
+@pytest.mark.slow
 def test_an_honest_host_is_accused_with_probability_alpha_at_most():
     """Null: reference, control and candidate draw from the same chances, case by case; the unit is the case with its stream."""
     rng, alpha, runs = np.random.default_rng(20261126), 0.1, 150
@@ -232,6 +233,7 @@ def test_an_honest_host_is_accused_with_probability_alpha_at_most():
     assert binomtest(accused, runs, alpha, alternative="greater").pvalue > 0.01, accused
 
 
+@pytest.mark.slow
 def test_a_loss_of_a_fifth_of_all_cases_is_found():
     """As the printed MDE says, about: power of the whole procedure on replies that also change by chance."""
     rng, runs = np.random.default_rng(7), 40
