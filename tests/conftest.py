@@ -15,6 +15,7 @@ from harness.reports.scorecard import Scorecard
 from harness.targets.demo_model import build_demo_gguf, build_demo_reference, demo_gguf, demo_reference
 from harness.targets.endpoint.local import local_host
 from harness.targets.spec import Runtime
+from tests.support.brief import cut_layers
 from tests.support.reported import scored_toy, toy_run, toy_tasks  # noqa: F401 - fixtures
 from tests.support.toy import make_suite, make_toy
 
@@ -74,6 +75,24 @@ def smollm_gguf() -> Path:
 def llamacpp(smollm_gguf: Path) -> Iterator[str]:
     """The address of a real llama.cpp server with the demo model's file as it is."""
     with local_host(smollm_gguf) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def brief_gguf() -> Path:
+    """The same file with its first layer alone, for tests that ask what is sent and counted and not what is answered."""
+    cache = Places.default().cache
+    for _ in build_demo_gguf(cache, None):
+        pass
+    folder = cache / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return cut_layers(demo_gguf(cache), folder / f"one-layer-{demo_gguf(cache).name}")
+
+
+@pytest.fixture(scope="session")
+def brief_llamacpp(brief_gguf: Path) -> Iterator[str]:
+    """The address of a real llama.cpp server with that file."""
+    with local_host(brief_gguf) as address:
         yield address
 
 

@@ -216,6 +216,7 @@ def test_two_processes_do_not_share_a_folder(smollm, tmp_path):
     assert (folder / "audit.json").exists()
 
 
+@pytest.mark.slow
 def test_a_key_that_is_refused_half_way_is_a_loss_and_not_an_end(smollm, llamacpp, tmp_path):
     """At the first request it is the user's error; later on a host could erase its evidence by it."""
     questions = []

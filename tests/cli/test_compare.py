@@ -14,23 +14,19 @@ import time
 import pytest
 
 from harness.observations.journal import Journal, read_manifest
+from tests.support.command import command
 from tests.support.toy import edit_json, edit_tensors, make_odd_head, make_toy
 
 
 @pytest.fixture
 def fidelity(shared_cache, tiny_suite, tmp_path):
-    """Run the command as a user would; returns the finished process."""
+    """Run the command as a user would; returns exit code and output."""
 
-    def run(*args, results=None, suite=True, **options):
-        env = os.environ | {
-            "FIDELITY_CACHE": str(shared_cache),
-            "FIDELITY_RESULTS": str(results or tmp_path / "results"),
-        }
-        env |= options.pop("env", {})
-        command = [sys.executable, "-m", "harness", *map(str, args)]
-        if suite and args[0] == "compare":
-            command += ["--suite", str(tiny_suite), "--threads", "1"]
-        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=1800, check=False, **options)
+    def run(*args, results=None, env=None):
+        places = {"FIDELITY_CACHE": str(shared_cache), "FIDELITY_RESULTS": str(results or tmp_path / "results")}
+        if args[0] == "compare":
+            args = (*args, "--suite", tiny_suite, "--threads", "1")
+        return command(*args, env=places | (env or {}))
 
     return run
 
@@ -231,23 +227,24 @@ def test_a_missing_extra_names_the_install_command(fidelity, toy, tmp_path):
         "from harness.errors import MissingExtra\n"
         "try: load_model(parse_spec('bnb:nf4:' + sys.argv[1]))\nexcept MissingExtra as error: print(error.fix)"
     )
-    command = [sys.executable, "-c", code, str(blocked.parent), str(toy)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(blocked.parent), str(toy)], capture_output=True, text=True, check=True
+    )
     assert "pip install 'fidelity-harness[bitsandbytes]'" in done.stdout
 
 
 def start(toy, tiny_suite, cache, results):
     env = os.environ | {"FIDELITY_CACHE": str(cache), "FIDELITY_RESULTS": str(results)}
-    command = [sys.executable, "-m", "harness", "compare", str(toy), f"rtn:4:{toy}", f"rtn:3:{toy}", "--claim", "bf16",
+    words = [sys.executable, "-m", "harness", "compare", str(toy), f"rtn:4:{toy}", f"rtn:3:{toy}", "--claim", "bf16",
                "--ladder", "8", "--suite", str(tiny_suite), "--threads", "1", "--display", "plain"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-    return process, command, env
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    return process, words, env
 
 
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_run_resumes_and_ends_like_an_unbroken_one(toy, tiny_suite, shared_cache, tmp_path, blow):
     """After Ctrl-C or kill -9 the same command goes on in the same folder, asks nothing twice, and finds the same."""
-    process, command, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")
+    process, words, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")
     for line in process.stderr:
         if line.startswith("[candidate] rtn:3"):
             process.send_signal(blow)
@@ -263,12 +260,12 @@ def test_a_stopped_run_resumes_and_ends_like_an_unbroken_one(toy, tiny_suite, sh
     kept = journal.finished("candidate:rtn:4g64")
     journal.close()
     assert len(kept) == 16
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=1800, check=False)
+    done = command(*words[3:], env=env)
     assert done.returncode == 1, done.stderr
     assert "resuming" in done.stderr
     assert runs(tmp_path / "results") == [folder]
     assert "[candidate] rtn:4" not in done.stderr
-    fresh = subprocess.run([*command, "--fresh"], capture_output=True, text=True, env=env, timeout=1800, check=False)
+    fresh = command(*words[3:], "--fresh", env=env)
     assert fresh.returncode == 1
     table = re.compile(r"KL\(reference.*")
     assert table.findall(fresh.stdout) == table.findall(done.stdout)
@@ -276,7 +273,7 @@ def test_a_stopped_run_resumes_and_ends_like_an_unbroken_one(toy, tiny_suite, sh
 
 def test_a_killed_worker_is_an_error_and_the_run_resumes(toy, tiny_suite, shared_cache, tmp_path):
     """The isolated process dies of SIGKILL (out of memory): exit 4, journal intact, the same command goes on."""
-    process, command, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")
+    process, words, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")
     for line in process.stderr:
         if line.startswith("[candidate] rtn:3"):
             children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
@@ -288,6 +285,6 @@ def test_a_killed_worker_is_an_error_and_the_run_resumes(toy, tiny_suite, shared
     assert "SIGKILL" in rest
     assert "Traceback" not in rest
     time.sleep(0.1)
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=1800, check=False)
+    done = command(*words[3:], env=env)
     assert done.returncode == 1
     assert "resuming" in done.stderr

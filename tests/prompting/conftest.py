@@ -13,6 +13,18 @@ from tests.support.templates import EVERYTHING
 from tests.support.toy import edit_json
 
 
+@pytest.fixture(scope="session")
+def smollm_gguf(brief_gguf):
+    """Of the model one layer: prompts, ids and counts are the same."""
+    return brief_gguf
+
+
+@pytest.fixture(scope="session")
+def llamacpp(brief_llamacpp):
+    """The real server with it."""
+    return brief_llamacpp
+
+
 @pytest.fixture(scope="package")
 def complete(smollm, tmp_path_factory):
     """A reference whose template has everything."""

@@ -70,7 +70,7 @@ TEMPLATES = {
 }
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", ["no-generation-prompt", pytest.param("chatml-fallback", marks=pytest.mark.slow)])
 def test_a_replaced_template_is_named_by_counts_alone(count, smollm, smollm_gguf, name):
     """A real server with another template, introspection off."""
     template = (smollm / "chat_template.jinja").read_text()
@@ -83,6 +83,7 @@ def test_a_replaced_template_is_named_by_counts_alone(count, smollm, smollm_gguf
     assert name in card.findings[0].detail
 
 
+@pytest.mark.slow
 def test_an_unknown_default_prompt_is_described_and_not_accused(count, smollm, smollm_gguf):
     """Another default system prompt: no fault of the library, but the counts say where it stands."""
     template = (smollm / "chat_template.jinja").read_text()
@@ -95,6 +96,7 @@ def test_an_unknown_default_prompt_is_described_and_not_accused(count, smollm, s
     assert codes(card) == {"TMPL120"}
 
 
+@pytest.mark.slow
 def test_one_rule_of_an_engine_does_not_make_a_host_that_engine(count, smollm, smollm_gguf, llamacpp):
     """A host that maps developer to system and has none of llama.cpp's other rules is not excused as llama.cpp."""
     import shutil
@@ -153,6 +155,7 @@ def test_counts_that_change_are_not_testable(count, llamacpp):
             assert codes(card) == {"INTG502"}
 
 
+@pytest.mark.slow
 def test_a_foreign_tokenizer_on_the_bill_is_told_and_not_accused(count, llamacpp, toy):
     """A gateway that counts with a tokenizer of its own."""
     tokenizer = Tokenizer.from_file(str(toy / "tokenizer.json"))
@@ -166,6 +169,7 @@ def test_a_foreign_tokenizer_on_the_bill_is_told_and_not_accused(count, llamacpp
     assert (card.verdict.outcome, codes(card)) == ("NOT_TESTABLE", {"INTG503"})
 
 
+@pytest.mark.slow
 def test_a_host_that_refuses_one_token_is_asked_for_its_minimum(count, llamacpp):
     """One output token is refused; sixteen are taken."""
 
@@ -180,6 +184,7 @@ def test_a_host_that_refuses_one_token_is_asked_for_its_minimum(count, llamacpp)
     assert running.asked[-1].body["max_tokens"] == 16
 
 
+@pytest.mark.slow
 def test_a_host_that_is_busy_now_and_then_is_asked_again(count, llamacpp):
     """429 on every fifth request: the probe finishes within its budget of attempts."""
     turn = itertools.count(1)

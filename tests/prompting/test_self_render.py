@@ -6,10 +6,19 @@ import pytest
 
 from harness.config import Places
 from harness.prompting import compare_endpoint
+from harness.targets.demo_model import demo_gguf
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client
+from harness.targets.endpoint.local import local_host
 from tests.support.dishonest import injecting, without, without_system
 from tests.support.hosts import host, pass_on
+
+
+@pytest.fixture(scope="module")
+def llamacpp(smollm):
+    """A real server with all layers: here it is the answers that tell."""
+    with local_host(demo_gguf(Places.default().cache)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,7 @@ def test_the_same_file_served_by_llamacpp_has_no_finding_but_documented_ones(ins
     assert type(card).model_validate_json(card.model_dump_json()) == card
 
 
+@pytest.mark.slow
 def test_every_deviation_of_the_registry_is_seen_on_the_running_engine(inspect, everything, llamacpp):
     """llama.cpp's entries, each by its effect on a template that has everything; together they explain every prompt."""
     folder, address = everything

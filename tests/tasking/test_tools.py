@@ -92,7 +92,7 @@ EXPECTED = {
 }
 
 
-ONE = "calls are not parsed"  # meets a real server in the short run, too
+ONE = "tools are refused"  # meets a real server in the short run, too
 
 
 @pytest.mark.parametrize("fault", [pytest.param(one, marks=[] if one == ONE else pytest.mark.slow) for one in FAULTS])

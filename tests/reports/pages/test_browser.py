@@ -86,8 +86,14 @@ def test_the_keyboard_reaches_everything(browser, compared, tmp_path):
     tab.wait_for_function("document.getElementById('token-view').scrollTop > 100")  # fails where it never comes to that
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 400),
+        *(pytest.param(*rest, marks=pytest.mark.slow) for rest in (("light", 400), ("dark", 1280))),
+    ],
+)
 def test_no_barrier_of_level_a_or_aa(browser, compared, tmp_path, theme, width):
     """axe finds nothing, with every part of the page opened, in both themes, and nothing sticks out sideways."""
     opened = browser.open(render_html(*compared), tmp_path, theme=theme, width=width)
@@ -96,7 +102,7 @@ def test_no_barrier_of_level_a_or_aa(browser, compared, tmp_path, theme, width):
     assert opened.tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
+@pytest.mark.parametrize(("theme", "width"), [("dark", 400), pytest.param("light", 1280, marks=pytest.mark.slow)])
 def test_pages_of_audits_and_tasks_have_no_barrier_either(browser, toy_tasks, tmp_path, theme, width):
     """With hostile names and every part opened: no barrier, no request, no complaint, nothing that sticks out sideways."""
     named = [one.model_copy(update={"label": EVIL, "notes": (EVIL,)}) for one in toy_tasks.candidates]
