@@ -212,6 +212,12 @@ _BENCHMARKS = {
         "and no reply is in two. found: an axis accuses within the block; named: with the right cause; median and worst: "
         "requests until then. By text alone: the prompts' layer, which names a changed template first, is not asked here.",
     ),
+    "breadth": (
+        "The main verb on tiny models of every family",
+        "make bench-breadth",
+        "Random weights as the library saves them, in bf16; honest band and ladder on. Right is: no divergence at all, WITHIN, "
+        "BEYOND quantization, WITHIN, BEYOND other-model; right counts the five. What is refused is refused by name.",
+    ),
     "evidence_speed": (
         "Speed of the e-process",
         "make bench-evidence",
