@@ -15,6 +15,9 @@ from harness.targets.weight_evidence import TensorEvidence, WeightEvidence
 Kind = Literal["equal", "cast", "grid", "scaled", "permuted", "damaged", "moved", "unrelated", "unknown"]
 
 _FOREIGN = 1.73  # error beside the best multiple of the reference; above it the cosine of both is under one half
+_RESCALED = (
+    0.7  # share of signs from which on a matrix is the reference's with channels scaled; strangers share one half
+)
 _SCALE_ONLY = 1e-4
 #: The largest share of the weights, by number, that may lack a counterpart for the rest to speak for the model.
 _MAY_BE_UNMATCHED = 0.01
@@ -122,7 +125,7 @@ def _kind(
     permuted = [t for t in changed if t.permuted]
     if permuted:
         return "permuted", permuted
-    foreign = [t for t in matrices if not t.zeroed and t.scaled_error > _FOREIGN]
+    foreign = [t for t in matrices if not t.zeroed and t.scaled_error > _FOREIGN and t.signs < _RESCALED]
     if foreign and (len(foreign) >= sum(t.matrix for t in tensors) / 2 or _inner(foreign) >= _inner(tensors) / 2):
         return "unrelated", foreign
     scaled = [t for t in changed if not t.zeroed and t.scaled_error < _SCALE_ONLY]

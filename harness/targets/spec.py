@@ -128,7 +128,9 @@ class TargetSpec:
 def parse_spec(text: str, runtime: Runtime | None = None) -> TargetSpec:
     """Read a specification; raises BadSpec with the accepted values."""
     runtime = runtime or Runtime()
-    kind, _, rest = text.partition(":")
+    kind, colon, rest = text.partition(":")
+    if not colon:  # a folder may be called like a kind
+        kind = ""
     if kind in {"fp8", "gguf", "gptq"} and rest:
         return TargetSpec(kind, "", rest, runtime)
     choices: dict[str, tuple[str, ...]] = {"dtype": DTYPES, "bnb": BNB_MODES, "ggufq": GGUF_TYPES, "kv": KV_TYPES}

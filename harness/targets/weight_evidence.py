@@ -15,8 +15,9 @@ class TensorEvidence(Frozen):
     rounding alone turns the reference into the candidate. ``grid`` names a grid that the candidate's values lie on
     and the reference's do not. ``permuted`` means the same rows in another order. ``beside_claim`` is the distance to
     what a claimed precision makes of the reference, in units of what that rounding moves, by the claim's name in the plan.
-    ``nearest`` is the share of weights on the level nearest to the reference's. ``low_rank`` says how many times more of the
-    difference few directions hold than chance gives them; 0 on a grid.
+    ``signs`` is the share of weights that have the reference's sign: one half between strangers, nearly one where channels
+    were rescaled. ``nearest`` is the share of weights on the level nearest to the reference's. ``low_rank`` says how many
+    times more of the difference few directions hold than chance gives them; 0 on a grid.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TensorEvidence(Frozen):
     distinct_candidate: float = 0.0
     permuted: bool = False
     beside_claim: dict[str, float] = Field(default_factory=dict)
+    signs: float = 0.5
     nearest: float = 1.0
     low_rank: float = 0.0
 

@@ -69,6 +69,19 @@ def explained_by_grid(evidence: CandidateEvidence) -> bool:
     return bool(at_most) and evidence.ladder.value <= _LIKE_ITS_RUNG * min(at_most)
 
 
+def holds_fewer_bits(evidence: CandidateEvidence) -> bool:
+    """Whether a claim of plain floats is broken by what is stored: nearly every changed matrix lies on a coarse grid.
+
+    Weights are read, not sampled: this needs no distribution. The reference is on no such grid there, or they would be equal.
+    """
+    weights = evidence.weights
+    if evidence.claim not in _PLAIN or weights.kind != "grid":
+        return False
+    return weights.on_grid >= _NEARLY_ALL * max(weights.changed_matrices, 1)
+
+
+_PLAIN = {"bf16", "fp16", "fp32"}
+_NEARLY_ALL = 0.9
 #: Grids of the same bits differ in group, symmetry and rounding by about this factor in KL.
 _LIKE_ITS_RUNG = 3.0
 #: Signal-to-noise ratio per declared bit below which declared rounding alone does not make a difference.

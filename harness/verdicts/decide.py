@@ -6,7 +6,7 @@ import math
 
 from harness.evidence.equivalence import clusters_needed, detectable_ratio
 from harness.numbers import number
-from harness.verdicts.attribution import cause_of, distribution_findings, without_charges
+from harness.verdicts.attribution import cause_of, distribution_findings, holds_fewer_bits, without_charges
 from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.file_findings import file_findings, not_applied, not_exercised, with_prompts
 from harness.verdicts.gates.telling import gate_sentence
@@ -28,7 +28,7 @@ def decide(evidence: CandidateEvidence) -> tuple[Verdict, list[Finding]]:
     same = _same_function(evidence, displacement)
     if same:
         findings = without_charges(findings)
-    if displacement.outcome is Outcome.BEYOND:
+    if displacement.outcome is Outcome.BEYOND and not _merely_stored(evidence):
         findings.append(Finding(code="DIST307" if _failed(evidence) else "DIST301", detail=displacement.reason))
     identity = judge_identity(evidence, displacement, same=same)
     harm = AxisVerdict(axis="harm", outcome=Outcome.NOT_RUN, reason="no task suite was part of this run")
@@ -69,6 +69,11 @@ def _same_function(evidence: CandidateEvidence, displacement: AxisVerdict) -> bo
         return False
     band = evidence.band
     return evidence.policy is None or evidence.all_zero or (band is not None and band.high <= MARGIN)
+
+
+def _merely_stored(evidence: CandidateEvidence) -> bool:
+    """Whether it is the weights that break the claim, and the distribution moves no further than the claim allows."""
+    return evidence.policy is None and evidence.band is not None and evidence.band.fail_low <= MARGIN
 
 
 def _failed(evidence: CandidateEvidence) -> bool:
@@ -141,6 +146,13 @@ def _by_band(evidence: CandidateEvidence, findings: list[Finding]) -> AxisVerdic
         cause, why = cause_of(evidence, findings)
         reason = f"Inconsistent with the claim {evidence.claim}: {against}; best explained by {cause}: {why}."
         return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=cause, reason=reason)
+    if holds_fewer_bits(evidence):
+        weights = evidence.weights
+        reason = (
+            f"Inconsistent with the claim {evidence.claim}: {weights.on_grid} of {weights.changed_matrices} changed matrices "
+            f"hold no more than the grid '{weights.grid}', which such a claim rules out. It moves the distribution by {against}."
+        )
+        return AxisVerdict(axis="displacement", outcome=Outcome.BEYOND, cause=Cause.QUANTIZATION, reason=reason)
     if band.low == band.high == 1.0:
         reason = f"Consistent with the claim {evidence.claim}: exactly what '{band.member}' of the reference gives."
         return AxisVerdict(axis="displacement", outcome=Outcome.WITHIN, reason=reason)

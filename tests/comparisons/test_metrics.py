@@ -83,6 +83,17 @@ def test_the_band_is_paired_on_shared_items_and_the_widest_member_counts():
     assert against_band(candidate, {"still": table(kl=0.0)}) is None
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-9, 1.0])
+def test_divergences_that_are_rounding_alone_are_bounded_and_accuse_nobody(size):
+    """A mean below zero, or of exactly zero: the magnitudes bound the ratio; however large, they are no accusation."""
+    candidate = table(kl=0.0)
+    noise = np.random.default_rng(5).normal(0.0, 1.0, len(candidate.rows))
+    candidate.rows["kl_ref_cand"] = size * (noise - noise.mean() - 0.01)
+    reading = against_band(candidate, {"bf16": table(kl=1e-3, seed=1)})
+    assert reading.fail_low <= 1.0
+    assert (reading.high < 1e-4) == (size < 1.0)
+
+
 def test_voided_and_impossible_tokens_are_counted_and_left_out_of_means():
     """NaN rows and infinite divergences never enter a mean; they are counted."""
     damaged = table()

@@ -110,3 +110,9 @@ def test_compressed_tensors_are_read_where_all_layers_share_a_scheme(toy, tmp_pa
     assert (
         claim({"num_bits": 4, "type": "float"}) == claim(four, {**four, "num_bits": 8}) == claim() == claim(None) == ""
     )
+
+
+def test_a_folder_may_be_called_like_a_kind():
+    """Without a colon it is a path."""
+    assert parse_spec("kv").base == "kv"
+    assert parse_spec("rtn").kind == "plain"

@@ -69,12 +69,12 @@ def test_without_positive_evidence_quantization_is_not_named():
 )
 def test_the_margin_is_twice_the_band(reading, outcome):
     """At most twice is within, more than twice is beyond, and an interval across the margin is undecided."""
-    assert verdict(band=band(*reading))[0] is outcome
+    assert verdict(weights=weights("cast"), band=band(*reading))[0] is outcome
 
 
 def test_an_accusation_needs_the_wider_interval():
     """Above the margin by the 95 % interval alone is undecided, and says why and how many documents would decide."""
-    found, _ = decide(evidence(band=band(2.01, 2.5, 3.0, fail_low=1.95)))
+    found, _ = decide(evidence(weights=weights("cast"), band=band(2.01, 2.5, 3.0, fail_low=1.95)))
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "wider interval" in found.sentence
     assert "documents in place of 20" in found.sentence
@@ -82,14 +82,25 @@ def test_an_accusation_needs_the_wider_interval():
 
 def test_an_undecided_run_prints_what_it_could_have_found():
     """INCONCLUSIVE carries the smallest detectable ratio and the number of documents that would decide."""
-    found, _ = decide(evidence(band=band(1.5, 2.2, 2.6)))
+    found, _ = decide(evidence(weights=weights("cast"), band=band(1.5, 2.2, 2.6)))
     assert "80 % power" in found.sentence
     assert "documents" in found.sentence
 
 
+@pytest.mark.parametrize("reading", [(0.8, 1.0, 1.2), (1.5, 2.0, 2.6)])
+def test_fewer_bits_than_claimed_are_beyond_whatever_they_move(reading):
+    """Every changed matrix on a 4-bit grid is no bf16, however little it shows; under a claim of 4 bits it is nothing."""
+    found, findings = decide(evidence(claim="bf16", band=band(*reading)))
+    assert (found.outcome, found.cause) == (Outcome.BEYOND, Cause.QUANTIZATION)
+    assert "which such a claim rules out" in found.sentence
+    assert "DIST301" not in {finding.code for finding in findings}
+    assert verdict(claim="int4g64", band=band(*reading))[0] is not Outcome.BEYOND
+    assert verdict(weights=weights().model_copy(update={"on_grid": 6}), band=band(*reading))[0] is not Outcome.BEYOND
+
+
 def test_a_pass_states_its_power():
     """WITHIN says which ratio would have been found."""
-    found, _ = decide(evidence(band=band(0.8, 1.0, 1.2)))
+    found, _ = decide(evidence(weights=weights("cast"), band=band(0.8, 1.0, 1.2)))
     assert "80 % power" in found.sentence
 
 
@@ -199,7 +210,7 @@ def test_weights_on_no_known_grid_do_not_accuse_where_nothing_was_decided():
 def test_items_without_a_band_can_still_stop_a_pass():
     """A candidate that is fine on the band's items and far off on the others is not WITHIN."""
     hidden = band(0.9, 1.0, 1.1).model_copy(update={"rest_low": 0.5, "limit": 0.01})
-    assert verdict(band=hidden)[0] is Outcome.INCONCLUSIVE
+    assert verdict(weights=weights("cast"), band=hidden)[0] is Outcome.INCONCLUSIVE
 
 
 def test_a_configuration_that_was_not_exercised_is_never_within():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from harness.comparisons.model import Result
 from harness.comparisons.table import TokenTable
 from harness.evidence.clustered import positive_mean_interval, ratio_interval
@@ -46,6 +48,10 @@ class BandReading(Result):
         return math.log(self.ratio / self.fail_low) if self.fail_low > 0 else math.inf
 
 
+#: What a divergence of one token is at least, in nat, where all of them are nothing but rounding.
+_FINEST = 1e-12
+
+
 def band_member(name: str, table: TokenTable) -> BandMember:
     """Summarise one honest configuration."""
     kl = positive_mean_interval(table.column("kl_ref_cand"), table.cluster)
@@ -68,14 +74,18 @@ def against_band(candidate: TokenTable, honest: dict[str, TokenTable]) -> BandRe
     others = {s.key for s in candidate.sequences} - keys
     rest = candidate.restrict(others) if others else None
     low = positive_mean_interval(rest.column("kl_ref_cand"), rest.cluster).low if rest else 0.0
-    means = ours.column("kl_ref_cand"), theirs.column("kl_ref_cand"), ours.cluster
+    above, below = ours.column("kl_ref_cand"), theirs.column("kl_ref_cand")
+    noise = ours.sums("kl_ref_cand").mean <= 0
+    if noise:  # so near that the sums' own rounding decides their sign: magnitudes bound the ratio from above, and accuse nobody
+        above = np.maximum(np.abs(above), _FINEST)
+    means = above, below, ours.cluster
     ratio, wider = ratio_interval(*means), ratio_interval(*means, accusing_level(), unseen=True)
     return BandReading(
         member=widest,
         ratio=ratio.value,
         low=ratio.low,
         high=ratio.high,
-        fail_low=wider.low,
+        fail_low=min(wider.low, 1.0) if noise else wider.low,
         se=ratio.se,
         tokens=ratio.tokens,
         clusters=ratio.clusters,

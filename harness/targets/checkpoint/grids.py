@@ -34,7 +34,10 @@ _LATTICES: tuple[tuple[str, int, tuple[int, ...], bool], ...] = (
     ("6-bit, 16 per scale", 16, (31, 32), True),
     ("8-bit, 64 per scale", 64, (255,), False),
     ("8-bit, 32 per scale", 32, (127,), True),
+    ("8-bit, 32 per scale", 32, (255,), False),
+    ("8-bit, 64 per scale", 64, (127, 128), True),
     ("8-bit, 128 per scale", 128, (127, 128), True),
+    ("8-bit, 128 per scale", 128, (255,), False),
     ("8-bit, one scale per row", 0, (127, 128), True),
 )
 _ON_GRID, _OFF_GRID = 0.06, 0.12  # mean distance to the nearest multiple, in steps; 0.25 is what chance gives

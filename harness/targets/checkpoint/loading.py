@@ -19,6 +19,7 @@ from harness.targets.checkpoint.formats.unused import judge_unused
 from harness.targets.checkpoint.gguf_types import apply_types
 from harness.targets.checkpoint.head import Head, find_head
 from harness.targets.checkpoint.kv_cache import round_cache_of
+from harness.targets.checkpoint.rope_state import forget_lengths
 from harness.targets.spec import GGUF_TYPES, TargetSpec
 
 _TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -74,6 +75,7 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     model = _from_gguf(spec) if spec.in_gguf else _from_folder(spec)
     model.eval()
     model.requires_grad_(False)  # noqa: FBT003
+    forget_lengths(model)
     changed = 0
     if spec.kind == "ggufq" and spec.detail not in GGUF_TYPES:
         changed = apply_types(model, spec.detail)

@@ -252,6 +252,7 @@ def compare_tensor(
         update={
             "beside_claim": beside,
             "grid": grid,
+            "signs": _same_signs(ours, theirs),
             "nearest": nearest_share(ours, theirs),
             "low_rank": _NONE if grid else _low_rank(next(iter(pieces(b - a)))),
             "distinct_reference": distinct_per_block(ours),
@@ -296,6 +297,12 @@ def _low_rank(difference: Tensor) -> float:
         energy = torch.linalg.svdvals(values) ** 2
         parts.append(float(energy[:count].sum() / energy.sum().clamp_min(1e-30)))
     return parts[0] / max(parts[1], 1e-30)
+
+
+def _same_signs(ours: Any, theirs: Any) -> float:
+    """The share of weights with the reference's sign among those that neither side has at zero."""
+    product = np.sign(ours) * np.sign(theirs)
+    return float((product > 0).sum() / max((product != 0).sum(), 1))
 
 
 def _norm(values: Tensor) -> float:

@@ -101,6 +101,17 @@ def test_another_model_stays_another_model_after_quantization():
     assert zeroed.kind == "unrelated"
 
 
+@pytest.mark.parametrize("bits", [0, 4])
+def test_rescaled_channels_are_no_other_model(bits):
+    """Scales of every channel far apart, as smoothing folds them, then 4 bits: the signs are the reference's."""
+    spread = torch.exp(1.5 * torch.randn(256, generator=torch.Generator().manual_seed(3)))
+
+    def change(values):
+        return round_to_nearest(values * spread, bits, 32) if bits else values * spread
+
+    assert reading(matrices_only(change)).kind == ("grid" if bits else "moved")
+
+
 @pytest.mark.parametrize("width", [1536, 4096])
 def test_training_stored_as_bf16_is_not_a_codebook(width):
     """bf16 alone thins out distinct values on wide rows; the reference is held to the same format first."""
