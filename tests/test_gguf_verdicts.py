@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from harness.config import Places
 from harness.observations.events import Noticed
 from harness.verdicts.model import Cause, Outcome
+from tests.support.gemma import gemma_gguf, gemma_reference
 from tests.support.gguf_files import write_gguf
 
 
@@ -53,3 +59,30 @@ def test_a_quantized_file_can_be_the_reference(runner, toy, tiny_suite, tmp_path
     assert found == [Outcome.WITHIN, Outcome.BEYOND]
     assert all("FILE116" in codes(one) for one in card.candidates)
     assert any("itself quantized (gguf:Q8_0)" in str(event) for event in runner.events if isinstance(event, Noticed))
+
+
+@pytest.mark.slow
+def test_gemma_without_a_template(runner, tmp_path):
+    """A real model of 262,144 ids with a sliding window: bf16 and its own file are WITHIN, four bits are quantization."""
+    cache = Places.default().cache
+    reference, file = gemma_reference(cache), gemma_gguf(cache)
+    suite = tmp_path / "texts"
+    suite.mkdir()
+    (suite / "suite.yaml").write_text(
+        "name: texts\nversion: 1\ntitle: Texts\nlicence: Apache-2.0\npurpose: tests\nshows: [texts]\n"
+        "cannot_show: [chats]\nskip_tokens: 8\nprofiles: {full: {band_documents: 8}}\n"
+    )
+    from harness.suites import load_suite
+
+    texts = [item for item in load_suite("core").items if item.text][:8]
+    (suite / "items.jsonl").write_text(
+        "".join(
+            json.dumps({"id": item.id, "domain": item.domain, "text": (item.text or "")[:400]}) + "\n" for item in texts
+        )
+    )
+    card = runner(
+        reference, (f"dtype:bf16:{reference}", "bf16"), (f"rtn:4:{reference}", "bf16"), (f"gguf:{file}", ""),
+        suite=str(suite), ladder=(),
+    )  # fmt: skip
+    found = [(one.verdict.outcome, one.verdict.cause) for one in card.candidates]
+    assert found == [(Outcome.WITHIN, None), (Outcome.BEYOND, Cause.QUANTIZATION), (Outcome.WITHIN, None)]

@@ -155,7 +155,7 @@ def _card(
         declared=declared_claim(planned.spec, identity)[0],
         rebuilt_key=plan.target(claimed.rebuild).spec.text if claimed.rebuild else "",
         longest=max((len(sequence.ids) for sequence in plan.items()), default=0),
-        in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "ggufq"},
+        in_memory=planned.spec.kind in {"bnb", "rtn", "fp8", "mx", "ggufq"},
         unused=_unused(journal, planned.key),
     )
     evidence = assemble(measured, sticks)

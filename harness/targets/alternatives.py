@@ -14,6 +14,7 @@ from harness.targets.spec import (
     DTYPES,
     GGUF_RECIPES,
     GGUF_TYPES,
+    MX_TYPES,
     GgufDetail,
     TargetSpec,
     gguf_detail,
@@ -25,7 +26,7 @@ _WHOLE_ROW = 1 << 20  # a group longer than any row: one scale per row
 _CHANNEL = "-channel"  # how that is written in a claim
 
 CLAIMS = (
-    *DTYPES, "fp8", *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "gguf:Q4_K_M and its like",
+    *DTYPES, "fp8", *MX_TYPES, *BNB_MODES, *(f"gguf:{name}" for name in GGUF_TYPES), "gguf:Q4_K_M and its like",
     "int4g128 and its like", "int8-channel",
 )  # fmt: skip
 
@@ -104,6 +105,8 @@ def rebuild(
         return derived(reference, "dtype", claim)
     if claim == "fp8":
         return derived(reference, "fp8", "")
+    if claim in MX_TYPES:
+        return derived(reference, "mx", claim)
     if claim in BNB_MODES:
         return derived(reference, "bnb", claim)
     kind, _, detail = claim.partition(":")
@@ -131,7 +134,7 @@ def declared_claim(spec: TargetSpec, identity: ModelIdentity) -> tuple[str, str]
 
     A quantization that we applied at the user's request (``bnb:nf4:...``) is as good as declared.
     """
-    if spec.kind == "bnb":
+    if spec.kind in {"bnb", "mx"}:
         return spec.detail, "its specification"
     if spec.kind == "rtn":
         return f"int{spec.detail}", "its specification"

@@ -21,6 +21,7 @@ HONEST = (CENTRE, "bf16")
 _NEAR = {
     "bnb": {"int8"},
     "fp8": {""},
+    "mx": {"mxfp8"},
     "ggufq": {"Q8_0", "Q6_K"},
     "kv": {"e4m3", "q8_0", "q8_0-unrotated"},
     "dtype": set(DTYPES),

@@ -5,6 +5,7 @@
 ``bnb:int8|nf4|fp4:REF``             quantized on loading by bitsandbytes
 ``rtn:BITS[gGROUP]:REF``             round to nearest, asymmetric, per group of GROUP inputs (default 64)
 ``fp8:REF``                          weights rounded to e4m3, one scale per output row
+``mx:nvfp4|mxfp4|mxfp8:REF``         weights rounded to block-scaled narrow floats
 ``ggufq:Q8_0|Q5_0|Q4_0:REF``         weights sent through llama.cpp's quantizer and back, every matrix alike
 ``ggufq:Q4_K_M:REF``                 the same by a recipe of llama.cpp's: which tensors get which type
 ``ggufq:like=FILE:REF``              the same by the types of a GGUF file's tensors
@@ -27,6 +28,7 @@ BNB_MODES = ("int8", "nf4", "fp4")
 GGUF_TYPES = ("Q8_0", "Q5_0", "Q5_1", "Q4_0", "Q4_1")
 #: Recipes and single types that llama.cpp's own quantizer makes.
 GGUF_RECIPES = tuple(dict.fromkeys([*RECIPES, *(k for k in TYPES if k[0] in "QTMN" or k.startswith("IQ"))]))
+MX_TYPES = ("nvfp4", "mxfp4", "mxfp8")
 KV_TYPES = ("e4m3", "q8_0", "q4_0", "q8_0-unrotated", "q4_0-unrotated")
 DEFAULT_GROUP = 64
 _RTN = re.compile(r"^([2-8])(?:g(\d+))?$")
@@ -118,7 +120,7 @@ class TargetSpec:
     @property
     def derived(self) -> bool:
         """Whether this target is built from another checkpoint by us."""
-        return self.kind in {"dtype", "bnb", "rtn", "fp8", "ggufq", "kv"}
+        return self.kind in {"dtype", "bnb", "rtn", "fp8", "mx", "ggufq", "kv"}
 
     def with_runtime(self, **changes: str | int) -> TargetSpec:
         """The same weights, run differently."""
@@ -133,7 +135,9 @@ def parse_spec(text: str, runtime: Runtime | None = None) -> TargetSpec:
         kind = ""
     if kind in {"fp8", "gguf", "gptq"} and rest:
         return TargetSpec(kind, "", rest, runtime)
-    choices: dict[str, tuple[str, ...]] = {"dtype": DTYPES, "bnb": BNB_MODES, "ggufq": GGUF_TYPES, "kv": KV_TYPES}
+    choices: dict[str, tuple[str, ...]] = {
+        "dtype": DTYPES, "bnb": BNB_MODES, "mx": MX_TYPES, "ggufq": GGUF_TYPES, "kv": KV_TYPES,
+    }  # fmt: skip
     if kind in choices or kind == "rtn":
         detail, _, base = rest.partition(":")
         if not base:

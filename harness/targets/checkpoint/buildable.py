@@ -16,7 +16,7 @@ def build_problem(spec: TargetSpec) -> str:
     Rounded weights are decided by shapes alone, on a model without numbers; a rounded cache, or types that differ from tensor
     to tensor, only by building the copy.
     """
-    by_shape = spec.kind in {"rtn", "fp8", "bnb"} or (spec.kind == "ggufq" and spec.detail in GGUF_TYPES)
+    by_shape = spec.kind in {"rtn", "fp8", "mx", "bnb"} or (spec.kind == "ggufq" and spec.detail in GGUF_TYPES)
     try:
         if by_shape and not spec.in_gguf:
             config, model_class = class_of(configuration(spec), spec)

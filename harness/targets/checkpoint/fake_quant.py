@@ -6,6 +6,7 @@ The *arithmetic of the weights* is what is judged. An engine that also rounds ac
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from harness.errors import IncompatibleCandidate, MissingExtra
 from harness.targets.checkpoint.matrices import Matrix, roundable, rounded_at_best
+from harness.targets.checkpoint.microscaling import GROUPS, round_to
 
 Rounding = Callable[[Tensor], Tensor]
 
@@ -84,13 +86,17 @@ def rounding_of(kind: str, detail: str) -> Rounding:
         return lambda weight: round_to_nearest(weight, bits, group)
     if kind == "fp8":
         return round_to_fp8
+    if kind == "mx":
+        return partial(round_to, detail)
     if kind == "bnb":
         return round_rows_to_int8 if detail == "int8" else lambda weight: round_to_codebook(weight, detail)
     return lambda weight: gguf_round_trip(weight, detail)
 
 
-def rounds(matrix: Matrix, kind: str) -> bool:
+def rounds(matrix: Matrix, kind: str, detail: str = "") -> bool:
     """Whether a quantization of this kind takes a matrix: llama.cpp embeddings and heads, too, if rows are whole blocks."""
+    if kind == "mx" and next(iter(matrix.pieces())).shape[1] % GROUPS[detail]:
+        return False
     if kind != "ggufq":
         return matrix.role in {"linear", "expert"}
     if matrix.role == "other" or matrix.packed:
@@ -117,7 +123,7 @@ def apply_rounding(model: Any, kind: str, detail: str) -> int:
 
 def refuse_partial(model: Any, kind: str, detail: str) -> list[Matrix]:
     """The matrices that a quantization takes, by their shapes alone; raises IncompatibleCandidate if too few are left to it."""
-    chosen = [one for one in roundable(model, everything=kind == "ggufq") if rounds(one, kind)]
+    chosen = [one for one in roundable(model, everything=kind == "ggufq") if rounds(one, kind, detail)]
     rounded = sum(one.count for one in chosen if one.role not in {"embedding", "head"})
     inner = rounded_at_best(model)
     if rounded < (1 - MAY_BE_LEFT) * inner:
@@ -129,8 +135,9 @@ def refuse_partial(model: Any, kind: str, detail: str) -> list[Matrix]:
 
 
 def round_pieces(matrix: Matrix, values: Tensor, rounding: Rounding) -> Tensor:
-    """Round values of a matrix's shape in place, row by row, experts one after the other."""
+    """Round values of a matrix's shape in place, row by row where rows do not share a scale, experts one after the other."""
+    whole = getattr(rounding, "args", ()) == ("nvfp4",)
     for piece in matrix.pieces(values):
-        for rows in piece.split(max(_AT_ONCE // piece.shape[1], 1)):  # every rounding is row by row
+        for rows in piece.split(len(piece) if whole else max(_AT_ONCE // piece.shape[1], 1)):
             rows.copy_(rounding(rows.contiguous()))
     return values

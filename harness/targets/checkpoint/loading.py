@@ -79,7 +79,7 @@ def load_model(spec: TargetSpec) -> tuple[Any, int]:
     changed = 0
     if spec.kind == "ggufq" and spec.detail not in GGUF_TYPES:
         changed = apply_types(model, spec.detail)
-    elif spec.kind in {"rtn", "fp8", "ggufq", "bnb"}:
+    elif spec.kind in {"rtn", "fp8", "mx", "ggufq", "bnb"}:
         changed = apply_rounding(model, spec.kind, spec.detail)
     _refuse_non_finite(model)
     if spec.kind == "kv":

@@ -20,14 +20,12 @@ _E2M1_EXPONENT, _E4M3_EXPONENT = 2, 8  # of the largest value
 _E4M3_MAX = 448.0
 
 
-def round_to(kind: str, weight: Tensor) -> Tensor | None:
-    """The weight in a format and back, same shape and fp32; None where its last axis is no multiple of the group.
+def round_to(kind: str, weight: Tensor) -> Tensor:
+    """The weight in a format and back, same shape and number format; its last axis must be a multiple of the group.
 
     Stacks of matrices (``[experts, outputs, inputs]``) get one fp32 scale per matrix.
     """
     group = GROUPS[kind]
-    if weight.shape[-1] % group:
-        return None
     values = weight.float()
     parts = values.reshape(*values.shape[:-1], -1, group)
     top = parts.abs().amax(-1, keepdim=True)
@@ -42,7 +40,7 @@ def round_to(kind: str, weight: Tensor) -> Tensor | None:
     narrow = (
         _nearest_e2m1(unit) if kind != "mxfp8" else unit.clamp(-_E4M3_MAX, _E4M3_MAX).to(torch.float8_e4m3fn).float()
     )
-    return (narrow * step).reshape(weight.shape)
+    return (narrow * step).reshape(weight.shape).to(weight.dtype)
 
 
 def _nearest_e2m1(values: Tensor) -> Tensor:

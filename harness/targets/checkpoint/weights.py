@@ -40,9 +40,9 @@ def weight_evidence(
     """
     ours = reference if isinstance(reference, Mapping) else dict(own_names(reference))
     roundings = {
-        name: (spec.kind, rounding_of(spec.kind, spec.detail))
+        name: (spec.kind, spec.detail, rounding_of(spec.kind, spec.detail))
         for name, spec in (claims or {}).items()
-        if spec.kind in {"rtn", "fp8", "bnb"} or (spec.kind == "ggufq" and spec.detail in GGUF_TYPES)
+        if spec.kind in {"rtn", "fp8", "mx", "bnb"} or (spec.kind == "ggufq" and spec.detail in GGUF_TYPES)
     }
     known = {one.name: one for one in matrices(model)}
     left = dict.fromkeys(ours)
@@ -63,7 +63,11 @@ def weight_evidence(
                 beside += 1
             continue
         compared += values.numel()
-        takes = {claim: rounding for claim, (kind, rounding) in roundings.items() if matrix and rounds(matrix, kind)}
+        takes = {
+            claim: rounding
+            for claim, (kind, detail, rounding) in roundings.items()
+            if matrix and rounds(matrix, kind, detail)
+        }
         found.append(compare_tensor(own, original, values.cpu(), matrix, takes))
     missing = [name for name in left if not _beside(reference, name)]
     lost += sum(ours[name].numel() for name in missing)

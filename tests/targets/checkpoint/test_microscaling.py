@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
+from harness.errors import IncompatibleCandidate
+from harness.targets.alternatives import rebuild
+from harness.targets.checkpoint.loading import load_model
 from harness.targets.checkpoint.microscaling import GROUPS, round_to
+from harness.targets.spec import parse_spec
+from tests.support.families import make_family
+from tests.support.toy import make_toy
 
 VALUES = [sign * value for value in (0, 0.5, 1, 1.5, 2, 3, 4, 6) for sign in (1, -1)]
 
@@ -41,8 +47,27 @@ def test_every_group_is_rounded_with_its_own_scale(kind):
 
 @pytest.mark.parametrize("kind", GROUPS)
 def test_rounding_twice_changes_nothing_and_zeros_stay(kind):
-    """What lies on the grid stays there; a matrix of zeros is no division by zero; odd widths are left alone."""
+    """What lies on the grid stays there; a matrix of zeros is no division by zero."""
     once = round_to(kind, torch.randn(3, 2, 64, generator=torch.Generator().manual_seed(1)))
     assert torch.allclose(round_to(kind, once), once, rtol=1e-6)
     assert not round_to(kind, torch.zeros(2, 64)).any()
-    assert round_to(kind, torch.zeros(2, 60)) is None
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_a_claim_is_rebuilt_by_the_same_rounding(kind, tmp_path):
+    """Linear layers and experts, in place; a matrix whose rows hold no whole group is refused by how much it would leave."""
+    reference = make_family(tmp_path / "mixture", "mixtral")
+    claimed = rebuild(kind, parse_spec(str(reference)), "bf16")
+    assert claimed.text == f"mx:{kind}:{reference}"
+    before, after = (own_state(parse_spec(text)) for text in (str(reference), claimed.text))
+    for name, values in before.items():
+        rounded = values.ndim > 1 and not any(part in name for part in ("embed", "lm_head", ".gate.weight", "router"))
+        expected = round_to(kind, values) if rounded else values
+        assert torch.equal(after[name], expected), name
+    with pytest.raises(IncompatibleCandidate):
+        load_model(parse_spec(f"mx:{kind}:{make_toy(tmp_path / 'odd', hidden_size=40, intermediate_size=56)}"))
+
+
+def own_state(spec):
+    model, _ = load_model(spec)
+    return model.state_dict()
