@@ -241,7 +241,7 @@ def start(toy, tiny_suite, cache, results):
     return process, words, env
 
 
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("blow", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_stopped_run_resumes_and_ends_like_an_unbroken_one(toy, tiny_suite, shared_cache, tmp_path, blow):
     """After Ctrl-C or kill -9 the same command goes on in the same folder, asks nothing twice, and finds the same."""
     process, words, env = start(toy, tiny_suite, shared_cache, tmp_path / "results")

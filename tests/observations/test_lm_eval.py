@@ -261,6 +261,7 @@ def test_a_metric_that_cannot_fail_is_found(make):
     assert "cannot fail" in always["own"].vacuous
 
 
+@pytest.mark.slow
 def test_a_name_that_does_not_exist_is_met_with_the_closest_one():
     """Shipped names and lm-eval's own are known."""
     with pytest.raises(UnknownName) as error:

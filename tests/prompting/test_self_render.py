@@ -59,6 +59,7 @@ def test_an_honest_host_is_within_and_shows_itself_which_faults_would_have_shown
     assert type(card).model_validate_json(card.model_dump_json()) == card
 
 
+@pytest.mark.slow
 def test_a_system_prompt_that_a_gateway_drops_is_named(inspect, llamacpp):
     """The engine behind it shows the right prompts to whoever asks; the answers tell what it was sent."""
 

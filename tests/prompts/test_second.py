@@ -65,6 +65,7 @@ def test_llamacpps_engine_renders_as_a_running_server_does(smollm, llamacpp):
     assert all(text == one.text for text, one in pairs if one.outcome == "text")
 
 
+@pytest.mark.slow
 def test_llamacpps_habits_are_told_and_not_held_against_a_template(smollm, tmp_path):
     """SmolLM2's template, and one that has everything: nothing but documented deviations."""
     file = tmp_path / "everything.jinja"

@@ -92,10 +92,20 @@ EXPECTED = {
 }
 
 
-ONE = "tools are refused"  # meets a real server in the short run, too
+def test_a_real_host_that_does_not_parse_calls_is_named(memory, few_cases, tmp_path):
+    """In four cases: calls that the honest server returns stand in the text of the broken one."""
+    lines = [one for one in few_cases.read_text(encoding="utf-8").splitlines(keepends=True) if '"special"' in one]
+    cases = tmp_path / "four.jsonl"
+    cases.write_text("".join(lines[:4]), encoding="utf-8")
+    with serving(memory) as honest, serving(memory, FAULTS["calls are not parsed"]) as broken:
+        card, _, _ = run(honest.address, broken.address, cases=cases, results=tmp_path)
+    found = {one.code: one.detail for one in card.candidates[0].findings}
+    assert "4 of 4 replies, 0 of" in found["TOOL714"]
+    assert "<tool_call>" in found["TOOL714"]
 
 
-@pytest.mark.parametrize("fault", [pytest.param(one, marks=[] if one == ONE else pytest.mark.slow) for one in FAULTS])
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_of_a_host_is_found_and_named(fault, memory, few_cases, tmp_path):
     """By its code; what these few cases cannot decide is at least seen."""
     outcome, codes = EXPECTED[fault]

@@ -348,6 +348,13 @@ def serve(reader: BinaryIO, writer: BinaryIO, worker: Worker) -> None:
             send(writer, answer, out)
 
 
+#: What the first tokenizer and the first model of a process would import: over half a second in each, were it not here.
+_LIBRARY = (
+    "modeling_utils", "modeling_layers", "masking_utils", "generation.utils", "models.auto.modeling_auto",
+    "models.auto.tokenization_auto", "tokenization_utils_tokenizers", "processing_utils",
+)  # fmt: skip
+
+
 def preload() -> bool:
     """Import what every checkpoint needs; says whether it can be forked, which a torch that holds a GPU cannot."""
     try:
@@ -357,7 +364,11 @@ def preload() -> bool:
             return False
         from harness.targets.checkpoint import answering, kept, openings, scoring, tokenization, weights  # noqa: F401, PLC0415
 
-        importlib.import_module("transformers.modeling_utils")
+        for part in _LIBRARY:
+            importlib.import_module(f"transformers.{part}")
+        if importlib.util.find_spec("mistral_common"):  # where it is installed, every tokenizer's loading imports it
+            importlib.import_module("transformers.integrations.mistral.tokenizer")
+        importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("mixtral")
     except (ImportError, OSError):
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import cache
 
 import jinja2
 import pytest
@@ -153,12 +154,16 @@ def test_any_json_comes_back(arguments):
         assert [json.loads(call.arguments) for call in found] == arguments, shape
 
 
+@cache
+def every_syntax():
+    return [learn_syntax(renderer(shape)) for shape in SHAPES.values()]
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_no_text_makes_reading_fail(text):
     """Whatever a model writes."""
-    for shape in SHAPES.values():
-        syntax = learn_syntax(renderer(shape))
+    for syntax in every_syntax():
         read_calls(text, syntax, TOOLS)
         read_calls(syntax.first + text + syntax.end, syntax, TOOLS)
 

@@ -26,7 +26,9 @@ def test_simple_types_are_byte_for_byte_the_packages(kind):
     assert np.array_equal(quantized(ROWS, kind), gguf.quants.quantize(ROWS, gguf.GGMLQuantizationType[kind]))
 
 
-@pytest.mark.parametrize("kind", SQNR)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=pytest.mark.slow) if one.startswith("IQ1") else one for one in SQNR]
+)
 def test_every_type_comes_back_as_near_as_its_bits_allow(kind):
     """Quantized by llama.cpp and decoded by the package; types that need one get an importance matrix of ones."""
     importance = np.ones(512, dtype=np.float32) if kind.startswith(("IQ1", "IQ2")) else None

@@ -52,6 +52,7 @@ def served(smollm, tmp_path_factory):
         process.wait(30)
 
 
+@pytest.mark.slow
 def test_what_it_takes_and_ignores_is_told(served):
     """Log-probabilities, several choices, stop strings: a success status, and nothing of it; unknown fields are refused."""
     with Client(parse_address(served)) as client:
