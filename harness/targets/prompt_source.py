@@ -269,7 +269,8 @@ def _ends_of_generation(folder: Path) -> tuple[int, ...]:
     """The ids at which llama.cpp stops whatever the file declares."""
     added = read_json(folder / "tokenizer.json").get("added_tokens")
     entries = [entry for entry in added if isinstance(entry, dict)] if isinstance(added, list) else []
-    return tuple(int(str(entry["id"])) for entry in entries if entry.get("content") in _ENDS)
+    ends = [entry.get("id") for entry in entries if str(entry.get("content")) in _ENDS]
+    return tuple(one for one in ends if type(one) is int)
 
 
 def _template_of(settings: dict[str, Any]) -> str:

@@ -111,7 +111,7 @@ def parted(content: Any) -> tuple[str, str]:
     thoughts: list[str] = []
     for part in content if isinstance(content, list) else []:
         if isinstance(part, dict):
-            thinks = part.get("type") in {"thinking", "reasoning"}
+            thinks = part.get("type") in ("thinking", "reasoning")  # no set: a hostile type has no hash
             said = part.get("thinking") if thinks and part.get("thinking") else part.get("text")
             said = parted(said)[0] if isinstance(said, list) else said
             (thoughts if thinks else texts).append(said if isinstance(said, str) else "")

@@ -88,7 +88,7 @@ def way_of(body: Mapping[str, Any]) -> int:
 
     A sampler that was asked for adds its own field to every way.
     """
-    asked = {name for name in ("top_k", "min_p") if body.get(name) not in {None, 0, -1}}
+    asked = {name for name in ("top_k", "min_p") if body.get(name) not in (None, 0, -1)}
     known = {name for way in WAYS for name in way} - asked
     sent = {name for name in body if name in known}
     prompt = "prompt" in body
