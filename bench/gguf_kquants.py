@@ -112,12 +112,17 @@ def main() -> None:
             reference=str(demo_reference(places.cache)),
             candidates=tuple(Candidate(*pair) for pair in wanted),
             suite=suite,
-            runtime=Runtime(threads=2),
+            runtime=Runtime(threads=1),
             ladder=(),
         )
         rows = rows_of(run(request, places), "SmolLM2-135M", [right for _, _, right in SOLD])
+        stored(rows)
         if "--without-gemma" not in sys.argv:
-            rows += gemma(places, texts_only(Path(suite)))
+            stored(rows + gemma(places, texts_only(Path(suite))))
+
+
+def stored(rows: list[dict[str, object]]) -> None:
+    """Write what was measured so far."""
     wrong = [row for row in rows if row["outcome"] != row["right"]]
     write("gguf_kquants", rows, {"model": "SmolLM2-135M, fp32 of a Q4_1 file; Gemma 3 270M", "wrong": len(wrong)})
 
@@ -130,7 +135,7 @@ def gemma(places: Places, suite: Path) -> list[dict[str, object]]:
         reference=str(base),
         candidates=tuple(Candidate(*pair) for pair in wanted),
         suite=str(suite),
-        runtime=Runtime(threads=2),
+        runtime=Runtime(threads=1),
         ladder=(),
     )
     return rows_of(run(request, places), "gemma-3-270m", ["WITHIN", "BEYOND", "WITHIN"])

@@ -20,8 +20,8 @@ SAMPLE = (
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
-    """Twenty documents, all with a band: experts that are chosen otherwise make few tokens weigh much."""
-    return make_suite(tmp_path_factory.mktemp("suite") / "twenty", documents=20, chats=1, asks=1, length=100, band=22)
+    """Sixteen documents, all with a band: experts that are chosen otherwise make few tokens weigh much."""
+    return make_suite(tmp_path_factory.mktemp("suite") / "sixteen", documents=16, chats=1, asks=1, length=100, band=18)
 
 
 @pytest.mark.parametrize("family", SAMPLE)

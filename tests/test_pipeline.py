@@ -26,7 +26,7 @@ def run(smollm, tmp_path_factory):
             Candidate(f"bnb:nf4:{smollm}", "bf16"),
             Candidate(f"bnb:nf4:{smollm}", "nf4"),
         ),
-        suite=str(cut_core(root / "suite", documents=6, letters=160)),
+        suite=str(cut_core(root / "suite", documents=6, letters=120)),
         profile="short",
         part=Profile(documents=6, prompts=1, band_documents=3),
         runtime=Runtime(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from pydantic import JsonValue
 
@@ -31,7 +32,7 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
     silent = {*reference.silent, *candidate.silent}
 
     def compare(field: str, ours: JsonValue, theirs: JsonValue) -> None:
-        if ours != theirs and field.partition(".")[0] not in silent:
+        if not same_value(ours, theirs) and field.partition(".")[0] not in silent:
             found.append(Difference(field=field, reference=_words(ours), candidate=_words(theirs)))
 
     if reference.config and candidate.config:
@@ -64,6 +65,20 @@ def file_differences(reference: ModelIdentity, candidate: ModelIdentity) -> list
         found.append(Difference(field="reference", reference=str(reference.quantization.get("claim")), candidate="-"))
     compare("missing", list(reference.missing), list(candidate.missing))
     return found
+
+
+def same_value(ours: JsonValue, theirs: JsonValue) -> bool:
+    """Whether two settings are the same where they are used: some files keep fractions in fp32, others as text."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(same_value(ours[name], theirs[name]) for name in ours)
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(same_value, ours, theirs))
+    if type(ours) is float and type(theirs) is float:
+        return math.isclose(ours, theirs, rel_tol=_FP32)
+    return ours == theirs
+
+
+_FP32 = 2.0**-23
 
 
 def _wrapped(*sides: ModelIdentity) -> bool:

@@ -61,6 +61,9 @@ def _on_grid(evidence: CandidateEvidence, displacement: AxisVerdict, size: str) 
     if not weights.not_rounded:
         reason = f"The weights are the reference's, each rounded to the grid '{weights.grid}' ({size}."
         return _axis(Outcome.WITHIN, reason)
+    if displacement.outcome is Outcome.WITHIN and _is_the_claim(evidence):
+        reason = f"The weights compute exactly what the rebuilt claim {evidence.claim} computes ({size}."
+        return _axis(Outcome.WITHIN, reason)
     apart = weights.changed_matrices - weights.rounded
     told = (
         f"{apart} of {weights.changed_matrices} changed matrices lie on the grid '{weights.grid}' or near it, and not where "
@@ -76,8 +79,8 @@ def _on_grid(evidence: CandidateEvidence, displacement: AxisVerdict, size: str) 
         and _feeds_back(evidence)
     ):
         reason = (
-            f"{told}: as rounding does that feeds its errors back. They are no further from the reference than the claim that "
-            f"was rebuilt (at most {band.high:.2f} times), so that an edit of that size could hide."
+            f"{told}: as rounding does that feeds its errors back, or weighs them. They are no further from the reference than "
+            f"the claim that was rebuilt (at most {band.high:.2f} times), so that an edit of that size could hide."
         )
         return _axis(Outcome.WITHIN, reason)
     reason = (
@@ -86,13 +89,21 @@ def _on_grid(evidence: CandidateEvidence, displacement: AxisVerdict, size: str) 
     return _axis(Outcome.INCONCLUSIVE, reason)
 
 
+def _is_the_claim(evidence: CandidateEvidence) -> bool:
+    """Whether not one document tells the candidate from what was rebuilt of its claim: no edit hides there."""
+    band = evidence.band
+    return band is not None and band.member == f"claimed {evidence.claim}" and band.low == band.high == 1.0
+
+
 def _by_rounding(evidence: CandidateEvidence, displacement: AxisVerdict) -> bool:
     """Whether the distance is that of a quantization, wherever the weights lie."""
     return displacement.cause is Cause.QUANTIZATION or explained_by_grid(evidence)
 
 
 def _feeds_back(evidence: CandidateEvidence) -> bool:
-    """Whether the claimed precision is made by methods that do not round to nearest."""
+    """Whether the claimed precision is made by methods that do not round to nearest, or search scales by importance."""
+    if evidence.claim.startswith("gguf:"):
+        return evidence.claim != "gguf:Q8_0"  # of all types the one that an importance matrix does not move
     return evidence.claim.startswith(_FEEDS_BACK) and evidence.claim != "int8"
 
 

@@ -62,7 +62,7 @@ def test_a_four_bit_host_is_found_by_what_it_writes(smollm, smollm_gguf, tmp_pat
     """In a few replies of a real server, against the reference and the build that it serves."""
     file = requantized(smollm_gguf, "Q4_0", Places.default().cache / "hosts")
     with local_host(file) as address:
-        card, folder = audit(smollm, address, tmp_path, requests=5, bank=BANK[:1])
+        card, folder = audit(smollm, address, tmp_path, requests=3, bank=BANK[:1])
     assert (card.outcome, card.cause) == ("BEYOND", "quantization")
     assert card.facts.logprobs.builds[0].name == "ggufq:Q4_0"
     assert (folder / "report.html").exists()

@@ -171,8 +171,15 @@ def test_weights_on_a_grid_that_are_not_the_references_rounded_are_not_cleared()
     member = {"member": "claimed nf4"}
     beside = band(1.05, 1.2, 1.3).model_copy(update=member)
     assert verdict(weights=apart, claim="nf4", band=beside) == (Outcome.INCONCLUSIVE, None)
-    near = band(0.8, 0.9, 1.0).model_copy(update={"member": "claimed int4g128"})
-    assert verdict(weights=apart, claim="int4g128", band=near) == (Outcome.WITHIN, None)
+    for claim, outcome in (
+        ("int4g128", Outcome.WITHIN),
+        ("gguf:Q4_K_M", Outcome.WITHIN),
+        ("gguf:Q8_0", Outcome.INCONCLUSIVE),
+    ):
+        near = band(0.8, 0.9, 1.0).model_copy(update={"member": f"claimed {claim}"})
+        assert verdict(weights=apart, claim=claim, band=near)[0] is outcome
+    exact = band(1.0, 1.0, 1.0).model_copy(update={"member": "claimed gguf:Q8_0"})
+    assert verdict(weights=apart, claim="gguf:Q8_0", band=exact) == (Outcome.WITHIN, None)
     far = band(1.1, 1.2, 1.3).model_copy(update={"member": "claimed int4g128"})
     assert verdict(weights=apart, claim="int4g128", band=far) == (Outcome.INCONCLUSIVE, None)
     assert verdict(weights=weights(rounded=8), claim="nf4", band=beside) == (Outcome.WITHIN, None)

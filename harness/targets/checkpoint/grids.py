@@ -53,8 +53,8 @@ def find_grid(reference: Floats, candidate: Floats) -> str:
     """
     reference = _in_format_of(candidate, reference)
     for name, block, levels, symmetric in _LATTICES:
-        ours, theirs = (lattice_residual(side, block, levels, symmetric) for side in (reference, candidate))
-        if theirs < _ON_GRID and ours > _OFF_GRID:
+        on_it = lattice_residual(candidate, block, levels, symmetric) < _ON_GRID
+        if on_it and lattice_residual(reference, block, levels, symmetric) > _OFF_GRID:
             return name
     for block in _FP8_BLOCKS:
         if fp8_residual(candidate, block) < _ON_GRID and fp8_residual(reference, block) > _OFF_GRID:

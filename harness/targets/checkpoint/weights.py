@@ -7,6 +7,7 @@ Quantized releases are compared as what they compute with: dense.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _SAMPLED_ROWS = 16
 _CORNER = 256  # rows and columns of a difference whose spectrum is looked at
 _SPECTRUM_PART = 16  # the largest sixteenth of the singular values
 _NAMED = 12
+_PART = 1 << 16  # products that are summed in fp32
 
 
 def weight_evidence(
@@ -216,7 +218,7 @@ def compare_tensor(
     matrix: Matrix | None = None,
     roundings: Mapping[str, Rounding] | None = None,
 ) -> TensorEvidence:
-    """The numbers of one tensor; both sides in fp32, sums in fp64.
+    """The numbers of one tensor; both sides in fp32, sums of parts in fp64.
 
     ``matrix`` says along which axis the inputs run, ``roundings`` are what claimed precisions do to such a tensor.
     """
@@ -227,7 +229,7 @@ def compare_tensor(
     flat = a.ndim >= 2 and min(a.shape[-2:]) > 1 and (matrix is not None or a.ndim == 2)
     equal = relative < _FLOAT_NOISE
     zeroed = norm > 0 and not bool(b.any())
-    scale = float(torch.dot(a.double().flatten(), b.double().flatten())) / size**2
+    scale = _dot(a, b) / size**2
     scaled = _norm(b - scale * a) / max(abs(scale) * size, 1e-30)
     evidence = TensorEvidence(
         name=name,
@@ -310,7 +312,18 @@ def _same_signs(ours: Any, theirs: Any) -> float:
 
 
 def _norm(values: Tensor) -> float:
-    return float(torch.linalg.vector_norm(values, dtype=torch.float64))
+    return math.sqrt(_dot(values, values))
+
+
+def _dot(one: Tensor, other: Tensor) -> float:
+    """The sum of products: fp32 within a part, fp64 over the parts, a fraction of the time of fp64 throughout."""
+    parts = zip(one.float().flatten().split(_PART), other.float().flatten().split(_PART), strict=True)
+    total = sum(float(torch.dot(a, b)) for a, b in parts)
+    if math.isfinite(total):
+        return total
+    return float(
+        torch.dot(one.double().flatten(), other.double().flatten())
+    )  # damaged weights: squares too large for fp32
 
 
 def _cast(reference: Tensor, candidate: Tensor) -> str:

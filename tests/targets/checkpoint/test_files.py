@@ -59,6 +59,18 @@ def test_rope_of_both_library_generations_is_one_fact(toy, copy, tmp_path):
     assert file_differences(identity(toy, tmp_path), identity(copy, tmp_path)) == []
 
 
+def test_a_fraction_that_one_side_keeps_in_fp32_is_the_same(toy, copy, tmp_path):
+    """GGUF files hold 1e-05 as 9.999999747378752e-06; another epsilon is another one."""
+    edit_json(copy / "config.json", rms_norm_eps=struct.unpack("f", struct.pack("f", 1e-5))[0])
+    plain = shutil.copytree(toy, tmp_path / "plain")
+    edit_json(plain / "config.json", rms_norm_eps=1e-5)
+    assert file_differences(identity(plain, tmp_path), identity(copy, tmp_path)) == []
+    edit_json(copy / "config.json", rms_norm_eps=1.1e-5)
+    assert [d.field for d in file_differences(identity(plain, tmp_path), identity(copy, tmp_path))] == [
+        "config.rms_norm_eps"
+    ]
+
+
 def test_missing_and_wrong_paths_say_what_to_give(tmp_path):
     """A path that does not exist, a folder without a config and a file that is no GGUF are told apart."""
     with pytest.raises(TargetNotFound, match="no checkpoint at this path"):
