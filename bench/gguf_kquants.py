@@ -1,6 +1,6 @@
 """Real K- and IQ-files of SmolLM2, by llama.cpp's recipe and quantizer: under their own claim, and sold as more.
 
-    make bench-kquants
+    make bench-kquants                                    python bench/gguf_kquants.py --again RUN   (judged anew, no model)
 
 The recipe is held against llama.cpp's own quantizer by ``tests/targets/test_gguf_recipe.py``, so the files made here
 have its types. Rows say what is right beforehand. SmolLM2's rows of 576 weights fit no block of 256: most of Q4_K_M is
@@ -19,7 +19,9 @@ from _table import write
 
 from harness.config import Places
 from harness.observations.events import Stop
+from harness.observations.journal import Journal
 from harness.pipeline import Candidate, Request, compare
+from harness.reports.build import build_scorecard
 from harness.targets.checkpoint.ggml import quantized
 from harness.targets.checkpoint.gguf_loading import decoded
 from harness.targets.demo_model import build_demo_reference, demo_gguf, demo_reference
@@ -101,6 +103,11 @@ def rows_of(card, model: str, expected: list[str]) -> list[dict[str, object]]:
 
 def main() -> None:
     places = Places.default()
+    if "--again" in sys.argv:
+        folder = places.results / sys.argv[-1]
+        card = build_scorecard(Journal.open(folder.parent, folder.name))
+        stored(rows_of(card, "SmolLM2-135M", [right for _, _, right in SOLD]))
+        return
     for line in build_demo_reference(places.cache, None):
         print(line)
     folder = places.cache / "bench"
@@ -124,7 +131,7 @@ def main() -> None:
 def stored(rows: list[dict[str, object]]) -> None:
     """Write what was measured so far."""
     wrong = [row for row in rows if row["outcome"] != row["right"]]
-    write("gguf_kquants", rows, {"model": "SmolLM2-135M, fp32 of a Q4_1 file; Gemma 3 270M", "wrong": len(wrong)})
+    write("gguf_kquants", rows, {"reference": "the fp32 of a published 4-bit file", "wrong": len(wrong)})
 
 
 def gemma(places: Places, suite: Path) -> list[dict[str, object]]:

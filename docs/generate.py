@@ -218,6 +218,13 @@ _BENCHMARKS = {
         "Random weights as the library saves them, in bf16; honest band and ladder on. Right is: no divergence at all, WITHIN, "
         "BEYOND quantization, WITHIN, BEYOND other-model; right counts the five. What is refused is refused by name.",
     ),
+    "gguf_kquants": (
+        "K-quants under their own claim, and sold as more",
+        "make bench-kquants",
+        "Files by llama.cpp's recipe and quantizer, 16 short texts and 4 replies; ratio: KL over that of the rebuilt claim or "
+        "of the honest band. SmolLM2's rows of 576 weights fit no block of 256: most of Q4_K_M is Q5_0 there and most of Q5_K_M "
+        "Q5_1, and the reference lies on a 4-bit grid of its own, so that those two are not in the order of their names.",
+    ),
     "evidence_speed": (
         "Speed of the e-process",
         "make bench-evidence",
