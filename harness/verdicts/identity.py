@@ -12,7 +12,7 @@ from harness.verdicts.evidence import CandidateEvidence
 from harness.verdicts.model import AxisVerdict, Cause, Outcome
 
 #: Ways of rounding that feed errors back or learn them: their weights lie on other levels than the nearest, on purpose.
-_FEEDS_BACK = ("gptq", "auto-round", "autoround", "awq", "compressed-tensors", "int")
+_FEEDS_BACK = ("gptq", "auto-round", "autoround", "awq", "compressed-tensors", "int", "nvfp4", "mxfp4")
 
 
 def judge_identity(evidence: CandidateEvidence, displacement: AxisVerdict, *, same: bool) -> AxisVerdict:
