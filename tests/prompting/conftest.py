@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from harness.config import Places
+from harness.targets.demo_model import demo_gguf
 from harness.targets.endpoint.local import local_host
 from harness.targets.requantized import requantized
 from tests.support.templates import EVERYTHING
@@ -44,7 +45,8 @@ def everything(complete, smollm_gguf):
 
 
 @pytest.fixture(scope="package")
-def wide(complete, smollm_gguf):
-    """The same in 16 bits, whose answers do not depend on what was computed before."""
-    with local_host(requantized(smollm_gguf, "F16", Places.default().cache / "hosts"), EVERYTHING) as address:
+def wide(complete):
+    """The whole model in 16 bits, whose answers tell, and do not depend on what was computed before."""
+    cache = Places.default().cache
+    with local_host(requantized(demo_gguf(cache), "F16", cache / "hosts"), EVERYTHING) as address:
         yield complete, address
