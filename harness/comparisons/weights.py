@@ -15,9 +15,8 @@ from harness.targets.weight_evidence import TensorEvidence, WeightEvidence
 Kind = Literal["equal", "cast", "grid", "scaled", "permuted", "damaged", "moved", "unrelated", "unknown"]
 
 _FOREIGN = 1.73  # error beside the best multiple of the reference; above it the cosine of both is under one half
-_RESCALED = (
-    0.7  # share of signs from which on a matrix is the reference's with channels scaled; strangers share one half
-)
+#: Share of signs from which on a matrix is the reference's with channels scaled; strangers share one half.
+_RESCALED = 0.7
 _SCALE_ONLY = 1e-4
 #: The largest share of the weights, by number, that may lack a counterpart for the rest to speak for the model.
 _MAY_BE_UNMATCHED = 0.01

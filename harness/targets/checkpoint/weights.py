@@ -319,11 +319,10 @@ def _dot(one: Tensor, other: Tensor) -> float:
     """The sum of products: fp32 within a part, fp64 over the parts, a fraction of the time of fp64 throughout."""
     parts = zip(one.float().flatten().split(_PART), other.float().flatten().split(_PART), strict=True)
     total = sum(float(torch.dot(a, b)) for a, b in parts)
-    if math.isfinite(total):
+    if math.isfinite(total) and total:
         return total
-    return float(
-        torch.dot(one.double().flatten(), other.double().flatten())
-    )  # damaged weights: squares too large for fp32
+    # zero, or squares too large or too small for fp32
+    return float(torch.dot(one.double().flatten(), other.double().flatten()))
 
 
 def _cast(reference: Tensor, candidate: Tensor) -> str:

@@ -53,6 +53,15 @@ def test_quantized_weights_are_found_on_a_grid(change):
     assert reading(matrices_only(change)).kind == "grid"
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_weights_whose_squares_fp32_does_not_hold_are_compared(size):
+    """Neither is called equal, nor infinitely far: half of the reference is half of it at every size."""
+    weights = torch.randn(96, 256, generator=torch.Generator().manual_seed(1)) * size
+    found = compare_tensor("w", weights, weights / 2)
+    assert not found.equal
+    assert (found.relative_error, found.scale) == pytest.approx((0.5, 0.5), rel=1e-3)
+
+
 def test_small_training_steps_are_not_a_grid():
     """Moves of a thousandth in random directions are 'moved', however small: never quantization."""
     generator = torch.Generator().manual_seed(5)
