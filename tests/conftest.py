@@ -21,11 +21,14 @@ from tests.support.toy import make_suite, make_toy
 
 #: Files that took longest, in the long run or in the short one: of two processes, none should wait for one at the end.
 LONGEST = (
-    "test_known_answers.py", "auditing/test_audit.py", "examples/test_quantizer_ci.py", "tasking/test_run.py",
-    "tasking/test_hosts.py", "cli/test_plan.py", "cli/test_template.py", "cli/test_compare.py", "tasking/test_tools.py",
-    "targets/endpoint/test_trials.py", "prompting/test_self_render.py", "test_pytest_plugin.py", "comparisons/test_audit.py",
-    "auditing/test_texts.py", "cli/test_endpoints.py", "auditing/test_honest_host.py", "test_pipeline.py",
-    "auditing/test_scorable.py", "targets/endpoint/test_transformers_serve.py",
+    "test_known_answers.py", "test_families.py", "cli/test_template.py", "auditing/test_audit.py",
+    "examples/test_quantizer_ci.py",
+    "tasking/test_hosts.py", "cli/test_plan.py", "cli/test_compare.py", "prompting/test_served.py", "test_pipeline.py",
+    "prompting/test_self_render.py", "prompting/test_counts.py", "tasking/test_tools.py", "reports/pages/test_browser.py",
+    "targets/endpoint/test_trials.py", "prompts/test_faults.py", "targets/checkpoint/test_kept.py", "tasking/test_run.py",
+    "test_pytest_plugin.py", "auditing/test_scorable.py", "comparisons/test_audit.py", "auditing/test_texts.py",
+    "cli/test_endpoints.py", "auditing/test_honest_host.py", "targets/endpoint/test_transformers_serve.py",
+    "test_gguf_verdicts.py",
 )  # fmt: skip
 
 

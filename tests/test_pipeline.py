@@ -30,7 +30,7 @@ def run(smollm, tmp_path_factory):
         profile="short",
         part=Profile(documents=6, prompts=1, band_documents=3),
         runtime=Runtime(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))),
-        ladder=(4,),
+        ladder=(),
     )
     events, steps = [], compare(request, Places(root / "results", Places.default().cache), Stop())
     while True:

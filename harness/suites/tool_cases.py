@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
@@ -105,14 +106,23 @@ def _is_json(text: JsonValue) -> bool:
 
 def _check_schema(name: str, schema: JsonValue) -> None:
     """Raise ValueError for what is no JSON Schema, or looks for one elsewhere."""
+    problem = _problem(json.dumps(schema if isinstance(schema, dict) else {"": schema}))
+    if problem:
+        raise ValueError(f"the schema of {name} is none: {problem}")
+    if not isinstance(schema, dict) or not all(_resolves(schema, ref) for ref in _refs(schema)):
+        raise ValueError(f"the schema of {name} must be an object that refers to nothing outside itself")
+
+
+@cache
+def _problem(schema: str) -> str:
+    """Why a text is no JSON Schema; many cases offer the same tools, so each is looked at once."""
     from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - slow to import
 
     try:
-        Draft202012Validator.check_schema(schema if isinstance(schema, dict) else {"": schema})
+        Draft202012Validator.check_schema(json.loads(schema))
     except SchemaError as error:
-        raise ValueError(f"the schema of {name} is none: {error.message[:100]}") from error
-    if not isinstance(schema, dict) or not all(_resolves(schema, ref) for ref in _refs(schema)):
-        raise ValueError(f"the schema of {name} must be an object that refers to nothing outside itself")
+        return error.message[:100]
+    return ""
 
 
 def _refs(value: JsonValue) -> list[JsonValue]:

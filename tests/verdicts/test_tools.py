@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -16,7 +18,7 @@ from harness.verdicts.tools import judge_tools, tool_findings
 
 CASES = shipped_cases()
 SUITE = ToolSuite(CASES)
-HEADS, CHECKS = SUITE.heads(), SUITE.self_check()
+HEADS, checks = SUITE.heads(), functools.cache(SUITE.self_check)
 GOOD = {case.id: right_reply(case) for case in CASES}
 MARGIN = 0.05
 
@@ -28,7 +30,7 @@ def failing(aspect, *, kinds):
 
 def judged(candidate, *, reference=None, control=None, alpha=0.01):
     scores = [SUITE.scored(one) for one in (reference or GOOD, candidate, control or reference or GOOD)]
-    facts = compare_tasks(HEADS, scores[0], scores[1], scores[2], CHECKS, alpha, 0)
+    facts = compare_tasks(HEADS, scores[0], scores[1], scores[2], checks(), alpha, 0)
     tools = tool_facts(*scores)
     return judge_tools(facts, tools, MARGIN), {one.code: one.detail for one in tool_findings(facts, tools)}, tools
 
