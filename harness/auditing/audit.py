@@ -99,7 +99,7 @@ def _asked(
         except BudgetSpent as error:
             yield Noticed(f"{error.problem}: what is already there is judged")
         weighing = Weighing(
-            Scoring(workers, places.cache, prepared.members, prepared.prompts, plan.sampler), plan, folder
+            Scoring(workers, places.cache, prepared.members, prepared.prompts, plan.sampler, plan.marks), plan, folder
         )
         if profile and scores_texts(profile):
             try:
@@ -177,7 +177,8 @@ def audit_replies(
             yield Noticed(logged.dropped)
         if readings:
             yield Noticed(f"contents come in text parts: read as joined {', '.join(GAPS[gap] for gap in ways)}")
-        scoring = Scoring(workers, places.cache, prepared.members, prepared.prompts, prepared.plan.sampler)
+        plan = prepared.plan
+        scoring = Scoring(workers, places.cache, prepared.members, prepared.prompts, plan.sampler, plan.marks)
         weighing = Weighing(scoring, prepared.plan, folder)
         yield from weighing.add([reply for _, reply in logged.found])
         controls = yield from _controlled(weighing, prepared, folder, len(conversations))

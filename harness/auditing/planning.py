@@ -71,7 +71,7 @@ def measure_suspect(
         found = divergence_interval(evidence, member.name, centre.name)
         charge = 0.0
         if draws:
-            moved = yield from bench.moved(draws, _TOKENS)
+            moved = yield from bench.moved(draws, _TOKENS, list)
             charge = measure_charges(moved, bench.honest).members[member.name]
     sizes = [_sizes(evidence[name]) for name in (member.name, other.name)]
     return Measured(found, found.tokens / max(len(replies), 1), charge, *sizes)

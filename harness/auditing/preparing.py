@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from harness.auditing.asking import render_prompts
 from harness.auditing.scorable import Ids
+from harness.auditing.thinking import marks_of
 from harness.comparisons.controls import Control
 from harness.config import Places
 from harness.errors import NoChatTemplate
 from harness.observations.events import Event, Noticed
 from harness.prompts.conversation import Conversation
+from harness.prompts.thoughts import Marks
 from harness.reports.audit_card import AuditPlan, Checks
 from harness.targets.bank import (
     QUICK,
@@ -114,6 +116,7 @@ def prepare(
         template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
         left_out=request.left_out, protocol=request.protocol, stream=request.stream,
         texts=request.texts if request.sampler.plain else 0,
+        marks=marks_of(source, days[0]) if request.protocol == "chat" else Marks(),
     )  # fmt: skip
     return Prepared(plan, members, prompts)
 

@@ -29,11 +29,12 @@ def move_replies(
     silent: NDArray[np.bool_],
     draws: int,
     tokens: int,
+    seen: Callable[[Sequence[Ids]], Sequence[str | Ids]],
 ) -> Generator[Event, None, dict[str, MovedReplies]]:
     """Draw replies from the reference and from every alternative, and score those that the tokenizer cuts otherwise.
 
     ``prompts`` holds the questions' prompts per fault ("" for none), which are taken in turn. Each source's replies are
-    scored under the honest configurations and under itself.
+    scored under the honest configurations and under itself. ``seen`` is what a host shows of replies, for those that it parses.
     """
     honest = [member for member in members if not member.family]
     nothing = (int(np.flatnonzero(silent)[0]),)  # a reply of blanks is cut into nothing: silent at once
@@ -44,7 +45,8 @@ def move_replies(
         target = opened(source.spec)
         taken = [number % len(asked) for number in range(draws)]
         replies = target.generate([asked[n] for n in taken], [tokens] * draws, 1000 * place, _AT_ONCE)
-        cuts = opened(honest[0].spec).recut(replies)
+        heard = [_audible(until_silent(reply, silent), silent) for reply in replies]
+        cuts = opened(honest[0].spec).recut(seen(heard))
         pairs = [
             (n, until_silent(written, silent) or nothing, until_silent(cut, silent) or nothing)
             for n, written, cut in zip(taken, replies, cuts, strict=True)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from harness.targets.checkpoint.target import CheckpointTarget
 from harness.targets.endpoint.replies import Reply
 
-PARTED = "the host keeps a part of what the model writes out of the text"
 #: A reply of so many characters for each token that was asked for is no reply to this request.
 _MOST_PER_TOKEN = 200
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from harness.comparisons.recut import MovedReplies
 from harness.observations.events import Event, StageStarted
 from harness.observations.reference_cache import ReferenceCache
 from harness.observations.rescore import Evidence, rescore
+from harness.prompts.thoughts import Marks
 from harness.targets.bank import BankMember
 from harness.targets.checkpoint.target import CheckpointTarget, Workers
 from harness.targets.listed import Listed
@@ -34,13 +35,15 @@ class Scoring:
         members: Sequence[BankMember],
         prompts: Mapping[str, Sequence[Ids]],
         sampler: Sampler | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self._workers, self._cache, self._members, self._prompts = workers, cache, members, prompts
         self._sampler = sampler or Sampler()
         self._opened: dict[TargetSpec, CheckpointTarget] = {}
         self.centre = self.open(members[0].spec)
         self.honest = [member.name for member in members if not member.family]
-        self.silent = _silent(self.centre)
+        self.marks = marks or Marks()
+        self.silent = _silent(self.centre, self.marks)
         self.stop = next(iter(self.centre.identity().stop_ids), int(np.flatnonzero(self.silent)[0]))
         self._kept: ReferenceCache | None = None
 
@@ -70,17 +73,21 @@ class Scoring:
 
     def of(self, members: Sequence[BankMember], prompts: Mapping[str, Sequence[Ids]]) -> Scoring:
         """The same machinery for some of the members and other prompts."""
-        return Scoring(self._workers, self._cache, members, prompts, self._sampler)
+        return Scoring(self._workers, self._cache, members, prompts, self._sampler, self.marks)
 
     def lengths(self, first: int, end: int) -> list[int]:
         """Tokens of the reference's prompts."""
         return [len(prompt) for prompt in self._prompts[""][first:end]]
 
-    def moved(self, draws: int, tokens: int) -> Generator[Event, None, dict[str, MovedReplies]]:
-        """Local replies that their tokenizer cuts otherwise, for the charge of a host without ids."""
-        return (
-            yield from move_replies(self._members, self._prompts, self.open, self._states(), self.silent, draws, tokens)
-        )
+    def moved(
+        self, draws: int, tokens: int, seen: Callable[[Sequence[Ids]], Sequence[str | Ids]]
+    ) -> Generator[Event, None, dict[str, MovedReplies]]:
+        """Local replies that are read otherwise than they were written, for the charge of a host without ids.
+
+        ``seen`` is what a host shows of replies.
+        """
+        made = move_replies(self._members, self._prompts, self.open, self._states(), self.silent, draws, tokens, seen)
+        return (yield from made)
 
     def open(self, wanted: TargetSpec) -> CheckpointTarget:
         """The target of a specification."""
@@ -95,9 +102,14 @@ class Scoring:
         return self._kept
 
 
-def _silent(target: CheckpointTarget) -> NDArray[np.bool_]:
-    """Ids that hosts leave out of texts; those that end a reply are among them, whatever the tokenizer calls them."""
+def _silent(target: CheckpointTarget, marks: Marks) -> NDArray[np.bool_]:
+    """Ids that hosts leave out of texts; those that end a reply are among them, whatever the tokenizer calls them.
+
+    Marks around reasoning are put back, and count as text.
+    """
     silent = target.silent()
+    for ids in target.recut([marks.begin, marks.end]) if marks else ():
+        silent[[token for token in ids if token < len(silent)]] = False
     stops = [stop for stop in target.identity().stop_ids if stop < len(silent)]
     silent[stops] = True
     return silent

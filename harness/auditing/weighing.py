@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from harness.auditing.scorable import PARTED, Scorable, recut_replies, scorable, tells_no_ids
+from harness.auditing.scorable import Scorable, recut_replies, scorable, tells_no_ids
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder, Gathered
 from harness.auditing.telling import Names, names_tell, told_of, with_ids
+from harness.auditing.thinking import Thinking
 from harness.comparisons.audit import AuditFacts, weigh_replies
 from harness.comparisons.controls import accusing_axes
 from harness.comparisons.recut import RecutFacts, measure_charges
@@ -16,6 +17,15 @@ from harness.reports.audit_card import AuditPlan
 from harness.targets.endpoint.replies import Reply
 from harness.targets.endpoint.ways import is_neutral
 from harness.verdicts.audit import settled
+
+#: Why replies whose parts cannot be put together say nothing, and what else may be tried.
+_WITHHELD = {
+    "tool calls": "The host returns calls of tools, which no question here offers.",
+    "hidden": "The host hides what the model thinks: the text is a part of what was written.",
+    "summarised": "The host shows a summary in place of what the model thinks.",
+    "contradictory": "The host tells the model's reasoning in two fields that differ.",
+}
+_WAYS_OUT = "Ask with --protocol completions, where the host has it: that text is whole."
 
 
 class Weighing:
@@ -30,6 +40,7 @@ class Weighing:
         self._plan, self._folder, self._source = plan, folder, source
         self._own = Gathered()
         self._names = Names(bench.centre)
+        self._thinking = Thinking(bench.marks, bench.centre)
         self._recut: bool | None = (
             None  # whether the host tells no ids: the first round decides, one rule holds for all
         )
@@ -40,16 +51,20 @@ class Weighing:
         """Score and weigh the replies of one more round, in plan order."""
         if not replies:
             return
+        came, replies = replies, self._thinking.whole(replies)
+        named = self._thinking.by_ids(with_ids(replies, self._names))
         if self._recut is None:
-            self._recut = tells_no_ids(replies) and not self._named(replies)
+            self._recut = tells_no_ids(named) or (tells_no_ids(replies) and not self._named(named))
         if not self._recut:
-            replies = with_ids(replies, self._names)
+            replies = named
         self._neutral &= all(is_neutral(reply.way) for reply in replies)
         read = recut_replies if self._recut else scorable
         scored = read(replies, self.bench.centre, self.bench.silent, self.bench.stop, self._plan.tokens)
         yield from _told(scored)
         first = len(self.scored)
-        self.replies.extend(replies)
+        # texts as they came, for what is said of the protocol
+        pairs = zip(came, replies, strict=True)
+        self.replies.extend(reply.model_copy(update={"text": one.text}) for one, reply in pairs)
         self.scored.extend(scored)
         self.untestable = self._why_not(replies, first)
         if self.untestable:
@@ -59,7 +74,7 @@ class Weighing:
         rows = yield from self.bench.evidence(scored, first, told=told)
         lost = [number for number, one in enumerate(scored) if one.lost]
         if self._recut and not self._charges:
-            moved = yield from self.bench.moved(self._plan.draws, self._plan.tokens)
+            moved = yield from self.bench.moved(self._plan.draws, self._plan.tokens, self._thinking.again)
             self._charges = measure_charges(moved, self.bench.honest)
             if set(self._charges.dear) == set(self._plan.families):
                 self.untestable = "Without the ids of tokens, no member of this bank can be told from the reference."
@@ -73,11 +88,16 @@ class Weighing:
             self._charges, neutral=self._neutral, sampler=plan.sampler,
         )  # fmt: skip
 
-    def _named(self, replies: Sequence[Reply]) -> bool:
-        """Whether the ids that a host does not tell can be read from its log-probabilities, for every reply of a round."""
-        named = with_ids(replies, self._names)
+    def _named(self, named: Sequence[Reply]) -> bool:
+        """Whether ids that were read from log-probabilities hold for every reply of a round."""
         bench = self.bench
         return names_tell(named, scorable(named, bench.centre, bench.silent, bench.stop, self._plan.tokens))
+
+    def _unseen(self) -> bool:
+        """Whether most replies of a model that thinks are billed and empty."""
+        told = [reply for reply in self.replies if not reply.lost]
+        empty = [one for one in told if not one.text.strip() and not one.thought and (one.billed or 0) > 1]
+        return bool(self.bench.marks) and 2 * len(empty) > len(told)
 
     @property
     def decided(self) -> bool:
@@ -108,8 +128,9 @@ class Weighing:
                 if not reply.lost and reply.prompt != length:
                     billed = "not billed at all" if reply.prompt is None else f"billed as {reply.prompt} tokens"
                     return f"A prompt of {length} tokens, given whole, is {billed}: nobody knows what was read."
-        if any(reply.parted for reply in replies):
-            return f"{PARTED}; ask for raw text."
+        withheld = next((reply.withheld for reply in replies if reply.withheld), "")
+        if withheld or self._unseen():
+            return f"{_WITHHELD[withheld or 'hidden']} {_WAYS_OUT}"
         if all(one.lost for one in self.scored):
             return f"No reply can be scored: {self.scored[0].lost}."
         if self._recut and not self._plan.sampler.plain:

@@ -77,7 +77,9 @@ def _wrong(reply: Reply) -> bool:
 
 def _short(reply: Reply) -> bool:
     """Whether more tokens are billed than the ids that came; one may be the end of the turn."""
-    return bool(reply.ids) and not reply.parted and reply.billed is not None and reply.billed > len(reply.ids or ()) + 1
+    return (
+        bool(reply.ids) and not reply.withheld and reply.billed is not None and reply.billed > len(reply.ids or ()) + 1
+    )
 
 
 def _same_name(wanted: str, answered: str) -> bool:

@@ -14,6 +14,7 @@ from harness.comparisons.controls import Control, ControlFacts
 from harness.comparisons.logprobs import LogprobFacts
 from harness.comparisons.model import Result
 from harness.identity import digest_json
+from harness.prompts.thoughts import Marks
 from harness.redact import safe_line
 from harness.targets.endpoint.budget import Caps, Spent
 from harness.targets.endpoint.probe import Profile
@@ -53,6 +54,7 @@ class AuditPlan(Result):
     stream: bool = False
     texts: int = 0  # documents, where the host scores what it is shown
     left_out: tuple[str, ...] = ()  # members that cannot be built from this reference, with the reason
+    marks: Marks = Marks()  # around the reasoning in the reference's replies
 
     @property
     def seed(self) -> int:

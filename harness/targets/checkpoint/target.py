@@ -261,6 +261,12 @@ class CheckpointTarget:
         answer, _ = self._workers.for_base(self.spec.base).ask("recut", {**self._spec_body(), **body})
         return [tuple(int(i) for i in ids) for ids in _listed(answer["ids"])]
 
+    def said(self, replies: Sequence[tuple[int, ...]]) -> list[str]:
+        """What ids spell, control tokens included; nothing for ids that the tokenizer does not know."""
+        body: Body = {"entries": [list(ids) for ids in replies]}
+        answer, _ = self._workers.for_base(self.spec.base).ask("said", {**self._spec_body(), **body})
+        return [str(text) for text in _listed(answer["texts"])]
+
     def ids_of(self, names: Sequence[str]) -> list[int]:
         """The ids of tokens given as the bytes that they spell (as Latin-1); -1 where none or several spell them."""
         _, out = self._workers.for_base(self.spec.base).ask("ids_of", {**self._spec_body(), "names": list(names)})

@@ -202,6 +202,14 @@ class Worker:
         ]
         return {"ids": [list(recut(tokenizer, str(text))) for text in texts]}, {}
 
+    def said(self, body: Body, arrays: Arrays) -> Answer:
+        """What given ids spell, control tokens included."""
+        tokenizer = self.tokenizer(read_spec(body))
+        known = len(tokenizer)
+        entries = [[int(i) for i in _listed(entry)] for entry in _listed(body["entries"])]
+        sound = [ids if all(0 <= i < known for i in ids) else [] for ids in entries]
+        return {"texts": [str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)) for ids in sound]}, {}
+
     def silent(self, body: Body, arrays: Arrays) -> Answer:
         """Which ids a host leaves out of texts: control tokens, and pieces of characters."""
         from harness.targets.checkpoint.tokenization import silent_ids  # noqa: PLC0415
@@ -320,8 +328,8 @@ def _batch(arrays: Arrays) -> Batch:
 
 
 _REQUESTS = (
-    "hello", "load", "encode", "pieces", "silent", "spelled", "ids_of", "recut", "sample", "hidden", "save_head", "sketch",
-    "score", "evidence", "answer", "pairs", "losses", "weights", "build_problem", "convert", "convert_tokenizer",
+    "hello", "load", "encode", "pieces", "silent", "spelled", "said", "ids_of", "recut", "sample", "hidden", "save_head",
+    "sketch", "score", "evidence", "answer", "pairs", "losses", "weights", "build_problem", "convert", "convert_tokenizer",
 )  # fmt: skip
 
 

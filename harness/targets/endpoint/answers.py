@@ -179,7 +179,7 @@ def _read(answer: Answer, one: Writing) -> Written:
     reply = read_reply(answer)
     if reply.lost:
         return Written(lost=reply.lost)
-    if reply.parted:
+    if reply.withheld or reply.thought:
         return Written(lost="the host keeps a part of what the model wrote out of the text (reasoning or tool calls)")
     if reply.finish not in {"stop", "length", ""}:
         return Written(lost=f"the host ended the reply as {reply.finish!r}")

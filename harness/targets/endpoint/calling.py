@@ -15,8 +15,9 @@ from harness.redact import safe_line
 from harness.suites.requests import UNREACHED, Call, Called, Calling
 from harness.targets.endpoint.client import Answer
 from harness.targets.endpoint.engines.model import text_of
+from harness.targets.endpoint.reasoning import read_thought
 from harness.targets.endpoint.shapes import chat_shaped
-from harness.targets.endpoint.stream import REASONING, SHARED_INDEX, is_stream, parted, read_stream
+from harness.targets.endpoint.stream import SHARED_INDEX, is_stream, parted, read_stream
 
 #: Statuses that may be others a moment later.
 PASSING = frozenset({408, 425, 429})
@@ -74,11 +75,12 @@ def read_called(answer: Answer, one: Calling) -> Called:
     if finish.lower() in _FILTERED:
         return Called(lost=f"the host ended the reply as {finish!r}")
     content = message.get("content")
-    said, thought = parted(content)
+    said = parted(content)[0]
     text = text_of(said) if content is None or isinstance(content, str | list) else None
     if text is None or len(text) > _LONGEST:
         return Called(lost="the answer's text cannot be read")
-    reasoning, field = _reasoning(message | ({"thinking": thought} if thought else {}))
+    thought = read_thought(message)
+    reasoning, field = thought.text[:_LONGEST], thought.field
     if not field:
         reasoning, text = inline_reasoning(text)
         field = "inline" if reasoning else ""
@@ -111,18 +113,6 @@ def _written(usage: Any) -> int | None:
     if type(total) is int and type(prompt) is int:
         found.append(total - prompt)
     return max(found) if found and 0 <= max(found) < 1 << 24 else None
-
-
-def _reasoning(message: dict[str, Any]) -> tuple[str, str]:
-    """What stands in the first field of reasoning that holds anything, and the field's name."""
-    for name in REASONING:
-        value = message.get(name)
-        if isinstance(value, list):
-            parts = [part.get("text") or part.get("summary") for part in value if isinstance(part, dict)]
-            value = "\n".join(part for part in parts if isinstance(part, str))
-        if isinstance(value, str) and value.strip():
-            return (text_of(value) or "")[:_LONGEST], name
-    return "", ""
 
 
 def _calls(message: dict[str, Any], faults: list[str]) -> tuple[Call, ...]:

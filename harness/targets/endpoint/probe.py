@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from harness.errors import EndpointUnreachable
+from harness.prompts.thoughts import written
 from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.chat import prompt_tokens
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.engines import recognise
+from harness.targets.endpoint.reasoning import read_thought
 from harness.targets.endpoint.stream import read_stream
 
 _ASKED = "Tell me something unusual about the sea, in one long sentence."
@@ -181,9 +183,11 @@ class _Probe:
         """A stop string that an answer can hardly do without."""
         stops = [" ", "e", "a", "o"]
         answer = self._ask({"max_tokens": 12, "temperature": 0, "stop": stops})
-        text = _text(answer)
-        kept = any(one in text for one in stops)
-        self._add("stop", State.IGNORED if kept else State.YES if answer.ok else State.NO)
+        answered, whole = _answer(answer), _text(answer)
+        kept = any(one in answered for one in stops)
+        thought = not kept and any(one in whole for one in stops)  # some hosts look for it in the answer alone
+        state = State.IGNORED if kept else State.UNKNOWN if thought else State.YES if answer.ok else State.NO
+        self._add("stop", state, "the reply is reasoning alone" if thought else "")
 
     def bias(self) -> None:
         """The second likeliest token, made certain."""
@@ -209,8 +213,9 @@ class _Probe:
     def json_mode(self) -> None:
         """An object, whatever the model would rather write."""
         answer = self._ask({"max_tokens": 24, "temperature": 0, "response_format": {"type": "json_object"}})
-        text = _text(answer).strip()
-        self._add("JSON mode", State.NO if not answer.ok else State.YES if text[:1] == "{" else State.IGNORED)
+        text, thinks = _answer(answer).strip(), bool(_text(answer)) and not _answer(answer).strip()
+        state = State.YES if text[:1] == "{" else State.UNKNOWN if thinks else State.IGNORED
+        self._add("JSON mode", state if answer.ok else State.NO, "the reply is reasoning alone" if thinks else "")
 
     def stream(self) -> None:
         """Events instead of one answer, with a bill at the end."""
@@ -257,6 +262,13 @@ def _choice(answer: Answer) -> dict[str, Any]:
 
 
 def _text(answer: Answer) -> str:
+    """All that was written: what a model thinks aloud counts, too."""
+    message = _choice(answer).get("message")
+    return written(read_thought(message).text, _answer(answer)) if isinstance(message, dict) else ""
+
+
+def _answer(answer: Answer) -> str:
+    """What stands behind the reasoning, where that is told apart."""
     message = _choice(answer).get("message")
     content = message.get("content") if isinstance(message, dict) else None
     return content if isinstance(content, str) else ""

@@ -9,7 +9,9 @@ from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.engines.model import text_of
+from harness.targets.endpoint.reasoning import read_thought
 from harness.targets.endpoint.shapes import chat_shaped
+from harness.targets.endpoint.stream import parted
 from harness.targets.endpoint.told import Told, read_told, token_id, told_entries
 from harness.targets.endpoint.ways import Question
 from harness.targets.sampler import Sampler
@@ -21,7 +23,8 @@ _COUNTS = ("completion", "prompt", "total")
 class Reply(Frozen):
     """One reply as it came. ``ids`` is None where the host gives none; ``lost`` says why nothing can be scored.
 
-    ``parted`` is set where the host keeps a part of what the model wrote (its reasoning) out of the text.
+    ``thought`` is reasoning that came in a ``field`` of its own. ``withheld`` says why a part of what the model wrote cannot
+    be put back: it called tools, or its reasoning is hidden, summarised, or told in two ways.
     """
 
     text: str = ""
@@ -29,7 +32,9 @@ class Reply(Frozen):
     told: Told | None = None  # what the host says of the probability of each token
     finish: str = ""
     billed: int | None = None  # usage.completion_tokens
-    parted: bool = False
+    thought: str = ""
+    field: str = ""
+    withheld: str = ""
     lost: str = ""
     prompt: int | None = None  # usage.prompt_tokens
     total: int | None = None  # usage.total_tokens
@@ -78,12 +83,13 @@ def reply_of(fields: dict[str, Any]) -> Reply:
     message = choice.get("message", {"content": choice["text"]} if "text" in choice else None)
     if not isinstance(message, dict):
         return Reply(lost=_why_none(fields))
-    text = text_of(message.get("content") or "")
+    content = message.get("content") or ""
+    text = text_of(parted(content)[0]) if isinstance(content, str | list) else None
     if text is None:
         return Reply(lost="the answer's text cannot be read")
     usage = fields.get("usage")
     counts = [_count(usage.get(f"{name}_tokens") if isinstance(usage, dict) else None) for name in _COUNTS]
-    hidden = any(message.get(key) for key in ("reasoning_content", "reasoning", "tool_calls"))
+    thought = read_thought(message, usage)
     return Reply(
         text=text,
         ids=_ids(choice),
@@ -95,7 +101,9 @@ def reply_of(fields: dict[str, Any]) -> Reply:
         model=safe_line(str(fields.get("model") or ""), 120),
         fingerprint=safe_line(str(fields.get("system_fingerprint") or ""), 80),
         provider=safe_line(fields["provider"], 80) if isinstance(fields.get("provider"), str) else "",
-        parted=hidden,
+        thought=thought.text,
+        field=thought.field,
+        withheld="tool calls" if message.get("tool_calls") else thought.withheld,
     )
 
 

@@ -84,6 +84,13 @@ class Streamed:
         """All that was written."""
         return "".join(self.parts)
 
+    def apart_of_text(self) -> dict[str, Any]:
+        """Reasoning by its field: a text, or parts where the host sends parts."""
+        return {
+            name: "".join(parts) if all(isinstance(part, str) for part in parts) else parts
+            for name, parts in self.beside.items()
+        }
+
     def fields(self) -> dict[str, Any]:
         """The answer that would have come in one piece, in the shape of a chat answer; empty for a stream that broke off.
 
@@ -92,8 +99,7 @@ class Streamed:
         if not self.finish or set(self.problems) - {_UNENDED}:
             return {}
         choice: dict[str, Any] = {"message": {"content": self.text}, "finish_reason": self.finish}
-        for name, parts in self.beside.items():
-            choice["message"][name] = "".join(parts) if all(isinstance(part, str) for part in parts) else parts
+        choice["message"] |= self.apart_of_text()
         if self.calls:
             choice["message"]["tool_calls"] = [self.calls[index].whole() for index in sorted(self.calls)]
         if self.told:

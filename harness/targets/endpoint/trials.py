@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from harness.errors import EndpointRefused, EndpointUnreachable
+from harness.prompts.thoughts import written
 from harness.prompts.trials import Trial
 from harness.redact import safe_line
 from harness.suites.model import Frozen
@@ -53,7 +54,8 @@ async def _ask(client: Client, trial: Trial, number: int) -> Reply:
         return Reply(lost=safe_line(error.problem, 200))
     if not answer.ok:
         return Reply(lost=f"refused: {answer.complaint}")
-    return _streamed(answer) if trial.stream else read_reply(answer)
+    reply = _streamed(answer) if trial.stream else read_reply(answer)
+    return reply.model_copy(update={"text": written(reply.thought, reply.text)})
 
 
 def _streamed(answer: Answer) -> Reply:
@@ -61,7 +63,7 @@ def _streamed(answer: Answer) -> Reply:
     read = read_stream(answer.body)
     if not read.events:
         return Reply(lost="no events")
-    choice: dict[str, Any] = {"message": {"content": read.text}, "finish_reason": read.finish}
+    choice: dict[str, Any] = {"message": {"content": read.text, **read.apart_of_text()}, "finish_reason": read.finish}
     return reply_of({"choices": [choice], "usage": read.usage})
 
 

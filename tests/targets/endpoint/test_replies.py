@@ -45,10 +45,11 @@ def test_an_answer_without_a_message_is_lost(body):
     assert read_reply(Answer(200, {}, body, 0.1)).lost
 
 
-def test_text_that_is_parted_is_said_to_be():
-    """Reasoning beside the text: the product of its tokens cannot be formed."""
-    assert read_reply(answer({"message": {"content": "a", "reasoning_content": "b"}})).parted
-    assert not read_reply(answer({"message": {"content": "a"}})).parted
+def test_calls_in_place_of_a_text_are_withheld():
+    """The product of the tokens of what was called cannot be formed."""
+    call = {"id": "1", "type": "function", "function": {"name": "a", "arguments": "{}"}}
+    assert read_reply(answer({"message": {"content": "a", "tool_calls": [call]}})).withheld == "tool calls"
+    assert not read_reply(answer({"message": {"content": "a"}})).withheld
 
 
 def drawn(client, way, sampler, question=None):

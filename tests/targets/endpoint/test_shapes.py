@@ -105,10 +105,12 @@ def test_a_stream_that_broke_off_is_no_shorter_reply(body):
 
 
 def test_reasoning_beside_a_stream_is_told():
-    """Its tokens are not in the text, so that no product can be formed."""
+    """In its field, put together from its pieces."""
     said = {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}
-    body = events({"choices": [{"delta": {"reasoning_content": "hm"}}]}, said)
-    assert read_reply(Answer(200, {}, body, 0.1)).parted
+    for field, pieces in (("reasoning_content", ("h", "m")), ("reasoning_details", ([{"text": "h"}], [{"text": "m"}]))):
+        first, second = ({"choices": [{"delta": {field: piece}}]} for piece in pieces)
+        reply = read_reply(Answer(200, {}, events(first, second, said), 0.1))
+        assert (reply.thought, reply.field, reply.text) == ("hm", field, "a")
 
 
 @pytest.mark.parametrize(
