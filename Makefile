@@ -19,7 +19,7 @@ READY = $(VENV)/.ready
 # The demo needs a tenth of the packages that tests and checks need.
 DEMO_READY = $(VENV)/.demo-ready
 
-.PHONY: setup demo demo-hosts test test-slow test-all test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-probes bench-faults bench-gguf bench-kquants bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-ranking bench-harm bench-presets bench-breadth bench-formats bench-narrow bench-reports bench-contention examples clean
+.PHONY: setup demo demo-hosts test test-slow test-all test-vllm lint type fmt docs bench-logits bench-llamacpp bench-calibration bench-sketch bench-gptq bench-templates bench-probes bench-faults bench-gguf bench-kquants bench-live bench-evidence bench-hosts bench-audits bench-live-audits bench-client bench-unrepeatable bench-tasks bench-flips bench-tools bench-syntaxes bench-gates bench-gates-held-out bench-ranking bench-harm bench-presets bench-breadth bench-formats bench-narrow bench-hosts-in-the-wild bench-reports bench-contention examples clean
 
 setup: $(READY)
 
@@ -163,6 +163,9 @@ bench-formats: $(READY)
 
 bench-reports: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/reports.py $(RUN)
+
+bench-hosts-in-the-wild: $(READY)
+	$(TEST_ENV) $(BIN)/python bench/hosts_in_the_wild.py
 
 bench-tools: $(READY)
 	$(TEST_ENV) $(BIN)/python bench/tool_faults.py

@@ -154,6 +154,12 @@ _BENCHMARKS = {
         "Probe, trials, prompts, questions and controls of llama.cpp servers with the demo model, as a user runs them, each with "
         "questions of its own. requests and tokens: what the questions took; asked: all requests; seconds beside other work.",
     ),
+    "hosts_in_the_wild": (
+        "Hosts of models that think",
+        "make bench-hosts-in-the-wild",
+        "llama.cpp servers of the demo model whose template opens a thought; a gateway returns reasoning as hosts do. at: requests "
+        "until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: whether ids of tokens came.",
+    ),
     "unrepeatable": (
         "Rounding that nothing repeats",
         "make bench-unrepeatable",
