@@ -157,8 +157,8 @@ _BENCHMARKS = {
     "hosts_in_the_wild": (
         "Hosts of models that think",
         "make bench-hosts-in-the-wild",
-        "llama.cpp servers of the demo model whose template opens a thought; a gateway returns reasoning as hosts do. at: requests "
-        "until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: whether ids of tokens came.",
+        "llama.cpp servers of the demo model whose template opens a thought; a gateway returns reasoning as hosts do. at: "
+        "requests until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: whether ids came.",
     ),
     "unrepeatable": (
         "Rounding that nothing repeats",
