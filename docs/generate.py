@@ -158,7 +158,7 @@ _BENCHMARKS = {
         "Hosts of models that think",
         "make bench-hosts-in-the-wild",
         "llama.cpp servers of the demo model whose template opens a thought; a gateway returns reasoning as hosts do. at: "
-        "requests until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: whether ids came.",
+        "requests until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: if they came.",
     ),
     "unrepeatable": (
         "Rounding that nothing repeats",

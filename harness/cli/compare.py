@@ -9,6 +9,7 @@ from typing import cast
 
 import click
 
+from harness.cli.applies import refuse_unused
 from harness.cli.display import make_display
 from harness.cli.execution import execute
 from harness.config import Places
@@ -131,13 +132,13 @@ def command(
     """
     if bool(candidates) == bool(replies):
         raise click.UsageError("give candidates, or a log of replies with --replies")
-    if honest and (replies or not any(is_address(candidate) for candidate in candidates)):
-        raise click.UsageError("--honest-control is asked beside an endpoint; logs and files have none")
-    if replies and (stream or protocol != "chat"):
-        raise click.UsageError("--protocol and --stream are about asking; a log of --replies is not asked")
-    if replies or any(is_address(candidate) for candidate in candidates):
-        if not all(is_address(candidate) for candidate in candidates):
-            raise click.UsageError("endpoints and files are compared in commands of their own")
+    hosts = [is_address(candidate) for candidate in candidates]
+    if any(hosts) and not all(hosts):
+        raise click.UsageError("endpoints and files are compared in commands of their own")
+    refuse_unused(
+        click.get_current_context(), "a log of replies" if replies else "endpoints" if any(hosts) else "files"
+    )
+    if replies or any(hosts):
         from harness.cli.endpoint import EndpointOptions, audit, audit_log  # noqa: PLC0415 - brings httpx along
 
         options = EndpointOptions(

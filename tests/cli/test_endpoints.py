@@ -55,6 +55,23 @@ def test_files_and_endpoints_do_not_mix(tmp_path):
         assert isinstance(compared(*arguments).exception, click.UsageError)
 
 
+@pytest.mark.parametrize(
+    ("target", "option", "value"),
+    [
+        ("http://127.0.0.1:9", "--claim", "fp8"), ("http://127.0.0.1:9", "--gate", "4bit"),
+        ("http://127.0.0.1:9", "--suite", "x"), ("http://127.0.0.1:9", "--dtype", "fp32"), ("folder", "--bank", "full"),
+        ("folder", "--requests", "3"),
+        ("folder", "--budget", "tokens=3"), ("folder", "--honest-control", "auto"), ("--replies=x", "--price", "1/1"),
+        ("--replies=x", "--stream", None), ("--replies=x", "--claim", "fp8"),
+    ],
+)  # fmt: skip
+def test_an_option_that_says_nothing_of_what_is_compared_is_refused(target, option, value):
+    """Never passed over: whoever writes it believes that it counts."""
+    found = compared("a", target, option, *([value] if value else [])).exception
+    assert isinstance(found, click.UsageError)
+    assert found.message.startswith(f"{option} does not apply to ")
+
+
 @pytest.mark.slow
 def test_several_endpoints_share_alpha_and_one_that_is_down_does_not_end_the_others(smollm, tmp_path):
     """A host that refuses every question is not testable, a dead one is an error, and both count among those asked."""
