@@ -15,7 +15,7 @@ from harness.prompts.cases import Case
 from harness.prompts.conversation import BY_THE_HOST, Conversation, Probe
 from harness.prompts.deviations import Deviation, supported
 from harness.prompts.diagnosis import Diagnosis, Reading, diagnose
-from harness.prompts.faults import Family, fault
+from harness.prompts.faults import Family, Fault, fault
 from harness.prompts.forms import Edit, Form, form_edits
 from harness.prompts.jinja.process import PromptProcess, renderer_version
 from harness.prompts.variants import Bench, Prompt
@@ -142,14 +142,18 @@ def structural_edits(bench: Bench, other: Prompts, conversation: Conversation) -
 
 
 def pair_probes(
-    benches: Callable[[str], tuple[Bench, Bench]], probes: Sequence[Probe], diagnosis: DiagnosisFacts | None
+    benches: Callable[[str], tuple[Bench, Prompts]],
+    probes: Sequence[Probe],
+    diagnosis: DiagnosisFacts | None,
+    base: Sequence[Fault] = (),
 ) -> list[PromptPair]:
     """Both sides' prompts of probes; ``benches`` makes the two sides for a time of day.
 
-    What a fault explains that was named before is no news: there the reference's prompts are made under it.
+    What a fault explains that was named before is no news, nor what an engine does on purpose (``base``): there the
+    reference's prompts are made under it.
     """
     named = diagnosis.named[0] if diagnosis and diagnosis.named else ()
-    faults = [fault(name) for name in named]
+    faults = [*base, *(fault(name) for name in named)]
     pairs = []
     for clock in dict.fromkeys(probe.clock for probe in probes):
         ours, theirs = benches(clock)

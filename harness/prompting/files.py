@@ -27,8 +27,8 @@ from harness.targets.template_files import LEGACY, READERS
 from harness.verdicts.model import Outcome
 from harness.verdicts.tokens_in import SideFacts, SourceFacts, TokensIn, UnseenFacts, judge_tokens_in
 
-_PROBES_KEPT = 40  # that differ; a card need not hold more of them
-_UNSEEN_KEPT = 40
+PROBES_KEPT = 40  # that differ; a card need not hold more of them
+UNSEEN_KEPT = 40
 #: Stand-ins for the special tokens of a bare template: it cannot be blamed for not bringing its own.
 _PLACEHOLDERS: dict[str, JsonValue] = {
     name: f"<{name}>" for name in ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -130,8 +130,8 @@ def _explored(
     return evidence.model_copy(
         update={
             "probed": len(pairs),
-            "probes": tuple(pair for pair in pairs if not pair.equal)[:_PROBES_KEPT],
-            "unseen": tuple(found[:_UNSEEN_KEPT]),
+            "probes": tuple(pair for pair in pairs if not pair.equal)[:PROBES_KEPT],
+            "unseen": tuple(found[:UNSEEN_KEPT]),
             "left_out": left_out,
         }
     )

@@ -14,12 +14,13 @@ from harness.comparisons.templates import GoldenDifference, PromptPair
 from harness.errors import EndpointRefused, NoChatTemplate
 from harness.identity import digest_bytes
 from harness.prompting.counts import probe_counts
-from harness.prompting.evidence import card_of, family_of, pair_prompts, refuse_broken_tokenizer
-from harness.prompting.files import golden_differences, side_facts
+from harness.prompting.evidence import card_of, family_of, pair_probes, pair_prompts, refuse_broken_tokenizer
+from harness.prompting.files import PROBES_KEPT, UNSEEN_KEPT, golden_differences, side_facts
 from harness.prompting.self_render import self_render
 from harness.prompts.cases import Case, load_cases
-from harness.prompts.conversation import Coverage, Dialect
+from harness.prompts.conversation import BY_THE_HOST, FROZEN_CLOCK, Conversation, Coverage, Dialect
 from harness.prompts.deviations import profiles
+from harness.prompts.faults import Fault
 from harness.prompts.golden import GOLDEN
 from harness.prompts.jinja.process import PromptProcess
 from harness.prompts.variants import Bench
@@ -30,10 +31,11 @@ from harness.targets.endpoint.engines import Engine, recognise
 from harness.targets.endpoint.served import ServedPrompts
 from harness.targets.prompt_source import PromptSource, open_prompt_source
 from harness.verdicts.model import Outcome
-from harness.verdicts.tokens_in import Billed, SideFacts, TokensIn, judge_tokens_in
+from harness.verdicts.tokens_in import Billed, SideFacts, TokensIn, UnseenFacts, judge_tokens_in
 
 Access = Literal["auto", "introspection", "self-render", "counts"]
 
+_MOST_PROBES = 60  # requests for what a served template decides
 _BILLED = ("minimal", "system", "three-turns")  # cases whose bill is held against what the engine shows
 
 
@@ -121,7 +123,51 @@ def _introspected(process: PromptProcess, source: PromptSource, engine: Engine) 
         deviations=paired.deviations,
         billed=tuple(_billed(engine.client, cases, paired.pairs)),
     )
+    if judge_tokens_in(evidence)[0].outcome is not Outcome.BEYOND:
+        acting = {entry.name for entry in paired.deviations}
+        base = [entry.fault for entry in profile if entry.name in acting]
+        evidence = _explored(process, source, served, bench, asked, base, evidence)
     return card_of(evidence, judge_tokens_in(evidence), clock)
+
+
+def _explored(
+    process: PromptProcess,
+    source: PromptSource,
+    served: ServedPrompts,
+    bench: Bench,
+    asked: Sequence[Conversation],
+    base: Sequence[Fault],
+    evidence: TokensIn,
+) -> TokensIn:
+    """Requests for what only the template decides that the engine says it uses; they are asked, and need no model.
+
+    What would show on another day alone cannot be asked of a host, and counts as not shown.
+    """
+    theirs = served.engine.template
+    if not served.engine.jinja or not theirs.strip() or theirs.rstrip() == source.template.rstrip():
+        return evidence
+    sides = {"candidate": (theirs, source.template), "reference": (source.template, theirs)}
+    found = {role: process.explore(*two, list(asked), source.variables) for role, two in sides.items()}
+    probes = [probe for one in found.values() for probe in one.probes]
+    today = [probe for probe in probes if probe.clock == FROZEN_CLOCK]
+    tried, rest = today[:_MOST_PROBES], today[_MOST_PROBES:]
+    heard = served.prompts([probe.conversation for probe in tried])
+    made = [p for p, one in zip(tried, heard, strict=True) if not one.rendered.problem.startswith(BY_THE_HOST)]
+    pairs = pair_probes(lambda _: (bench, served), made, evidence.diagnosis, base)
+    unseen = []
+    for role, one in found.items():
+        unseen += [UnseenFacts(side=role, line=u.line, kind=u.kind, words=u.words) for u in one.unseen]
+        dated = [probe for probe in one.probes if probe.clock != FROZEN_CLOCK]
+        unseen += [UnseenFacts(side=role, line=0, kind="day", words=probe.why) for probe in dated]
+        unseen += [UnseenFacts(side=role, line=0, kind="problem", words=one.problem)] if one.problem else []
+    return evidence.model_copy(
+        update={
+            "probed": len(pairs),
+            "probes": tuple(pair for pair in pairs if not pair.equal)[:PROBES_KEPT],
+            "unseen": tuple(unseen[:UNSEEN_KEPT]),
+            "left_out": sum(one.left_out for one in found.values()) + len(rest),
+        }
+    )
 
 
 def _bench_of_the_day(process: PromptProcess, source: PromptSource, served: ServedPrompts) -> tuple[Bench, str]:

@@ -24,6 +24,7 @@ class LlamaCpp(Engine):
     """Renders by ``/apply-template``, which leaves out a begin-of-text token that ``/tokenize`` puts back."""
 
     name = "llama.cpp"
+    jinja = True
 
     @classmethod
     def recognise(cls, client: Client) -> Self | None:

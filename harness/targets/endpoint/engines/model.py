@@ -29,7 +29,8 @@ class ServedPrompt:
 class Engine(ABC):
     """One engine: how it is recognised, and how it is asked for prompts.
 
-    ``version`` is what the host says, ``template`` the chat template that it says it uses; both may be empty.
+    ``version`` is what the host says, ``template`` the chat template that it says it uses; both may be empty. ``jinja``: that
+    template is in Jinja.
     """
 
     client: Client
@@ -37,6 +38,7 @@ class Engine(ABC):
     template: str = ""
 
     name = ""
+    jinja = False
 
     @classmethod
     @abstractmethod
