@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from harness.targets.endpoint.reasoning import read_thought
 from harness.targets.endpoint.replies import Reply, reply_of
 from harness.targets.endpoint.shapes import chat_shaped
 from harness.targets.endpoint.stream import is_stream, read_stream
@@ -26,7 +27,7 @@ _BESIDE = ("model_parameters", "optional_params", "modelParameters", "extra_body
 FLAT = frozenset({
     "text", "ids", "finish_reason", "completion_tokens", "prompt_tokens", "usage", "system_fingerprint", "id", "object",
     "created", "timestamp", "time", "date", "latency", "duration", "status", "status_code", "cost", "trace_id", "request_id",
-    "session_id", "provider",
+    "session_id", "provider", "reasoning_content", "reasoning_details",
 })  # fmt: skip
 
 
@@ -42,7 +43,8 @@ def read_line(value: Any) -> tuple[Fields, Reply, bool]:
     if sent is None and came is not None:
         raise ValueError("an answer without its request: join the file of requests with it, a line for each")
     if sent is None:
-        return value, _flat(value), False
+        told = {name for name in ("reasoning", "thinking") if isinstance(value.get(name), str)}  # else it steers
+        return {name: one for name, one in value.items() if name not in told}, _flat(value), False
     request = _request(sent)
     if came is None:
         raise ValueError("a request without a response")
@@ -107,8 +109,12 @@ def _flat(value: Fields) -> Reply:
         told=read_told(chat_shaped({"choices": [value]})["choices"][0]),
     )
     around = reply_of({"choices": [{"text": ""}], **{name: value.get(name) for name in _AROUND}})
+    thought = read_thought({name: one for name, one in value.items() if name not in {"content", "messages"}}, usage)
     sound = found.ids is None or all(0 <= one < 1 << 24 for one in found.ids)
-    names = {"model": around.model, "fingerprint": around.fingerprint, "provider": around.provider}
+    names = {
+        "model": around.model, "fingerprint": around.fingerprint, "provider": around.provider, "thought": thought.text,
+        "field": thought.field, "withheld": thought.withheld,
+    }  # fmt: skip
     return found.model_copy(update=names | ({} if sound else {"ids": None}))
 
 

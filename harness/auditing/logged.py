@@ -2,7 +2,8 @@
 
 Either ``{"request": {...}, "response": {...}}`` with the bodies as they went over the wire (other shapes of loggers: see
 ``log_lines``), or ``{"messages": [...], "text": "...", "ids": [...], "finish_reason": "stop", "completion_tokens": 12,
-"max_tokens": 64, "logprobs": {...}}``. Ids, counts, limit and log-probabilities (``content`` as in a response) may be missing.
+"max_tokens": 64, "logprobs": {...}}``, with ``reasoning_content`` where a model thinks. Ids, counts, limit and
+log-probabilities (``content`` as in a response) may be missing.
 Lines are taken in the order of the file, all of them: a selection by content is no evidence. What came before is dropped and
 counted, because it shares its chance with what is kept.
 """

@@ -32,6 +32,19 @@ def other(number: int, **changes) -> dict:
     return PLAIN | {"messages": [{"role": "user", "content": f"Question {number}"}]} | changes
 
 
+def test_reasoning_of_a_logged_reply_is_read(tmp_path):
+    """In the message of a response, or beside the text in the flat form; an object under that name steers."""
+    message = {"content": "Yes", "reasoning": "Hm"}
+    wired = {**WIRED, "response": {**WIRED["response"], "choices": [{"message": message, "finish_reason": "stop"}]}}
+    lines = [wired, other(1, reasoning="Hm"), other(2, reasoning_content="Hm")]
+    found = read_logged(log(tmp_path, *lines), Sampler()).found
+    assert [(reply.thought, reply.field) for _, reply in found] == [
+        ("Hm", "reasoning"), ("Hm", "reasoning"), ("Hm", "reasoning_content")
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="reasoning steers"):
+        read_logged(log(tmp_path, other(1, reasoning={"effort": "high"})), Sampler())
+
+
 def test_what_is_neutral_passes_and_only_what_is_said_counts_as_said(tmp_path):
     """A host that was not told to be neutral may add penalties of its own; one seed for all is shared chance."""
     neutral = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "stop": None, "n": 1, "seed": 3}
