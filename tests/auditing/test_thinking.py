@@ -115,7 +115,7 @@ def thinks(smollm, smollm_gguf, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["reasoning", "details", "append_think"])
+@pytest.mark.parametrize("form", ["details"])  # all of them: bench/hosts_in_the_wild.py
 def test_a_thinking_host_is_judged_as_on_raw_text(form, thinks, tmp_path):
     """Nothing grows on an honest host and a 4-bit build is ruled out; a host in four bits is found."""
     reference, sound, quantized = thinks
