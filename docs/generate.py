@@ -154,6 +154,12 @@ _BENCHMARKS = {
         "Probe, trials, prompts, questions and controls of llama.cpp servers with the demo model, as a user runs them, each with "
         "questions of its own. requests and tokens: what the questions took; asked: all requests; seconds beside other work.",
     ),
+    "contention": (
+        "Beside other programs",
+        "make bench-contention",
+        "One small comparison beside two programs that never wait, over the same on idle processors, from the first token to the "
+        "last; before: as many threads as processors, which spin while they wait. Medians of three rounds, in alternation.",
+    ),
     "hosts_in_the_wild": (
         "Hosts of models that think",
         "make bench-hosts-in-the-wild",
