@@ -29,6 +29,7 @@ define environment
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(PIP) "$(TORCH)" -e '.[$(1)]'
+	@$(BIN)/python -I -c 'from harness.targets.checkpoint.worker import preload; preload()'  # or the first run compiles it
 endef
 
 $(READY): pyproject.toml
