@@ -35,13 +35,13 @@ from tests.support.steps import ended
 from tests.support.thinking import thinking_host, thinking_reference, thinking_template
 
 FORMS = ("inline", "reasoning", "reasoning_content", "thinking", "details", "append_think", "hidden")
-REQUESTS, BANK = 8, ("ggufq:Q4_0", "prompt:chatml-fallback")
+REQUESTS, BANK = 4, ("ggufq:Q4_0", "prompt:chatml-fallback")
 
 
 def audited(reference: Path, base: str, form: str, results: Path, *, ids: bool, stream: bool) -> dict[str, object]:
     """One audit of a host of a form."""
     request = AuditRequest(
-        str(reference), bank=BANK, controls=False, checks="none", nonce="wild", requests=REQUESTS, draws=200,
+        str(reference), bank=BANK, controls=False, checks="none", nonce="wild", requests=REQUESTS, draws=100,
         stream=stream, runtime=Runtime(),
     )  # fmt: skip
     with host(thinking_host(base, form, ids=ids)) as running, Client(parse_address(running.address)) as client:

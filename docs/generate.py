@@ -160,12 +160,6 @@ _BENCHMARKS = {
         "One small comparison beside two programs that never wait, over the same on idle processors, from the first token to the "
         "last; before: as many threads as processors, which spin while they wait. Medians of three rounds, in alternation.",
     ),
-    "hosts_in_the_wild": (
-        "Hosts of models that think",
-        "make bench-hosts-in-the-wild",
-        "llama.cpp servers of the demo model whose template opens a thought; a gateway returns reasoning as hosts do. at: "
-        "requests until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: if they came.",
-    ),
     "unrepeatable": (
         "Rounding that nothing repeats",
         "make bench-unrepeatable",
