@@ -42,6 +42,12 @@ from harness.verdicts.model import Finding, Outcome
 from harness.verdicts.parameters import judge_parameters, parameter_findings
 from harness.verdicts.protocol import protocol_findings, repeats
 
+#: Said before the first request to a router that no host was named for.
+MIXTURE = (
+    "the router chooses a host for every request: what is judged is the mixture; openrouter:AUTHOR/MODEL@HOST and "
+    "hf:ORG/NAME@HOST pin one"
+)
+
 
 def audit_endpoint(
     request: AuditRequest, client: Client, places: Places, honest: Client | None = None
@@ -52,7 +58,8 @@ def audit_endpoint(
 
     Raises a TargetRefused for a reference without a chat template, or whose head cannot be replayed.
     """
-    request = replace(request, honest=(request.honest or honest.address.shown) if honest else "")
+    called = (request.honest or honest.address.shown) if honest else ""
+    request = replace(request, honest=called, extras=client.address.extras)
     source = open_prompt_source(request.reference, places.cache)
     request = yield from without_unbuildable(request, places)
     conversations = draw_questions(request.requests, request.nonce)
@@ -89,6 +96,8 @@ def _asked(
         client.log, client.budget = log, Budget(plan.caps)
         client.budget.resume(log.spent())
         yield Noticed(bill(prepared))
+        if client.address.chosen:
+            yield Noticed(MIXTURE)
         yield StageStarted("prompts", "what the endpoint can do, and whether it makes the reference's prompts")
         profile, told, below = None, None, folder.prompts()
         try:

@@ -27,6 +27,7 @@ from harness.targets.bank import (
 )
 from harness.targets.checkpoint.target import Workers
 from harness.targets.endpoint.budget import Caps
+from harness.targets.endpoint.extras import Extras
 from harness.targets.endpoint.ways import Protocol
 from harness.targets.opening import open_target
 from harness.targets.prompt_source import PromptSource
@@ -59,6 +60,7 @@ class AuditRequest:
     left_out: tuple[str, ...] = ()  # members of the bank that cannot be built from this reference, with the reason
     fresh: bool = False  # begin anew even where an unfinished audit could be resumed
     runtime: Runtime = field(default_factory=Runtime)
+    extras: Extras = field(default_factory=Extras)  # that go out with every request, as the client's address says
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def prepare(
         template=source.template_digest, tokenizer=source.tokenizer_digest, clock=days[0], sampler=request.sampler,
         left_out=request.left_out, protocol=request.protocol, stream=request.stream,
         texts=request.texts if request.sampler.plain else 0,
-        marks=marks_of(source, days[0]) if request.protocol == "chat" else Marks(),
+        extras=request.extras, marks=marks_of(source, days[0]) if request.protocol == "chat" else Marks(),
     )  # fmt: skip
     return Prepared(plan, members, prompts)
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.redact import safe_line
 from harness.targets.checkpoint.target import CheckpointTarget
+from harness.targets.endpoint.extras import Extras
 from harness.targets.endpoint.replies import Reply
 
 #: A reply of so many characters for each token that was asked for is no reply to this request.
@@ -36,6 +38,14 @@ def until_silent(ids: Ids, silent: NDArray[np.bool_]) -> Ids:
         if token < len(silent) and silent[token]:
             return ids[: place + 1]
     return ids
+
+
+def of_pinned(reply: Reply, extras: Extras) -> Reply:
+    """A reply as it is; lost where a router says that another host than the pinned one wrote it."""
+    if extras.is_pinned(reply.provider):
+        return reply
+    pinned = safe_line(", ".join(extras.pinned), 80)
+    return Reply(lost=f"answered by {reply.provider} and not by {pinned}", provider=reply.provider)
 
 
 def tells_no_ids(replies: Sequence[Reply]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from harness.auditing.scorable import Scorable, recut_replies, scorable, tells_no_ids
+from harness.auditing.scorable import Scorable, of_pinned, recut_replies, scorable, tells_no_ids
 from harness.auditing.scoring import Scoring
 from harness.auditing.store import AuditFolder, Gathered
 from harness.auditing.telling import Names, names_tell, told_of, with_ids
@@ -51,6 +51,8 @@ class Weighing:
         """Score and weigh the replies of one more round, in plan order."""
         if not replies:
             return
+        if not self._source:  # a control is no endpoint of the router's
+            replies = [of_pinned(reply, self._plan.extras) for reply in replies]
         came, replies = replies, self._thinking.whole(replies)
         named = self._thinking.by_ids(with_ids(replies, self._names))
         if self._recut is None:

@@ -16,7 +16,7 @@ _FILES = {
 _TEXTS = {"bank", "alpha", "sampler", "controls"}
 _ASKING = {
     "requests", "checks", "texts", "budget", "price", "concurrency", "per_minute", "key", "honest", "honest_key", "protocol",
-    "stream",
+    "stream", "extra_body", "headers", "query",
 }  # fmt: skip
 _BELONG: dict[str, set[str]] = {
     "files": _FILES,

@@ -12,11 +12,13 @@ import click
 from harness.cli.applies import refuse_unused
 from harness.cli.display import make_display
 from harness.cli.execution import execute
+from harness.cli.options import extra_options
 from harness.config import Places
 from harness.observations.reference_cache import CacheChoice
 from harness.pipeline import DEFAULT_LADDER, Candidate, Request
 from harness.reports.audit_card import Checks
 from harness.targets.endpoint.address import is_address
+from harness.targets.endpoint.extras import read_extras
 from harness.targets.endpoint.ways import Protocol
 from harness.targets.spec import Runtime
 
@@ -83,6 +85,7 @@ from harness.targets.spec import Runtime
 @click.option("--concurrency", default=4, show_default=True, help="Requests on their way at once, at most.")
 @click.option("--per-minute", default=0, help="Requests per minute, at most; 0 for no limit.")
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
+@extra_options
 @click.option("--fresh", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where runs are kept [default: ./results].")
 @click.option("--display", default="auto", type=click.Choice(["auto", "rich", "plain", "none"]))
@@ -120,6 +123,9 @@ def command(
     concurrency: int,
     per_minute: int,
     key: str,
+    extra_body: str,
+    headers: tuple[str, ...],
+    query: tuple[str, ...],
     fresh: bool,  # noqa: FBT001
     results: Path | None,
     display: str,
@@ -128,7 +134,8 @@ def command(
 
     A target is a folder (PATH), a Hub name (org/name@revision), or a change of one: dtype:bf16:PATH, bnb:nf4:PATH,
     rtn:4g64:PATH, fp8:PATH, ggufq:Q8_0:PATH, gguf:FILE, gptq:PATH. A candidate may also be an endpoint,
-    https://host/v1#model: it is asked questions, and the text that comes back is the evidence.
+    https://host/v1#model: it is asked questions, and the text that comes back is the evidence. openrouter:AUTHOR/MODEL@HOST and
+    hf:ORG/NAME@HOST are endpoints at a router, pinned to one of its hosts.
     """
     if bool(candidates) == bool(replies):
         raise click.UsageError("give candidates, or a log of replies with --replies")
@@ -144,6 +151,7 @@ def command(
         options = EndpointOptions(
             bank, requests, alpha, key, sampler, controls, budget, price, concurrency, per_minute, fresh,
             cast("Checks", checks), honest, honest_key, cast("Protocol", protocol), stream, texts,
+            read_extras(extra_body, headers, query),
         )  # fmt: skip
         places = Places(results or Places.default().results, Places.default().cache)
         runtime = Runtime(device=device, attention="auto", threads=threads)

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -26,6 +26,7 @@ from harness.reports.audit_card import AuditCard, Checks, print_audit_card
 from harness.targets.bank import FULL, QUICK
 from harness.targets.endpoint.address import parse_address
 from harness.targets.endpoint.client import Client, Limits
+from harness.targets.endpoint.extras import Extras
 from harness.targets.endpoint.pace import Pace
 from harness.targets.endpoint.ways import Protocol
 from harness.targets.sampler import parse_sampler
@@ -57,6 +58,7 @@ class EndpointOptions:
     protocol: Protocol = "chat"
     stream: bool = False
     texts: int = 32
+    extras: Extras = field(default_factory=Extras)
 
     def request(self, reference: str, runtime: Runtime) -> AuditRequest:
         """The audit that is asked for; raises UsageError for what cannot be."""
@@ -144,7 +146,7 @@ def _audited(
     pace = Pace(options.concurrency, per_minute=options.per_minute)
     limits = Limits(session=math.inf)  # the budget says when an audit ends
     with ExitStack() as held:
-        client = held.enter_context(Client(parse_address(candidate, options.key), limits, pace=pace))
+        client = held.enter_context(Client(parse_address(candidate, options.key, options.extras), limits, pace=pace))
         honest = None
         if options.honest:
             address, called = held.enter_context(honest_address(options.honest, request.reference, places.cache))

@@ -26,6 +26,22 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+_EXTRAS = (
+    click.option("--extra-body", default="", metavar="JSON",
+                 help="Fields that go out with every request to an endpoint, such as a router's provider."),
+    click.option("--header", "headers", multiple=True, metavar="NAME=VARIABLE",
+                 help="A header of every request; its value is read from an environment variable. Repeatable."),
+    click.option("--query", multiple=True, metavar="NAME=VALUE", help="A query parameter of every request. Repeatable."),
+)  # fmt: skip
+
+
+def extra_options(command: Command) -> Command:
+    """What goes out with every request to an endpoint; a command takes them as ``extra_body``, ``headers`` and ``query``."""
+    for option in reversed(_EXTRAS):
+        command = option(command)
+    return command
+
+
 def run_options(command: Command) -> Command:
     """Put the options behind those that a command has of its own; it takes them as ``**given``."""
     for option in reversed(_OPTIONS):

@@ -49,6 +49,8 @@ def _audit(stored: AuditFolder) -> int:
     click.echo(f"against  {safe_line(plan.reference, 200)}")
     click.echo(f"of       {safe_line(plan.endpoint, 200)}")
     click.echo(f"asks     at most {plan.requests:,} questions of {plan.tokens} tokens, {plan.protocol}")
+    if plan.extras:
+        click.echo(f"with     {plan.extras.shown}")
     click.echo(f"bank     {', '.join(safe_line(name, 40) for name in [*plan.honest, *plan.families])}")
     click.echo(f"alpha    {plan.alpha:g}")
     if stored.finished:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import extra_options
 from harness.config import Places
 from harness.reports.prompt_card import print_prompt_card
 
@@ -23,6 +24,7 @@ from harness.reports.prompt_card import print_prompt_card
     "prompts, or by usage.prompt_tokens alone.",
 )
 @click.option("--api-key-env", "key", default="", metavar="NAME", help="Environment variable with the endpoint's key.")
+@extra_options
 @click.option("--impact", is_flag=True, help="Measure what differences cost, in KL on the reference's weights.")
 @click.option("--threads", default=0, help="Compute threads for --impact; 0 takes what this process may use.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write the whole card here.")
@@ -31,6 +33,9 @@ def command(
     candidate: str,
     access: str,
     key: str,
+    extra_body: str,
+    headers: tuple[str, ...],
+    query: tuple[str, ...],
     impact: bool,  # noqa: FBT001 - click passes flags by name
     threads: int,
     output: Path | None,
@@ -47,12 +52,17 @@ def command(
 
     from harness.prompting import compare_endpoint, compare_templates, with_impact  # noqa: PLC0415
     from harness.targets.endpoint.address import is_address, parse_address  # noqa: PLC0415
+    from harness.targets.endpoint.extras import read_extras  # noqa: PLC0415
 
-    cache = Places.default().cache
+    cache, extras = Places.default().cache, read_extras(extra_body, headers, query)
+    if extras and not is_address(candidate):
+        raise click.UsageError(
+            "--extra-body, --header and --query go out with requests; this candidate is asked nothing"
+        )
     if is_address(candidate):
         from harness.targets.endpoint.client import Client  # noqa: PLC0415
 
-        with Client(parse_address(candidate, key)) as client:
+        with Client(parse_address(candidate, key, extras)) as client:
             card = compare_endpoint(reference, client, cache, access)  # type: ignore[arg-type]
     else:
         card = compare_templates(reference, candidate, cache)

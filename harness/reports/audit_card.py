@@ -17,6 +17,7 @@ from harness.identity import digest_json
 from harness.prompts.thoughts import Marks
 from harness.redact import safe_line
 from harness.targets.endpoint.budget import Caps, Spent
+from harness.targets.endpoint.extras import Extras
 from harness.targets.endpoint.probe import Profile
 from harness.targets.endpoint.ways import Protocol
 from harness.targets.sampler import Sampler
@@ -55,6 +56,7 @@ class AuditPlan(Result):
     texts: int = 0  # documents, where the host scores what it is shown
     left_out: tuple[str, ...] = ()  # members that cannot be built from this reference, with the reason
     marks: Marks = Marks()  # around the reasoning in the reference's replies
+    extras: Extras = Extras()  # what goes out with every request beside its own fields
 
     @property
     def seed(self) -> int:
@@ -120,6 +122,8 @@ def print_audit_card(card: AuditCard, console: Console, path: str) -> None:
     """Print an audit that is stored at ``path``; the last line is the verdict."""
     plan = card.plan
     console.print(Text(f"\nreference {safe_line(plan.reference)}   candidate {safe_line(plan.endpoint)}"))
+    if plan.extras:
+        console.print(Text(f"every request with {plan.extras.shown}"))
     if card.facts:
         facts = card.facts
         console.print(

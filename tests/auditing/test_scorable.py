@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.auditing.scorable import recut_replies, scorable, tells_no_ids
+from harness.auditing.scorable import of_pinned, recut_replies, scorable, tells_no_ids
 from harness.targets.checkpoint.target import Workers
+from harness.targets.endpoint.extras import read_extras
 from harness.targets.endpoint.replies import Reply
 from harness.targets.opening import open_target
 from harness.targets.spec import parse_spec
@@ -49,6 +50,15 @@ def test_control_tokens_and_pieces_of_characters_are_silent(target, silent):
     assert not silent[list(ids(target, "a z!"))].any()
     assert silent[list(ids(target, "é"))].all()
     assert silent[stop(silent)]
+
+
+def test_what_another_host_than_the_pinned_one_wrote_is_lost():
+    """It is another endpoint's answer; what does not say who wrote it counts."""
+    extras = read_extras('{"provider": {"only": ["deepinfra"]}}')
+    found = of_pinned(Reply(text="a", provider="Novita"), extras)
+    assert found.lost == "answered by Novita and not by deepinfra"
+    assert not of_pinned(Reply(text="a", provider="DeepInfra"), extras).lost
+    assert not of_pinned(Reply(text="a"), extras).lost
 
 
 def test_a_reply_that_was_cut_counts_to_its_end(target, silent):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -43,9 +44,12 @@ def curl(card: AuditCard, request: bytes) -> str:
     if not request:
         return ""
     body = json.dumps(json.loads(request), ensure_ascii=True)
+    extras = card.plan.extras
     base = parse_address(card.plan.endpoint).base
     path = "/chat/completions" if card.plan.protocol == "chat" else "/completions"
+    url = base + path + (f"?{urlencode(extras.query)}" if extras.query else "")
+    own = "".join(f'-H {shlex.quote(name + ": ")}"${variable}" ' for name, variable in extras.headers)
     return (
-        f"curl -sS {shlex.quote(base + path)} -H 'Content-Type: application/json' "
-        f'-H "Authorization: Bearer $API_KEY" -d {shlex.quote(body)}'
+        f"curl -sS {shlex.quote(url)} -H 'Content-Type: application/json' "
+        f'-H "Authorization: Bearer $API_KEY" {own}-d {shlex.quote(body)}'
     )

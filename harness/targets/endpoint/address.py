@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from pydantic import JsonValue
 
 from harness.errors import BadSpec, UsageError
 from harness.redact import safe_line
+from harness.targets.endpoint.extras import Extras
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +20,24 @@ class Address:
     """An endpoint: ``base`` is what the OpenAI paths are put behind, ``model`` may be empty.
 
     ``key_variable`` names the environment variable that holds the key; the key itself is read when a request is made
-    and is never stored, printed or compared.
+    and is never stored, printed or compared. ``extras`` go out with every request.
     """
 
     base: str
     model: str = ""
     key_variable: str = ""
+    extras: Extras = field(default_factory=Extras)
 
     @property
     def root(self) -> str:
         """Where an engine's own paths begin: beside ``/v1``."""
         return self.base.removesuffix("/v1")
+
+    @property
+    def chosen(self) -> bool:
+        """Whether a router chooses the host of each request anew."""
+        router = next((name for name, (base, _) in _ROUTERS.items() if base == self.base), "")
+        return bool(router) and not self.extras.pinned and not (router == "hf" and ":" in self.model)
 
     @property
     def shown(self) -> str:
@@ -58,13 +69,27 @@ class Address:
         return value
 
 
+#: Routers by the word that users write for them: where they are, and the variable that usually holds a key for them.
+_ROUTERS = {
+    "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "hf": ("https://router.huggingface.co/v1", "HF_TOKEN"),
+}
+
+
 def is_address(text: str) -> bool:
     """Whether a target specification means an endpoint."""
-    return text.lower().startswith(("http://", "https://"))
+    return text.lower().startswith(("http://", "https://", *(f"{name}:" for name in _ROUTERS)))
 
 
-def parse_address(text: str, key_variable: str = "") -> Address:
-    """Read an address; raises BadSpec. ``/v1`` is added to a bare host, everything else is taken as written."""
+def parse_address(text: str, key_variable: str = "", extras: Extras | None = None) -> Address:
+    """Read an address; raises BadSpec. ``/v1`` is added to a bare host, everything else is taken as written.
+
+    ``openrouter:AUTHOR/SLUG@HOST`` and ``hf:ORG/NAME@HOST`` are models at a router, pinned to one of its hosts: no other may
+    answer, and none that does not know a parameter of a request. Without ``@HOST`` the router chooses.
+    """
+    name, _, rest = text.partition(":")
+    if name.lower() in _ROUTERS and not rest.startswith("//"):
+        return _routed(name.lower(), rest, key_variable, extras or Extras())
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -83,4 +108,30 @@ def parse_address(text: str, key_variable: str = "") -> Address:
     if any(not char.isprintable() or char.isspace() for char in text):
         raise BadSpec("an address must not hold blanks or control characters", where=safe_line(text))
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
-    return Address(f"{parts.scheme.lower()}://{parts.netloc}{path}", parts.fragment, key_variable)
+    base = f"{parts.scheme.lower()}://{parts.netloc}{path}"
+    return Address(base, parts.fragment, key_variable, extras or Extras())
+
+
+def _routed(router: str, text: str, key_variable: str, extras: Extras) -> Address:
+    model, pin, host = text.partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.:-]+", model) or (pin and not re.fullmatch(r"[\w./-]+", host)):
+        raise BadSpec(
+            "a model at a router is written with its author, and a host behind '@'",
+            where=safe_line(f"{router}:{text}"),
+            fix=f"{router}:AUTHOR/MODEL@HOST",
+        )
+    base, usual = _ROUTERS[router]
+    if router == "hf":
+        return Address(base, f"{model}:{host}" if host else model, key_variable or usual, extras)
+    if host:
+        if "provider" in extras.body:
+            raise BadSpec(
+                "the host is pinned by the address and by provider in --extra-body",
+                where=safe_line(f"{router}:{text}"),
+                fix="leave one of them out",
+            )
+        rule: dict[str, JsonValue] = {
+            "order": [host], "only": [host], "allow_fallbacks": False, "require_parameters": True
+        }  # fmt: skip
+        extras = extras.model_copy(update={"body": {**extras.body, "provider": rule}})
+    return Address(base, model, key_variable or usual, extras)

@@ -88,7 +88,8 @@ class Client:
         ``drawn`` for replies that are evidence: a second draw after a slow or broken first would favour short replies, so
         the request is sent again only where nothing can have been written yet.
         """
-        return await self._ask("POST", self.address.base + path, body, item, drawn=drawn)
+        whole = {**body, **self.address.extras.body}
+        return await self._ask("POST", self.address.base + path, whole, item, drawn=drawn)
 
     def together(self, jobs: Sequence[Callable[[], Awaitable[Result]]]) -> Iterator[tuple[int, Result]]:
         """Run jobs that ask, as many at once as the pace allows; yields number and result as they end.

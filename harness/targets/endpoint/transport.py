@@ -75,9 +75,11 @@ class Transport:
         self.address, self._size = address, size
         headers = {"User-Agent": f"fidelity-harness/{__version__}", "Accept-Encoding": "identity"}
         self._urls: dict[str, httpx2.URL] = {}
-        self._key = address.key()
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+        key, own = address.key(), address.extras.secrets()
+        self._secrets = [secret for secret in (key, *own.values()) if secret]
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        headers |= own
         self._http = httpx2.AsyncClient(
             headers=headers,
             timeout=timeout,
@@ -116,21 +118,20 @@ class Transport:
     def _parsed(self, url: str) -> httpx2.URL:
         """A host has few paths, and reading one takes a tenth of a request's time."""
         if url not in self._urls:
-            self._urls[url] = httpx2.URL(url)
+            self._urls[url] = httpx2.URL(url, params=dict(self.address.extras.query) or None)
         return self._urls[url]
 
     def _headers(self, response: httpx2.Response) -> dict[str, str]:
         named = {name.lower(): value for name, value in response.headers.items()}
-        if not self._key:
+        if not self._secrets:
             return named
         return {name: self.without_key(value.encode()).decode() for name, value in named.items()}
 
     def without_key(self, data: bytes) -> bytes:
-        """The same bytes without the key: hosts repeat it in complaints, and complaints are published."""
-        if not self._key:
-            return data
-        for form in {self._key.encode(), json.dumps(self._key)[1:-1].encode()}:
-            data = data.replace(form, b"***")
+        """The same bytes without keys: hosts repeat them in complaints, and complaints are published."""
+        for secret in self._secrets:
+            for form in {secret.encode(), json.dumps(secret)[1:-1].encode()}:
+                data = data.replace(form, b"***")
         return data
 
     async def close(self) -> None:
