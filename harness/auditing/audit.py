@@ -249,7 +249,8 @@ def _around(weighing: Weighing, prepared: Prepared, profile: Profile | None) -> 
     """Findings about the protocol around the replies."""
     lengths = [len(prompt) for prompt in prepared.prompts[""][: len(weighing.replies)]]
     ignored = tuple(one.name for one in (profile.capabilities if profile else ()) if one.state is State.IGNORED)
-    return protocol_findings(protocol_facts(weighing.replies, lengths), ignored)
+    marks = prepared.plan.marks
+    return protocol_findings(protocol_facts(weighing.replies, lengths, (marks.begin, marks.end)), ignored)
 
 
 def _prefix(known: Mapping[int, object], end: int) -> int:

@@ -35,6 +35,15 @@ def marks_of(source: PromptSource, clock: str) -> Marks:
     return learn_marks(asked, answered, thought, _REASONING, _ANSWER)
 
 
+def _billed(reply: Reply, came: int) -> int | None:
+    """Tokens of a reply as its bill has them: some hosts bill reasoning beside the answer."""
+    if reply.billed is None or reply.billed >= came:
+        return reply.billed
+    beside = reply.billed + reply.reasoned
+    whole = reply.total - reply.prompt if reply.total is not None and reply.prompt is not None else beside
+    return next((count for count in (beside, whole) if count in {came, came + 1}), reply.billed)
+
+
 class Thinking:
     """How the replies of one host are put together; one rule holds for all of them, found in the first round."""
 
@@ -70,7 +79,7 @@ class Thinking:
         for reply, said in zip(replies, self._target.said([reply.ids or () for reply in replies]), strict=True):
             seen = taken_apart(reply.text, self._marks)
             if reply.ids and looks_alike(seen, said, self._marks):
-                found.append(reply.model_copy(update={"text": said}))
+                found.append(reply.model_copy(update={"text": said, "billed": _billed(reply, len(reply.ids))}))
             elif reply.ids and reply.thought and said.strip() == seen[1]:
                 found.append(reply.model_copy(update={"ids": None, "told": None}))
             else:

@@ -39,13 +39,16 @@ class ProtocolFacts(Result):
     unsound: int  # of these, how many with values that are none
 
 
-def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int]) -> ProtocolFacts:
-    """Count; ``lengths`` are the tokens of the reference's prompts, in the order of the replies."""
+def protocol_facts(replies: Sequence[Reply], lengths: Sequence[int], marks: Sequence[str] = ()) -> ProtocolFacts:
+    """Count; ``lengths`` are the tokens of the reference's prompts, in the order of the replies.
+
+    ``marks`` around a model's reasoning belong into its text.
+    """
     kept = [(reply, length) for reply, length in zip(replies, lengths, strict=True) if not reply.lost]
     shifts = Counter(reply.prompt - length for reply, length in kept if reply.prompt is not None)
     shift, times = shifts.most_common(1)[0] if shifts else (0, 0)
     told = [reply.told for reply, _ in kept if reply.told]
-    marked = [_MARKERS.findall(reply.text) for reply, _ in kept]
+    marked = [[one for one in _MARKERS.findall(reply.text) if one not in marks] for reply, _ in kept]
     return ProtocolFacts(
         replies=len(kept),
         prompts_billed=sum(shifts.values()),
@@ -72,7 +75,7 @@ def _wrong(reply: Reply) -> bool:
     """Whether a bill does not add up; one that leaves something out is not wrong."""
     if reply.total is None or reply.prompt is None or reply.billed is None:
         return False
-    return reply.total != reply.prompt + reply.billed
+    return reply.total - reply.prompt not in {reply.billed, reply.billed + reply.reasoned}  # some bill reasoning beside
 
 
 def _short(reply: Reply) -> bool:

@@ -69,6 +69,19 @@ def test_several_hosts_behind_one_address_are_told():
     assert found == {"INTG507": "answers came from x, y"}
 
 
+def test_reasoning_is_no_breach_of_the_protocol():
+    """Its marks belong into an inline text of a model that thinks, and it may be billed beside the answer."""
+    thought = reply(text="Hm.</think>Yes")
+    assert codes([thought])["INTG510"]
+    assert "INTG510" not in {
+        one.code for one in protocol_findings(protocol_facts([thought], [20], ("<think>", "</think>")))
+    }
+    beside = reply()
+    beside = beside.model_copy(update={"total": beside.prompt + beside.billed + 7})
+    assert "INTG509" in codes([beside])
+    assert "INTG509" not in codes([beside.model_copy(update={"reasoned": 7})])
+
+
 def test_a_constant_surplus_is_told_as_one():
     """What an injected system prompt looks like."""
     found = codes([reply(prompt=20 + n, total=25 + n) for n in (17, 17)], [20, 20])

@@ -9,7 +9,7 @@ from harness.redact import safe_line
 from harness.suites.model import Frozen
 from harness.targets.endpoint.client import Answer, Client
 from harness.targets.endpoint.engines.model import text_of
-from harness.targets.endpoint.reasoning import read_thought
+from harness.targets.endpoint.reasoning import read_thought, thinking_tokens
 from harness.targets.endpoint.shapes import chat_shaped
 from harness.targets.endpoint.stream import parted
 from harness.targets.endpoint.told import Told, read_told, token_id, told_entries
@@ -38,6 +38,7 @@ class Reply(Frozen):
     lost: str = ""
     prompt: int | None = None  # usage.prompt_tokens
     total: int | None = None  # usage.total_tokens
+    reasoned: int = 0  # tokens that the bill lays on reasoning, within or beside ``billed``
     model: str = ""  # what the host says that it serves
     fingerprint: str = ""  # system_fingerprint
     provider: str = ""  # whom a router says that it asked
@@ -98,6 +99,7 @@ def reply_of(fields: dict[str, Any]) -> Reply:
         billed=counts[0],
         prompt=counts[1],
         total=counts[2],
+        reasoned=thinking_tokens(usage),
         model=safe_line(str(fields.get("model") or ""), 120),
         fingerprint=safe_line(str(fields.get("system_fingerprint") or ""), 80),
         provider=safe_line(fields["provider"], 80) if isinstance(fields.get("provider"), str) else "",
