@@ -57,6 +57,15 @@ def test_ids_of_the_raw_reply_are_taken_with_its_own_text(target):
     assert other.text == RAW
 
 
+@pytest.mark.parametrize(("billed", "reasoned", "prompt", "total"), [(4, 16, 9, 13), (4, 0, 9, 29), (20, 16, 9, 29)])
+def test_reasoning_that_is_billed_beside_the_answer_is_added(target, billed, reasoned, prompt, total):
+    """By what the bill lays on reasoning, or by its sum: the ids say which of them holds."""
+    ids = ids_of(target, "Hm, so.</think>\nYes.")
+    bill = {"billed": billed, "reasoned": reasoned, "prompt": prompt, "total": total}
+    _, (found,) = put(target, {"thought": "Hm, so.", "text": "Yes.", "ids": ids, **bill})
+    assert (found.billed, len(ids)) == (20, 20)
+
+
 def test_ids_of_the_answer_alone_are_left_out(target):
     """Some hosts align them with the text that they show: then replies are judged by their text."""
     _, (found,) = put(target, {"thought": "Hm, so.", "text": "Yes.", "ids": ids_of(target, "Yes.")})
