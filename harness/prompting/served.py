@@ -141,7 +141,8 @@ def _explored(
 ) -> TokensIn:
     """Requests for what only the template decides that the engine says it uses; they are asked, and need no model.
 
-    What would show on another day alone cannot be asked of a host, and counts as not shown.
+    What would show on another day alone cannot be asked of a host, and counts as not shown. So do decisions of the engine's
+    template that nothing entered; those of the reference's alone are the cases' matter.
     """
     theirs = served.engine.template
     if not served.engine.jinja or not theirs.strip() or theirs.rstrip() == source.template.rstrip():
@@ -154,12 +155,13 @@ def _explored(
     heard = served.prompts([probe.conversation for probe in tried])
     made = [p for p, one in zip(tried, heard, strict=True) if not one.rendered.problem.startswith(BY_THE_HOST)]
     pairs = pair_probes(lambda _: (bench, served), made, evidence.diagnosis, base)
-    unseen = []
-    for role, one in found.items():
-        unseen += [UnseenFacts(side=role, line=u.line, kind=u.kind, words=u.words) for u in one.unseen]
-        dated = [probe for probe in one.probes if probe.clock != FROZEN_CLOCK]
-        unseen += [UnseenFacts(side=role, line=0, kind="day", words=probe.why) for probe in dated]
-        unseen += [UnseenFacts(side=role, line=0, kind="problem", words=one.problem)] if one.problem else []
+    pairs = [pair for pair in pairs if pair.reference is not None]  # a host that takes more is only laxer
+    theirs_alone = found["candidate"]
+    unseen = [UnseenFacts(side="candidate", line=u.line, kind=u.kind, words=u.words) for u in theirs_alone.unseen]
+    dated = [probe for probe in theirs_alone.probes if probe.clock != FROZEN_CLOCK]
+    unseen += [UnseenFacts(side="candidate", line=0, kind="day", words=probe.why) for probe in dated]
+    if theirs_alone.problem:
+        unseen.append(UnseenFacts(side="candidate", line=0, kind="problem", words=theirs_alone.problem))
     return evidence.model_copy(
         update={
             "probed": len(pairs),
