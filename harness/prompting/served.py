@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -141,8 +142,8 @@ def _explored(
 ) -> TokensIn:
     """Requests for what only the template decides that the engine says it uses; they are asked, and need no model.
 
-    What would show on another day alone cannot be asked of a host, and counts as not shown. So do decisions of the engine's
-    template that nothing entered; those of the reference's alone are the cases' matter.
+    What shows on another day alone cannot be asked of a host: there both templates are rendered here. Decisions of the engine's
+    template that nothing entered are not cleared; those of the reference's alone are the cases' matter.
     """
     theirs = served.engine.template
     if not served.engine.jinja or not theirs.strip() or theirs.rstrip() == source.template.rstrip():
@@ -155,11 +156,11 @@ def _explored(
     heard = served.prompts([probe.conversation for probe in tried])
     made = [p for p, one in zip(tried, heard, strict=True) if not one.rendered.problem.startswith(BY_THE_HOST)]
     pairs = pair_probes(lambda _: (bench, served), made, evidence.diagnosis, base)
+    others = [probe for probe in probes if probe.clock != FROZEN_CLOCK]
+    pairs += pair_probes(lambda clock: _on_a_day(process, source, theirs, clock), others, evidence.diagnosis)
     pairs = [pair for pair in pairs if pair.reference is not None]  # a host that takes more is only laxer
     theirs_alone = found["candidate"]
     unseen = [UnseenFacts(side="candidate", line=u.line, kind=u.kind, words=u.words) for u in theirs_alone.unseen]
-    dated = [probe for probe in theirs_alone.probes if probe.clock != FROZEN_CLOCK]
-    unseen += [UnseenFacts(side="candidate", line=0, kind="day", words=probe.why) for probe in dated]
     if theirs_alone.problem:
         unseen.append(UnseenFacts(side="candidate", line=0, kind="problem", words=theirs_alone.problem))
     return evidence.model_copy(
@@ -170,6 +171,13 @@ def _explored(
             "left_out": sum(one.left_out for one in found.values()) + len(rest),
         }
     )
+
+
+def _on_a_day(process: PromptProcess, source: PromptSource, theirs: str, clock: str) -> tuple[Bench, Bench]:
+    """Both templates under the reference's own rules at a time."""
+    sides = (source, replace(source, template=theirs))
+    ours, other = (Bench(process, family_of(side), source.tokenizer, Dialect(clock=clock)) for side in sides)
+    return ours, other
 
 
 def _bench_of_the_day(process: PromptProcess, source: PromptSource, served: ServedPrompts) -> tuple[Bench, str]:
