@@ -1,6 +1,7 @@
 """Hosts of models that think, in every form in which reasoning comes back: the verdict, and requests until it stands.
 
     make bench-hosts-in-the-wild
+    python bench/hosts_in_the_wild.py inline reasoning details      # some forms alone, by ids
 
 Real llama.cpp servers of the demo's model with a template that opens a thought (``opens``), and with one that also shows how it
 ends (``closes``: three exchanges stand in front). A gateway returns what the server writes as a host of each form does. Builds:
@@ -97,8 +98,9 @@ def main() -> None:
             for build, file in (("sound", demo_gguf(cache)), ("Q4_0", four)):
                 with local_host(file, template) as address:
                     base = address.removesuffix("/v1")
-                    ways = [(form, True, False) for form in FORMS]
-                    ways += [("reasoning", True, True), ("inline", False, False), ("reasoning", False, False)]
+                    ways = [(form, True, False) for form in sys.argv[1:] or FORMS] + [("reasoning", True, True)]
+                    if len(sys.argv) == 1:  # each takes minutes: local replies say what a reply is charged
+                        ways += [("inline", False, False), ("reasoning", False, False)]
                     for form, ids, stream in ways:
                         results = Path(made) / f"{model}-{build}-{form}-{ids}-{stream}"
                         results.mkdir()
@@ -113,7 +115,7 @@ def main() -> None:
                                 {"model": model, "build": build, "form": form, "ids": ids, "way": "log", **found}
                             )
                             print(rows[-1], flush=True)
-    write("hosts_in_the_wild", rows, {"requests": REQUESTS, "tokens": 64, "bank": list(BANK)})
+                write("hosts_in_the_wild", rows, {"requests": REQUESTS, "tokens": 64, "bank": list(BANK)})
 
 
 if __name__ == "__main__":
