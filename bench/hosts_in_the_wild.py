@@ -1,10 +1,10 @@
 """Hosts of models that think, in every form in which reasoning comes back: the verdict, and requests until it stands.
 
     make bench-hosts-in-the-wild
-    python bench/hosts_in_the_wild.py inline reasoning details      # some forms alone, by ids
+    python bench/hosts_in_the_wild.py closes inline details      # one model, some forms, by ids; other rows are kept
 
 Real llama.cpp servers of the demo's model with a template that opens a thought (``opens``), and with one that also shows how it
-ends (``closes``: three exchanges stand in front). A gateway returns what the server writes as a host of each form does. Builds:
+ends (``closes``: five exchanges stand in front). A gateway returns what the server writes as a host of each form does. Builds:
 the file that the reference was made from, and its matrices in Q4_0. ``at``: requests until the verdict on a 4-bit host stands, or
 0. ``closed``: share of replies in which the reasoning ended. Rows of logs are the same exchanges, read from a file.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _table import write
+from _table import RESULTS, write
 
 from harness.auditing import AuditRequest, audit_endpoint, audit_replies
 from harness.auditing.logged import read_logged
@@ -36,6 +36,7 @@ from tests.support.steps import ended
 from tests.support.thinking import thinking_host, thinking_reference, thinking_template
 
 FORMS = ("inline", "reasoning", "reasoning_content", "thinking", "details", "append_think", "hidden")
+MODELS = {"opens": False, "closes": True}
 REQUESTS, BANK = 4, ("ggufq:Q4_0", "prompt:chatml-fallback")
 
 
@@ -90,16 +91,25 @@ def main() -> None:
         for line in step:
             print(line)
     four = requantized(demo_gguf(cache), "Q4_0", cache / "hosts")
-    rows = []
+    named = [name for name in sys.argv[1:] if name in MODELS]
+    forms = [form for form in sys.argv[1:] if form in FORMS]
+    stored = RESULTS / "hosts_in_the_wild.json"
+    rows = (
+        [row for row in json.loads(stored.read_text())["rows"] if named and row["model"] not in named]
+        if stored.exists()
+        else []
+    )
     with tempfile.TemporaryDirectory() as made:
-        for model, shows in (("opens", False), ("closes", True)):
+        for model, shows in MODELS.items():
+            if named and model not in named:
+                continue
             reference = thinking_reference(demo_reference(cache), Path(made) / model, shows=shows)
             template = thinking_template(demo_reference(cache), shows=shows)
             for build, file in (("sound", demo_gguf(cache)), ("Q4_0", four)):
                 with local_host(file, template) as address:
                     base = address.removesuffix("/v1")
-                    ways = [(form, True, False) for form in sys.argv[1:] or FORMS] + [("reasoning", True, True)]
-                    if len(sys.argv) == 1:  # each takes minutes: local replies say what a reply is charged
+                    ways = [(form, True, False) for form in forms or FORMS] + [("reasoning", True, True)]
+                    if not forms:  # each takes minutes: local replies say what a reply is charged
                         ways += [("inline", False, False), ("reasoning", False, False)]
                     for form, ids, stream in ways:
                         results = Path(made) / f"{model}-{build}-{form}-{ids}-{stream}"

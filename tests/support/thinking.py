@@ -10,10 +10,13 @@ from typing import Any
 
 from tests.support.hosts import Asked, Reply, pass_on
 
+_THOUGHT = "I will answer this."  # always the same, so that so small a model learns to end it
 _DEMONSTRATIONS = (
-    ("Name a colour.", "Blue is one.", "Blue."),
-    ("Is ice cold?", "Ice is frozen water.", "Yes, it is."),
-    ("Name a bird.", "A robin is small.", "The robin is a bird."),
+    ("Write a line about colours.", "Blue is a calm colour."),
+    ("Explain ice in a sentence.", "Ice is water that is frozen."),
+    ("Give me a fact about birds.", "Robins are small birds."),
+    ("Write a short poem about rain.", "Rain falls on the roof."),
+    ("What would change without roads?", "People would walk more."),
 )
 #: Behind the header of a reply, in the prompt.
 OPENED = "<think>\n"
@@ -25,8 +28,8 @@ def thinking_template(folder: Path, *, shows: bool = False) -> str:
     header = "<|im_start|>assistant\n' }}"
     assert template.count(header) == 1
     shown = "".join(
-        f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n<think>\n{thought}\n</think>\n\n{answer}<|im_end|>\n"
-        for asked, thought, answer in _DEMONSTRATIONS
+        f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n<think>\n{_THOUGHT}\n</think>\n\n{answer}<|im_end|>\n"
+        for asked, answer in _DEMONSTRATIONS
     )
     return (shown if shows else "") + template.replace(header, f"<|im_start|>assistant\n{OPENED}' }}}}")
 
