@@ -160,6 +160,12 @@ _BENCHMARKS = {
         "One small comparison beside two programs that never wait, over the same on idle processors, from the first token to the "
         "last; before: as many threads as processors, which spin while they wait. Medians of three rounds, in alternation.",
     ),
+    "harm_coverage": (
+        "Harm on few large groups",
+        "make bench-harm",
+        "Items in groups that share a text. below: how often the true loss lies above the upper end, which clears wrongly (2.5 % "
+        "promised); above: below the lower end; width: from the loss to the upper end, in points; before: Tango's interval.",
+    ),
     "unrepeatable": (
         "Rounding that nothing repeats",
         "make bench-unrepeatable",
