@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from harness.auditing.scorable import audible
 from harness.prompting.evidence import family_of
 from harness.prompts.conversation import Conversation, Dialect
 from harness.prompts.jinja.process import PromptProcess
@@ -47,8 +50,8 @@ def _billed(reply: Reply, came: int) -> int | None:
 class Thinking:
     """How the replies of one host are put together; one rule holds for all of them, found in the first round."""
 
-    def __init__(self, marks: Marks, target: CheckpointTarget) -> None:
-        self._marks, self._target = marks, target
+    def __init__(self, marks: Marks, target: CheckpointTarget, silent: NDArray[np.bool_]) -> None:
+        self._marks, self._target, self._silent = marks, target, silent
         self._apart = self._doubled = False
         self._settled = False
 
@@ -76,7 +79,8 @@ class Thinking:
         if not self._apart and not self._doubled:
             return list(replies)
         found = []
-        for reply, said in zip(replies, self._target.said([reply.ids or () for reply in replies]), strict=True):
+        heard = [audible(reply.ids or (), self._silent) for reply in replies]
+        for reply, said in zip(replies, self._target.said(heard), strict=True):
             seen = taken_apart(reply.text, self._marks)
             if reply.ids and looks_alike(seen, said, self._marks):
                 found.append(reply.model_copy(update={"text": said, "billed": _billed(reply, len(reply.ids))}))

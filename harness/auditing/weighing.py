@@ -40,7 +40,7 @@ class Weighing:
         self._plan, self._folder, self._source = plan, folder, source
         self._own = Gathered()
         self._names = Names(bench.centre)
-        self._thinking = Thinking(bench.marks, bench.centre)
+        self._thinking = Thinking(bench.marks, bench.centre, bench.silent)
         self._recut: bool | None = (
             None  # whether the host tells no ids: the first round decides, one rule holds for all
         )

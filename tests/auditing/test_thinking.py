@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from harness.auditing import AuditRequest, audit_endpoint
@@ -40,7 +41,7 @@ def ids_of(target, text):
 
 def put(target, *replies):
     """Replies of one host, by their texts and by their ids."""
-    thinking = Thinking(OPENED, target)
+    thinking = Thinking(OPENED, target, target.silent())
     whole = thinking.whole([Reply(finish="stop", **one) for one in replies])
     return whole, thinking.by_ids(whole)
 
@@ -66,6 +67,13 @@ def test_reasoning_that_is_billed_beside_the_answer_is_added(target, billed, rea
     assert (found.billed, len(ids)) == (20, 20)
 
 
+def test_a_stop_among_the_ids_is_no_part_of_the_answer(target):
+    """Hosts that tell ids list it, and show no text of it."""
+    stop = int(np.flatnonzero(target.silent())[-1])
+    _, (found,) = put(target, {"thought": "Hm, so.", "text": "", "ids": (*ids_of(target, "Hm, so.\n</think>"), stop)})
+    assert found.text == "Hm, so.\n</think>"
+
+
 def test_ids_of_the_answer_alone_are_left_out(target):
     """Some hosts align them with the text that they show: then replies are judged by their text."""
     _, (found,) = put(target, {"thought": "Hm, so.", "text": "Yes.", "ids": ids_of(target, "Yes.")})
@@ -83,10 +91,10 @@ def test_a_mark_in_front_is_taken_off_where_all_replies_have_it(target):
 def test_local_replies_go_the_same_way(target):
     """What a host of this kind would show of them, put together again; any other host shows them as they are."""
     ids = ids_of(target, "Hm, so. </think>Yes.")
-    thinking = Thinking(OPENED, target)
+    thinking = Thinking(OPENED, target, target.silent())
     thinking.whole([Reply(text="Yes", thought="Hm", field="reasoning", finish="stop")])
     assert thinking.again([ids]) == [RAW]
-    assert Thinking(OPENED, target).again([ids]) == [ids]
+    assert Thinking(OPENED, target, target.silent()).again([ids]) == [ids]
 
 
 def test_marks_are_read_from_the_references_own_template(smollm, tmp_path):
