@@ -166,6 +166,12 @@ _BENCHMARKS = {
         "Items in groups that share a text. below: how often the true loss lies above the upper end, which clears wrongly (2.5 % "
         "promised); above: below the lower end; width: from the loss to the upper end, in points; before: Tango's interval.",
     ),
+    "hosts_in_the_wild": (
+        "Hosts of models that think",
+        "make bench-hosts-in-the-wild",
+        "llama.cpp servers of the demo model whose template opens a thought; a gateway returns reasoning as hosts do. at: "
+        "requests until the verdict on a 4-bit host stood; closed: share of replies whose reasoning ended; ids: if they came.",
+    ),
     "unrepeatable": (
         "Rounding that nothing repeats",
         "make bench-unrepeatable",

@@ -45,8 +45,7 @@ def move_replies(
         target = opened(source.spec)
         taken = [number % len(asked) for number in range(draws)]
         replies = target.generate([asked[n] for n in taken], [tokens] * draws, 1000 * place, _AT_ONCE)
-        heard = [_audible(until_silent(reply, silent), silent) for reply in replies]
-        cuts = opened(honest[0].spec).recut(seen(heard))
+        cuts = opened(honest[0].spec).recut(seen(replies))
         pairs = [
             (n, until_silent(written, silent) or nothing, until_silent(cut, silent) or nothing)
             for n, written, cut in zip(taken, replies, cuts, strict=True)

@@ -79,7 +79,7 @@ def scorable(
     """
     replies = [_unpadded(reply, silent) for reply in replies]
     given = [reply.ids or () if not _unreadable(reply, reply.asked or tokens) else () for reply in replies]
-    heard = [audible(ids, silent) for ids in given]
+    heard = [_audible(ids, silent) for ids in given]
     texts = ["" if _unreadable(reply, reply.asked or tokens) else reply.text for reply in replies]
     spelled = target.spelled(list(zip(heard, texts, strict=True)))
     following = target.recut([rest for _, _, rest in spelled])
@@ -141,7 +141,6 @@ def _unreadable(reply: Reply, tokens: int) -> str:
     return ""
 
 
-def audible(ids: Ids, silent: NDArray[np.bool_]) -> Ids:
-    """Ids before the first silent one."""
+def _audible(ids: Ids, silent: NDArray[np.bool_]) -> Ids:
     heard = until_silent(ids, silent)
     return heard[:-1] if heard and heard[-1] < len(silent) and silent[heard[-1]] else heard

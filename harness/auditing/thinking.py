@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from harness.auditing.scorable import audible
 from harness.prompting.evidence import family_of
 from harness.prompts.conversation import Conversation, Dialect
 from harness.prompts.jinja.process import PromptProcess
@@ -79,7 +78,7 @@ class Thinking:
         if not self._apart and not self._doubled:
             return list(replies)
         found = []
-        heard = [audible(reply.ids or (), self._silent) for reply in replies]
+        heard = [self._unstopped(reply.ids or ()) for reply in replies]
         for reply, said in zip(replies, self._target.said(heard), strict=True):
             seen = taken_apart(reply.text, self._marks)
             if reply.ids and looks_alike(seen, said, self._marks):
@@ -94,7 +93,13 @@ class Thinking:
         """Local replies as this host would have shown them, put together again."""
         if not self._apart:
             return list(replies)
-        return [put_together(*taken_apart(said, self._marks), self._marks) for said in self._target.said(replies)]
+        heard = [self._unstopped(reply) for reply in replies]
+        return [put_together(*taken_apart(said, self._marks), self._marks) for said in self._target.said(heard)]
+
+    def _unstopped(self, ids: Ids) -> Ids:
+        """Ids without the stop at their end, which no text shows; pieces of characters before it are a part of the text."""
+        last = ids[-1] if ids else len(self._silent)
+        return ids[:-1] if last < len(self._silent) and self._silent[last] else ids
 
     def _settle(self, replies: Sequence[Reply]) -> None:
         told = [reply for reply in replies if not reply.lost]
