@@ -11,7 +11,16 @@ from pydantic import JsonValue
 from harness.prompting.evidence import family_of
 from harness.prompts.conversation import Conversation, Dialect
 from harness.prompts.jinja.process import PromptProcess
-from harness.prompts.thoughts import USUAL, Marks, learn_marks, looks_alike, put_together, taken_apart, without_doubled
+from harness.prompts.thoughts import (
+    USUAL,
+    Marks,
+    learn_marks,
+    looks_alike,
+    put_together,
+    taken_apart,
+    with_blanks_of,
+    without_doubled,
+)
 from harness.prompts.variants import Bench
 from harness.targets.checkpoint.target import CheckpointTarget
 from harness.targets.endpoint.replies import Reply
@@ -85,6 +94,11 @@ class Thinking:
                 found.append(reply.model_copy(update={"text": said, "billed": _billed(reply, len(reply.ids))}))
             elif reply.ids and reply.thought and said.strip() == seen[1]:
                 found.append(reply.model_copy(update={"ids": None, "told": None}))
+            elif (
+                reply.ids
+            ):  # some ids were left out, or this is no such reply: the text tells, with the blanks that came
+                text = put_together(*seen, with_blanks_of(said, self._marks))
+                found.append(reply.model_copy(update={"text": text}))
             else:
                 found.append(reply)
         return found

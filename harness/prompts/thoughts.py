@@ -55,7 +55,7 @@ def learn_marks(asked: str, answered: str, thought: str, reasoning: str, answer:
     end = known[1] if known else _closing(begin)
     if not end or not _ends(asked, begin):
         return Marks()
-    return USUAL.model_copy(update={"begin": begin, "end": end, "opened": True})
+    return USUAL.model_copy(update={"begin": begin, "end": end, "opened": True, "after_begin": ""})
 
 
 def _shown(asked: str, head: str, between: str) -> Marks:
@@ -92,9 +92,22 @@ def put_together(thought: str, answer: str, marks: Marks) -> str:
         return ""
     if not thought.strip() and not marks.opened:
         return answer
-    opening = "" if marks.opened else marks.begin + marks.after_begin
+    opening = ("" if marks.opened else marks.begin) + marks.after_begin
     closing = marks.before_end + marks.end + marks.after_end + answer.strip() if answer.strip() else ""
     return opening + thought.strip() + closing
+
+
+def with_blanks_of(raw: str, marks: Marks) -> Marks:
+    """The marks with the blanks that a raw reply has around them, as far as it shows them."""
+    bare = raw.lstrip()
+    begun = not marks.opened and bare.startswith(marks.begin)
+    inside = bare.removeprefix(marks.begin) if begun else raw
+    thought, end, answer = inside.partition(marks.end)
+    seen = {"after_begin": inside[: len(inside) - len(inside.lstrip())]} if begun or marks.opened else {}
+    if end:
+        seen["before_end"] = thought[len(thought.rstrip()) :]
+        seen["after_end"] = answer[: len(answer) - len(answer.lstrip())]
+    return marks.model_copy(update=seen)
 
 
 def looks_alike(seen: tuple[str, str], raw: str, marks: Marks) -> bool:

@@ -22,7 +22,7 @@ from tests.support.hosts import host
 from tests.support.steps import ended
 from tests.support.thinking import thinking_host, thinking_reference, thinking_template
 
-OPENED = USUAL.model_copy(update={"opened": True})
+OPENED = USUAL.model_copy(update={"opened": True, "after_begin": ""})
 RAW = "Hm, so.\n</think>\n\nYes."
 
 
@@ -54,7 +54,14 @@ def test_ids_of_the_raw_reply_are_taken_with_its_own_text(target):
         seen | {"ids": ids_of(target, "Hm, so.</think>\nNo.")},
     )
     assert right.text == "Hm, so.</think>\nYes."
-    assert other.text == RAW
+    assert other.text == "Hm, so.</think>\nYes."  # as the ids set blanks; they spell another answer
+
+
+def test_ids_that_were_left_out_cost_no_blank(target):
+    """Engines leave out ids of pieces of characters: what came before the gap still counts, by the blanks that the ids spell."""
+    ids = ids_of(target, "\n Hm, ")
+    _, (found,) = put(target, {"thought": "Hm, \u00e9t\u00e9.", "text": "", "ids": ids, "billed": len(ids) + 9})
+    assert found.text == "\n Hm, \u00e9t\u00e9."
 
 
 @pytest.mark.parametrize(("billed", "reasoned", "prompt", "total"), [(4, 16, 9, 13), (4, 0, 9, 29), (20, 16, 9, 29)])

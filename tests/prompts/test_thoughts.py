@@ -16,6 +16,7 @@ from harness.prompts.thoughts import (
     looks_alike,
     put_together,
     taken_apart,
+    with_blanks_of,
     without_doubled,
     written,
 )
@@ -69,7 +70,7 @@ def test_a_template_without_reasoning_has_no_marks(asked):
     assert not learn_marks("", "", "", "Quartz", "Willow")
 
 
-OPENED = USUAL.model_copy(update={"opened": True})
+OPENED = USUAL.model_copy(update={"opened": True, "after_begin": ""})
 WORDS = st.text(st.sampled_from("ab c\n."), max_size=12)
 
 
@@ -81,6 +82,14 @@ def test_what_is_put_together_is_taken_apart_the_same(thought, answer, marks):
     assert taken_apart(raw, marks) == seen
     assert looks_alike(seen, raw, marks)
     assert put_together(*taken_apart(raw, marks), marks) == raw.strip() or not thought.strip()
+
+
+@pytest.mark.parametrize("raw", ["\n Hm.</think>  Yes", "Hm.\n\n</think>Yes", "Hm.\n</think>\n\nYes", " Hm."])
+def test_blanks_of_a_raw_reply_are_put_back(raw):
+    """Where its ids tell them."""
+    assert put_together(*taken_apart(raw, OPENED), with_blanks_of(raw, OPENED)) == raw
+    marked = "<think>" + raw
+    assert put_together(*taken_apart(marked, USUAL), with_blanks_of(marked, USUAL)) == marked
 
 
 def test_what_a_parser_takes_away_makes_no_difference():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.prompts.thoughts import THOUGHTS
 from harness.targets.endpoint.engines.model import text_of
 from harness.targets.endpoint.stream import REASONING, parted
 
@@ -47,8 +48,10 @@ def read_thought(message: dict[str, Any], usage: Any = None) -> Thought:
     if any("summary" in kind for kind in kinds):
         return Thought(next(iter(told.values()), ""), next(iter(told), ""), "summarised")
     if not told:
-        billed = bool(kinds) or thinking_tokens(usage) > 0
-        return Thought(withheld="hidden" if billed else "")
+        shown = parted(message.get("content"))[0]
+        inline = any(mark in shown for pair in THOUGHTS for mark in pair)
+        hidden = any("encrypted" in kind for kind in kinds) or thinking_tokens(usage) > 0
+        return Thought(withheld="hidden" if hidden and not inline else "")
     field, text = next(iter(told.items()))
     same = len({" ".join(one.split()) for one in told.values()}) == 1
     return Thought(text, field, "" if same else "contradictory")

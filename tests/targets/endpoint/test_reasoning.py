@@ -42,6 +42,8 @@ def test_every_field_is_read(message, field):
          None, "summarised"),
         ({"reasoning": "Hm, so.", "reasoning_content": "Something else"}, None, "contradictory"),
         ({"content": "Yes"}, None, ""),
+        ({"content": "Hm</think>Yes"}, {"completion_tokens_details": {"reasoning_tokens": 40}}, ""),
+        ({"content": "Yes", "reasoning_details": [{"type": "reasoning.text", "text": ""}]}, None, ""),
         ({"content": "Yes", "reasoning": "", "reasoning_content": None, "reasoning_details": []}, None, ""),
     ],
 )  # fmt: skip
